@@ -1,0 +1,1 @@
+"""Offline: clicks to a trained DLRM to one .onnx file."""

@@ -1,0 +1,106 @@
+"""Proof that an artifact on disk computes what was trained: torch, ONNX Runtime and plain numpy side by side."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+import torch
+
+from export.onnx import ExportError
+from export.train import score
+from models.dlrm import DLRM
+from models.features import Batch
+from models.hashing import ID_LIMIT, Floats, lookup
+from models.memory import ONNX_OP
+from models.spec import FullEmbedding, ModelSpec
+
+TOLERANCE = 1e-5
+
+
+class Agreement(NamedTuple):
+    """Largest differences between scores over `rows` rows. The lookups agree bit for bit, or there is none of these."""
+
+    rows: int
+    torch_onnx: float
+    numpy_onnx: float
+
+
+def onnx_session(model: str | bytes) -> onnxruntime.InferenceSession:
+    """A CPU session that reports errors alone."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def onnx_scores(session: onnxruntime.InferenceSession, batch: Batch) -> npt.NDArray[np.float32]:
+    """Scores by ONNX Runtime, float32 [rows]."""
+    scores: npt.NDArray[np.float32] = session.run(["score"], {"dense": batch.dense, "ids": batch.ids})[0]
+    return scores
+
+
+def prove(path: Path, spec: ModelSpec, dlrm: DLRM, golden: Batch) -> Agreement:
+    """Compare on the golden rows and as many random ones. ExportError: lookups or scores differ."""
+    batch = _with_random_rows(golden)
+    weights = {name: tensor.numpy() for name, tensor in dlrm.state_dict().items()}
+    if not isinstance(spec.embedding, FullEmbedding):
+        looked_up = _onnx_lookup(path, batch)
+        by_numpy = lookup(spec, weights["sparse_arch.memory"].ravel(), batch.ids)
+        with torch.inference_mode():
+            by_torch = dlrm.sparse_arch(torch.from_numpy(batch.ids)).numpy()
+        if not (np.array_equal(looked_up, by_numpy) and np.array_equal(looked_up, by_torch)):
+            raise ExportError(f"{path}: the lookups of torch, ONNX Runtime and numpy differ; nothing was written")
+    scores = onnx_scores(onnx_session(str(path)), batch)
+    agreement = Agreement(
+        len(scores),
+        float(np.abs(scores - score(dlrm, batch)).max()),
+        float(np.abs(scores - numpy_scores(spec, weights, batch)).max()),
+    )
+    if not max(agreement.torch_onnx, agreement.numpy_onnx) <= TOLERANCE:
+        raise ExportError(f"{path}: scores of torch, ONNX Runtime and numpy differ: {agreement}; nothing was written")
+    return agreement
+
+
+def numpy_scores(spec: ModelSpec, weights: Mapping[str, npt.NDArray[Any]], batch: Batch) -> Floats:
+    """The whole model in numpy, from a DLRM's state dict."""
+    dense = np.log(np.maximum(np.where(np.isnan(batch.dense), 0, batch.dense), 0) + 1)
+    dense = np.maximum(_mlp(weights, "dense_arch", len(spec.dense_arch), dense), 0)
+    if isinstance(spec.embedding, FullEmbedding):
+        tables = [weights[f"sparse_arch.tables.{f}.weight"] for f in range(len(spec.fields))]
+        sparse = np.stack([table[batch.ids[:, f] % len(table)] for f, table in enumerate(tables)], axis=1)
+    else:
+        sparse = lookup(spec, weights["sparse_arch.memory"].ravel(), batch.ids)
+    together = np.concatenate([dense[:, None], sparse], axis=1)
+    rows, columns = np.tril_indices(together.shape[1], -1)
+    products = (together @ together.transpose(0, 2, 1))[:, rows, columns]
+    logits = _mlp(weights, "over_arch", len(spec.over_arch), np.concatenate([dense, products], axis=1))
+    scores: Floats = (1 / (1 + np.exp(-logits[:, 0]))).astype(np.float32)
+    return scores
+
+
+def _mlp(weights: Mapping[str, npt.NDArray[Any]], name: str, layers: int, x: Floats) -> Floats:
+    for i in range(layers):
+        x = x if i == 0 else np.maximum(x, 0)
+        x = x @ weights[f"{name}.{2 * i}.weight"].T + weights[f"{name}.{2 * i}.bias"]
+    return x
+
+
+def _with_random_rows(golden: Batch) -> Batch:
+    random = np.random.default_rng(0)
+    ids = random.integers(0, ID_LIMIT, golden.ids.shape)
+    ids[0], ids[-1] = 0, ID_LIMIT - 1
+    dense = random.lognormal(1, 2, golden.dense.shape).astype(np.float32)
+    return Batch(np.concatenate([golden.dense, dense]), np.concatenate([golden.ids, ids]))
+
+
+def _onnx_lookup(path: Path, batch: Batch) -> Floats:
+    """The output of the model's own HashLookup node."""
+    model = onnx.load(path)
+    node = next(node for node in model.graph.node if node.op_type == ONNX_OP)
+    del model.graph.output[:]
+    model.graph.output.append(onnx.helper.make_tensor_value_info(node.output[0], onnx.TensorProto.FLOAT, None))
+    looked_up: Floats = onnx_session(model.SerializeToString()).run(None, {"dense": batch.dense, "ids": batch.ids})[0]
+    return looked_up

@@ -1,0 +1,107 @@
+"""A training run's folder: what it is about and how far it has come."""
+
+import os
+import pickle
+import zipfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from pydantic import BaseModel, ConfigDict
+
+from models.dlrm import DLRM
+from models.spec import Metrics, ModelSpec, Provenance
+
+
+class RunError(ValueError):
+    """A run folder that cannot be used as asked."""
+
+
+class Progress(BaseModel):
+    """How far a run has come.
+
+    `position` is the next training row of the epoch. `metrics` and `golden`, held-out rows in the form of a request,
+    appear when it is over.
+    """
+
+    epoch: int = 0
+    position: int = 0
+    rows_trained: int = 0
+    metrics: Metrics | None = None
+    golden: dict[str, list[int | float | str | None]] | None = None
+
+
+class RunConfig(BaseModel):
+    """All that decides the outcome of a run, so that the same config gives the same weights."""
+
+    model_config = ConfigDict(frozen=True)
+
+    spec: ModelSpec
+    source: str
+    held_out: str
+    train_rows: int
+    held_out_rows: int
+    batch_size: int
+    epochs: int
+    dense_lr: float
+    sparse_lr: float
+    seed: int
+
+
+class Checkpoint:
+    """`checkpoint.pt` in a run's folder: weights, optimizers, config and progress, replaced in one step."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / "checkpoint.pt"
+
+    def save(self, config: RunConfig, progress: Progress, state: dict[str, Any]) -> None:
+        """Write everything beside the old file, then take its place: a kill half-way leaves the old one whole."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        partial = self.path.with_suffix(".partial")
+        document = {"config": config.model_dump_json(), "progress": progress.model_dump_json(), **state}
+        with partial.open("wb") as file:
+            torch.save(document, file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(self.path)
+
+    def load(self) -> tuple[RunConfig, Progress, dict[str, Any]]:
+        """RunError when there is none or it is damaged."""
+        if not self.path.is_file():
+            raise RunError(f"{self.folder}: no training run here (checkpoint.pt is missing)")
+        try:
+            state: dict[str, Any] = torch.load(self.path, weights_only=True, mmap=True)
+            config = RunConfig.model_validate_json(state.pop("config"))
+            progress = Progress.model_validate_json(state.pop("progress"))
+        except (RuntimeError, KeyError, EOFError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+            raise RunError(f"{self.path}: damaged or not a checkpoint ({str(error).splitlines()[0]})") from None
+        return config, progress, state
+
+
+class Trained(NamedTuple):
+    """A finished run: its spec with provenance and metrics, its golden rows, and the model in evaluation mode."""
+
+    spec: ModelSpec
+    golden: dict[str, list[int | float | str | None]]
+    dlrm: DLRM
+
+
+def load_trained(folder: Path) -> Trained:
+    """The model of a finished run. RunError when the run is absent or unfinished."""
+    config, progress, state = Checkpoint(folder).load()
+    if progress.metrics is None or progress.golden is None:
+        raise RunError(f"{folder}: training is not finished; the same train command resumes it")
+    dlrm = DLRM(config.spec)
+    dlrm.load_state_dict(state["model"])
+    provenance = Provenance(
+        source=config.source,
+        rows_trained=progress.rows_trained,
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        tool=f"thimble {version('thimble')}",
+    )
+    spec = config.spec.model_copy(update={"provenance": provenance, "metrics": progress.metrics})
+    return Trained(spec, progress.golden, dlrm.eval())

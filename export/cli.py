@@ -1,0 +1,186 @@
+"""Train a compressed click-through model, export it as one ONNX file, look at it and evaluate it."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from pydantic import ValidationError
+
+from models.presets import MEMORY_BYTES
+from models.spec import Kind
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+Artifact = Annotated[Path, typer.Argument(help="an exported model.onnx")]
+Label = Annotated[str, typer.Option(help="the column that holds 0 or 1 (CSV and Parquet)")]
+Strict = Annotated[bool, typer.Option("--strict", help="stop at the first bad row instead of leaving it out")]
+
+
+# torch and ONNX take seconds to import, so each command imports only what it needs.
+
+
+@app.command()
+def train(
+    clicks: Annotated[list[Path] | None, typer.Argument(help="click files, or folders of them")] = None,
+    generate: Annotated[int | None, typer.Option(min=1000, help="train on so many generated clicks instead")] = None,
+    preset: Annotated[str | None, typer.Option(help="criteo-tb, criteo-kaggle or demo")] = None,
+    dense: Annotated[str, typer.Option(help="columns of numbers, separated by commas")] = "",
+    ints: Annotated[str, typer.Option("--int", help="columns of integer ids")] = "",
+    hexes: Annotated[str, typer.Option("--hex", help="columns of hexadecimal tokens")] = "",
+    strings: Annotated[str, typer.Option("--string", help="columns of text")] = "",
+    label: Label = "label",
+    held_out: Annotated[list[Path] | None, typer.Option(help="click files to evaluate on")] = None,
+    held_out_share: Annotated[
+        float, typer.Option(min=0.001, max=0.9, help="without --held-out: evaluate on this last share of the rows")
+    ] = 0.1,
+    name: Annotated[str | None, typer.Option(help="of the model; the preset's, or 'model'")] = None,
+    run: Annotated[Path | None, typer.Option(help="folder for checkpoints; runs/NAME")] = None,
+    scheme: Annotated[str, typer.Option(help="block, robe-v1, robe-v2 or full")] = "block",
+    memory: Annotated[int | None, typer.Option(min=1, help=f"bytes of the shared array; {MEMORY_BYTES}")] = None,
+    chunk: Annotated[int | None, typer.Option(min=1, help="floats that are read at one place")] = None,
+    dense_arch: Annotated[str, typer.Option(help="own columns: layer widths; the last is the dimension")] = "64,16",
+    over_arch: Annotated[str, typer.Option(help="own columns: layer widths; the last is 1")] = "64,1",
+    batch_size: Annotated[int, typer.Option(min=1)] = 2048,
+    epochs: Annotated[int, typer.Option(min=1, help="passes over the clicks, in the order given")] = 1,
+    dense_lr: Annotated[float, typer.Option(min=0, help="Adam's, for the MLPs")] = 0.001,
+    sparse_lr: Annotated[float, typer.Option(min=0, help="Adagrad's, for the embeddings")] = 0.05,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    strict: Strict = False,
+    checkpoint_rows: Annotated[int, typer.Option(min=1, help="save whenever so many rows are done")] = 1_000_000,
+) -> None:
+    """Train a model on click files, or on clicks generated to look like Criteo's.
+
+    Files ending in .csv or .parquet have named columns; anything else holds Criteo lines (label, dense features,
+    fields, separated by tabs). Text may be packed as .gz. A folder is read file by file. A run that was stopped goes
+    on when the same command is given again.
+    """
+    from export import report
+    from export.cardinality import count_ids
+    from export.clicks import ClickError, ClickSource, FileClicks, Rows, split
+    from export.generate import GeneratedClicks
+    from export.schema import own_spec, preset_spec
+    from export.train import Recipe
+    from export.train import train as train_run
+
+    if bool(clicks) == bool(generate):
+        raise ClickError("give click files or --generate N, one of the two")
+    recipe = Recipe(batch_size, epochs, dense_lr, sparse_lr, seed, checkpoint_rows)
+    fields: dict[Kind, list[str]] = {"int": _names(ints), "hex": _names(hexes), "string": _names(strings)}
+    if preset:
+        spec = preset_spec(preset, name, scheme, memory, chunk, seed)
+    else:
+        widths = _numbers("--dense-arch", dense_arch), _numbers("--over-arch", over_arch)
+        own = (name or "model", _names(dense), fields)
+        spec = own_spec(*own, {}, scheme, memory, chunk, *widths, seed)
+        typer.echo("counting the different ids of each column")
+        counts = count_ids(FileClicks(clicks or [], spec, label, strict), spec)
+        rows = {field.name: count for field, count in zip(spec.fields, counts, strict=True)}
+        spec = own_spec(*own, rows, scheme, memory, chunk, *widths, seed)
+
+    source: ClickSource
+    if generate:
+        source = GeneratedClicks(spec, generate + max(20_000, generate // 10), seed)
+        parts = Rows(source, 0, generate), Rows(source, generate, source.rows)
+    else:
+        source = FileClicks(clicks or [], spec, label, strict)
+        apart = FileClicks(held_out, spec, label, strict) if held_out else None
+        typer.echo(f"reading {source.description} once to count its rows")
+        parts = split(source, apart, held_out_share)
+    folder = run or Path("runs") / spec.name
+    typer.echo(f"{len(parts[0]):,} rows to train on, {len(parts[1]):,} held out; checkpoints in {folder}")
+    metrics = train_run(spec, *parts, recipe, folder)
+    for part in {id(part.source): part.source for part in parts}.values():
+        if isinstance(part, FileClicks):
+            _echo_all(report.bad_rows(part.bad))
+    typer.echo(f"held out: {report.metrics_line(metrics)}")
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="the folder of a finished training run")],
+    repository: Annotated[Path, typer.Option(help="model repository to write to")] = Path("artifacts"),
+    name: Annotated[str | None, typer.Option(help="of the model; the run's")] = None,
+    version: Annotated[int | None, typer.Option(min=1, help="one more than the newest there")] = None,
+) -> None:
+    """Write a trained model as REPOSITORY/NAME/VERSION/model.onnx and prove that the file computes what was trained."""
+    from export import report
+    from export.artifact import export as export_run
+
+    done = export_run(run, repository, name, version)
+    typer.echo(
+        f"{done.path}: {report.size(done.path.stat().st_size)}; over {done.agreement.rows} rows scores differ by at most "
+        f"{done.agreement.torch_onnx:.1e} from torch and {done.agreement.numpy_onnx:.1e} from numpy, lookups by nothing"
+    )
+
+
+@app.command()
+def inspect(
+    file: Artifact,
+    as_json: Annotated[bool, typer.Option("--json", help="the whole spec as JSON")] = False,
+) -> None:
+    """Show what an artifact says of itself."""
+    from export import report
+    from export.evaluate import artifact_bytes, read_spec
+
+    spec = read_spec(file)
+    weight = artifact_bytes(file)
+    if as_json:
+        typer.echo(json.dumps({"file_bytes": weight, "compression": spec.compression, **spec.model_dump(mode="json")}))
+        return
+    table = report.inspection(spec, weight)
+    width = max(len(key) for key, _ in table)
+    _echo_all([f"{key:<{width}}  {value}" for key, value in table])
+
+
+@app.command()
+def evaluate(
+    file: Artifact,
+    clicks: Annotated[list[Path], typer.Argument(help="click files, or folders of them")],
+    label: Label = "label",
+    strict: Strict = False,
+    scores: Annotated[Path | None, typer.Option(help="also write every row's score to this file, one a line")] = None,
+) -> None:
+    """Score click files with an artifact and say how good the scores are."""
+    from export import report
+    from export.clicks import FileClicks
+    from export.evaluate import evaluate_artifact, read_spec
+
+    source = FileClicks(clicks, read_spec(file), label, strict)
+    evaluation = evaluate_artifact(file, source)
+    if scores:
+        scores.write_text("".join(f"{score:.9g}\n" for score in evaluation.scores))
+    _echo_all([*report.bad_rows(source.bad), report.metrics_line(evaluation.metrics)])
+
+
+def main() -> None:
+    """The console script: errors that the user can act on are one sentence and exit status 1."""
+    try:
+        app(standalone_mode=True)
+    except KeyboardInterrupt:
+        _fail("stopped; the same command goes on from here", 130)
+    except ValidationError as error:
+        _fail(error.errors()[0]["msg"].removeprefix("Value error, "))
+    except ValueError as error:
+        _fail(str(error))
+
+
+def _fail(message: str, status: int = 1) -> NoReturn:
+    print(f"thimble-export: {message}", file=sys.stderr)
+    sys.exit(status)
+
+
+def _echo_all(lines: list[str]) -> None:
+    for line in lines:
+        typer.echo(line)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _numbers(option: str, text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"{option} takes widths separated by commas, not {text!r}") from None

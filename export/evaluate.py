@@ -1,0 +1,59 @@
+"""Scores a file of clicks with an exported model, as the server would, and says how good the scores are."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import onnx
+from pydantic import ValidationError
+
+from export.agreement import onnx_scores, onnx_session
+from export.clicks import FileClicks
+from export.metrics import held_out_metrics
+from export.onnx import EXTERNAL_DATA, ExportError
+from models.hashing import Floats
+from models.spec import METADATA_KEY, Metrics, ModelSpec
+
+SCORING_BATCH = 4096
+
+
+class Evaluation(NamedTuple):
+    """Scores float32 [rows] in the order of the good rows, and their metrics."""
+
+    scores: Floats
+    metrics: Metrics
+
+
+def read_spec(path: Path) -> ModelSpec:
+    """The spec in an artifact. ExportError when the file is not one."""
+    try:
+        model = onnx.load(path, load_external_data=False)
+        described = {prop.key: prop.value for prop in model.metadata_props}
+        return ModelSpec.model_validate_json(described[METADATA_KEY])
+    except OSError as error:
+        raise ExportError(f"{path}: {error.strerror}") from None
+    except KeyError:
+        raise ExportError(f"{path}: not a Thimble artifact, it has no {METADATA_KEY!r} metadata") from None
+    except ValidationError as error:
+        raise ExportError(f"{path}: {error.errors()[0]['msg']}") from None
+    except Exception as error:  # what protobuf raises for bytes that are none of its own differs by implementation
+        raise ExportError(f"{path}: not an ONNX file ({error})") from None
+
+
+def artifact_bytes(path: Path) -> int:
+    """The weight of an artifact with the external data beside it, if any."""
+    return sum(part.stat().st_size for part in (path, path.with_name(EXTERNAL_DATA)) if part.is_file())
+
+
+def evaluate_artifact(path: Path, clicks: FileClicks) -> Evaluation:
+    """Score all rows of `clicks`, whose spec must be the artifact's."""
+    session = onnx_session(str(path))
+    labels, scores = [], []
+    for part in clicks.read(0, clicks.count(), SCORING_BATCH):
+        if len(part.labels):
+            labels.append(part.labels)
+            scores.append(onnx_scores(session, part.batch))
+    if not scores:
+        raise ExportError(f"{clicks.description}: no usable rows")
+    together = np.concatenate(scores)
+    return Evaluation(together, held_out_metrics(np.concatenate(labels), together))

@@ -1,0 +1,49 @@
+"""Golden rows: held-out rows, as a client would send them, whose scores every server must reproduce."""
+
+from export.clicks import Clicks, Rows
+from models.features import Batch, batch_from_values
+from models.spec import ModelSpec
+
+GOLDEN_ROWS = 32
+
+Features = dict[str, list[int | float | str | None]]
+
+
+def golden_features(spec: ModelSpec, held_out: Rows) -> Features:
+    """The first held-out rows and, last, one row in which everything is missing."""
+    features: Features = {name: [] for name in spec.feature_names}
+    for clicks in held_out.read(GOLDEN_ROWS - 1):
+        for name, column in zip(spec.feature_names, _wire_columns(spec, clicks), strict=True):
+            features[name] += column[: GOLDEN_ROWS - 1 - len(features[name])]
+        if len(features[spec.dense[0]]) == GOLDEN_ROWS - 1:
+            break
+    for column in features.values():
+        column.append(None)
+    return features
+
+
+def golden_batch(spec: ModelSpec, features: Features) -> Batch:
+    """Golden rows as the model takes them."""
+    return batch_from_values(spec, [features[name] for name in spec.feature_names])
+
+
+def _wire_columns(spec: ModelSpec, clicks: Clicks) -> list[list[int | float | str | None]]:
+    """A batch's feature columns as JSON carries them."""
+    if not clicks.raw:  # generated: the arrays say all
+        numbers = [[None if x != x else int(x) for x in column] for column in clicks.batch.dense.T.tolist()]
+        tokens = [[f"{x:08x}" if x else None for x in column] for column in clicks.batch.ids.T.tolist()]
+        return [*numbers, *tokens]
+    kinds = [*(["number"] * len(spec.dense)), *(field.kind for field in spec.fields)]
+    return [[_wire_value(kind, value) for value in column] for kind, column in zip(kinds, clicks.raw, strict=True)]
+
+
+def _wire_value(kind: str, value: object) -> int | float | str | None:
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    if isinstance(value, str) and kind == "int":
+        return int(value)
+    if isinstance(value, str) and kind == "number":
+        number = float(value)
+        return int(number) if number.is_integer() else number
+    assert isinstance(value, int | float | str)
+    return value

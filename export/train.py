@@ -1,0 +1,200 @@
+"""Trains a DLRM on clicks read in order, once or several times over."""
+
+import math
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from export.checkpoint import Checkpoint, Progress, RunConfig, RunError
+from export.clicks import Clicks, Rows
+from export.golden import golden_features
+from export.metrics import held_out_metrics
+from models.dlrm import DLRM
+from models.features import Batch
+from models.spec import Metrics, ModelSpec
+
+SCORING_BATCH = 4096
+WATCHED_ROWS = 20_000
+WATCHES = 10
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train: the dense part by Adam, the embeddings by Adagrad (full tables with sparse gradients)."""
+
+    batch_size: int = 2048
+    epochs: int = 1
+    dense_lr: float = 0.001
+    sparse_lr: float = 0.05
+    seed: int = 0
+    checkpoint_rows: int = 1_000_000
+
+
+def train(spec: ModelSpec, rows: Rows, held_out: Rows, recipe: Recipe, folder: Path) -> Metrics:
+    """Train into `folder`, or go on where its checkpoint left off, and evaluate on the held-out rows.
+
+    The same spec, rows and recipe give the same weights on the same machine, whether interrupted or not.
+    RunError when the folder holds another run.
+    """
+    config = RunConfig(
+        spec=spec,
+        source=rows.source.description,
+        held_out=held_out.source.description,
+        train_rows=len(rows),
+        held_out_rows=len(held_out),
+        batch_size=recipe.batch_size,
+        epochs=recipe.epochs,
+        dense_lr=recipe.dense_lr,
+        sparse_lr=recipe.sparse_lr,
+        seed=recipe.seed,
+    )
+    run = _Run(config, Checkpoint(folder))
+    return run.progress.metrics or run.fit(rows, held_out, recipe.checkpoint_rows)
+
+
+def score(dlrm: DLRM, batch: Batch) -> npt.NDArray[np.float32]:
+    """Click probabilities, float32 [rows]."""
+    device = next(dlrm.parameters()).device
+    with torch.inference_mode():
+        logits = dlrm(torch.from_numpy(batch.dense).to(device), torch.from_numpy(batch.ids).to(device))
+        scores: npt.NDArray[np.float32] = torch.sigmoid(logits).cpu().numpy()
+    return scores
+
+
+def evaluate(dlrm: DLRM, rows: Rows) -> Metrics:
+    """Metrics over all the rows."""
+    labels, scores, truth = [], [], []
+    for clicks in rows.read(SCORING_BATCH):
+        labels.append(clicks.labels)
+        scores.append(score(dlrm, clicks.batch))
+        if clicks.truth is not None:
+            truth.append(clicks.truth)
+    return held_out_metrics(np.concatenate(labels), np.concatenate(scores), np.concatenate(truth) if truth else None)
+
+
+@contextmanager
+def _stop_requests() -> Iterator[threading.Event]:
+    """Set by Ctrl-C or SIGTERM, so that a run stops between two steps; asked a second time it stops at once."""
+    stop = threading.Event()
+
+    def ask(number: int, _: FrameType | None) -> None:
+        stop.set()
+        signal.signal(number, previous[number])
+
+    previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+class _Run:
+    def __init__(self, config: RunConfig, checkpoint: Checkpoint) -> None:
+        torch.use_deterministic_algorithms(True)
+        torch.manual_seed(config.seed)
+        self.config = config
+        self.checkpoint = checkpoint
+        self.progress = Progress()
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.dlrm = DLRM(config.spec).to(self.device)
+        dense = [*self.dlrm.dense_arch.parameters(), *self.dlrm.over_arch.parameters()]
+        self.optimizers: list[torch.optim.Optimizer] = [
+            torch.optim.Adam(dense, lr=config.dense_lr),
+            torch.optim.Adagrad(self.dlrm.sparse_arch.parameters(), lr=config.sparse_lr),
+        ]
+        if checkpoint.path.exists():
+            self._resume()
+
+    def fit(self, rows: Rows, held_out: Rows, checkpoint_rows: int) -> Metrics:
+        watched = Rows(held_out.source, held_out.start, min(held_out.stop, held_out.start + WATCHED_ROWS))
+        total = len(rows) * self.config.epochs
+        watch_rows = max(1, total // WATCHES)
+        shown: dict[str, str] = {}
+        losses: list[float] = []
+        bar = tqdm(
+            total=total,
+            initial=self.progress.epoch * len(rows) + self.progress.position,
+            desc=self.config.spec.name,
+            unit=" rows",
+            unit_scale=True,
+            mininterval=0.5 if sys.stderr.isatty() else 10,
+        )
+        with bar, _stop_requests() as stop:
+            for clicks in self._batches(rows):
+                before, done = int(bar.n), self.progress.epoch * len(rows) + self.progress.position
+                losses = [*losses[-49:], self._step(clicks)]
+                shown["loss"] = f"{np.nanmean(losses):.4f}"
+                if done // watch_rows > before // watch_rows:
+                    ranked = evaluate(self.dlrm, watched).auc
+                    shown["AUC"] = "-" if ranked is None else f"{ranked:.4f}"
+                bar.set_postfix(shown, refresh=False)
+                bar.update(done - before)
+                if stop.is_set() or done // checkpoint_rows > before // checkpoint_rows:
+                    self._save()
+                if stop.is_set():
+                    raise KeyboardInterrupt
+        metrics = evaluate(self.dlrm, held_out)
+        golden = golden_features(self.config.spec, held_out)
+        self.progress = self.progress.model_copy(update={"metrics": metrics, "golden": golden})
+        self._save()
+        return metrics
+
+    def _batches(self, rows: Rows) -> Iterator[Clicks]:
+        """Batches still to be trained on; `progress` says what is done once the current one is."""
+        size = self.config.batch_size
+        for epoch in range(self.progress.epoch, self.config.epochs):
+            position = self.progress.position if epoch == self.progress.epoch else 0
+            for clicks in rows.read(size, skip=position):
+                position = min(position + size, len(rows))
+                trained = self.progress.rows_trained + len(clicks.labels)
+                self.progress = Progress(epoch=epoch, position=position, rows_trained=trained)
+                yield clicks
+
+    def _step(self, clicks: Clicks) -> float:
+        """Train on one batch; its mean loss, NaN when every row of it was bad."""
+        if not len(clicks.labels):
+            return math.nan
+        dense, ids = (torch.from_numpy(array).to(self.device) for array in clicks.batch)
+        labels = torch.from_numpy(clicks.labels).to(self.device)
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
+        loss = nn.functional.binary_cross_entropy_with_logits(self.dlrm(dense, ids), labels)
+        loss.backward()  # type: ignore[no-untyped-call]
+        for optimizer in self.optimizers:
+            optimizer.step()
+        return loss.item()
+
+    def _save(self) -> None:
+        state: dict[str, Any] = {
+            "model": self.dlrm.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+        }
+        self.checkpoint.save(self.config, self.progress, state)
+
+    def _resume(self) -> None:
+        config, progress, state = self.checkpoint.load()
+        differing = [
+            name for name in RunConfig.model_fields if getattr(config, name) != getattr(self.config, name)
+        ]
+        if differing:
+            raise RunError(
+                f"{self.checkpoint.folder} holds another run ({', '.join(differing)} differ); "
+                "choose another --run or remove it"
+            )
+        self.progress = progress
+        self.dlrm.load_state_dict(state["model"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)

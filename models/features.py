@@ -1,0 +1,201 @@
+"""Raw feature values to the arrays a model takes. Trainer and server share this, so they cannot read a value differently.
+
+Values come as text (tab- or comma-separated, blank = missing) or typed (JSON, Parquet; None or blank = missing).
+A missing number becomes NaN, a missing id 0.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import xxhash
+
+from models.hashing import ID_BITS, ID_LIMIT, Floats, Int64s
+from models.spec import Kind, ModelSpec
+
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
+_MAX_HEX_DIGITS = ID_BITS // 4
+_MAX_INT_DIGITS = 100  # Python's own integer parser is quadratic in the length
+_HEX = b"0123456789abcdefABCDEF"
+_DECIMAL = b"0123456789"
+_NUMERIC = b"0123456789+-.eE"
+_SHOWN = 40
+
+Array = TypeVar("Array", Floats, Int64s)
+Column = Sequence[Any]
+
+
+class Batch(NamedTuple):
+    """Rows as a model takes them: dense float32 [rows, dense features], ids int64 [rows, fields]."""
+
+    dense: Floats
+    ids: Int64s
+
+
+class FeatureError(ValueError):
+    """A value that its feature does not take. `row` counts from 0."""
+
+    def __init__(self, feature: str, row: int, reason: str) -> None:
+        super().__init__(f"{feature}: {reason}")
+        self.feature = feature
+        self.row = row
+        self.reason = reason
+
+
+class _BadValue(ValueError):
+    pass
+
+
+def shown(value: object) -> str:
+    """A value as error messages quote it: never longer than a line."""
+    text = repr(value[: _SHOWN + 1] if isinstance(value, str) else value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def dense_from_text(feature: str, tokens: Column) -> Floats:
+    """Decimal text -> float32 [rows]."""
+    return _encode(feature, tokens, _numbers_from_text, missing="")
+
+
+def dense_from_values(feature: str, values: Column) -> Floats:
+    """Numbers -> float32 [rows]."""
+    return _encode(feature, values, _numbers_from_values, missing=None)
+
+
+def ids_from_text(feature: str, kind: Kind, tokens: Column) -> Int64s:
+    """Text of the kind -> int64 [rows]."""
+    return _encode(feature, tokens, _IDS_FROM_TEXT[kind], missing="")
+
+
+def ids_from_values(feature: str, kind: Kind, values: Column) -> Int64s:
+    """Integers for `int`, text for `hex` and `string` -> int64 [rows]."""
+    return _encode(feature, values, _IDS_FROM_VALUES[kind], missing=None)
+
+
+def batch_from_text(spec: ModelSpec, columns: Sequence[Column]) -> Batch:
+    """Text columns, dense features first, then fields, as the spec orders them. FeatureError names the bad value."""
+    dense = [dense_from_text(name, tokens) for name, tokens in zip(spec.dense, columns, strict=False)]
+    rest = columns[len(dense) :]
+    ids = [ids_from_text(field.name, field.kind, tokens) for field, tokens in zip(spec.fields, rest, strict=True)]
+    return Batch(np.stack(dense, axis=1), np.stack(ids, axis=1))
+
+
+def batch_from_values(spec: ModelSpec, columns: Sequence[Column]) -> Batch:
+    """Typed columns, dense features first, then fields, as the spec orders them. FeatureError names the bad value."""
+    dense = [dense_from_values(name, values) for name, values in zip(spec.dense, columns, strict=False)]
+    rest = columns[len(dense) :]
+    ids = [ids_from_values(field.name, field.kind, values) for field, values in zip(spec.fields, rest, strict=True)]
+    return Batch(np.stack(dense, axis=1), np.stack(ids, axis=1))
+
+
+def _encode(feature: str, values: Column, convert: Callable[[Column], Array], missing: str | None) -> Array:
+    """Convert a column at once; only when that fails look at it value by value, for blanks and for the culprit."""
+    try:
+        return convert(values)
+    except _BadValue:
+        tidy = [missing if isinstance(value, str) and not value.strip() else value for value in values]
+        for row, value in enumerate(tidy):
+            try:
+                convert([value])
+            except _BadValue as error:
+                raise FeatureError(feature, row, str(error)) from None
+        return convert(tidy)
+
+
+def _numbers_from_text(tokens: Column) -> Floats:
+    if not _only(tokens, _NUMERIC):
+        raise _BadValue(f"{shown(tokens[0])} is not a finite number")
+    try:
+        return _float32([float(token) if token else math.nan for token in tokens])
+    except _BadValue:
+        raise
+    except ValueError:
+        raise _BadValue(f"{shown(tokens[0])} is not a finite number") from None
+
+
+def _numbers_from_values(values: Column) -> Floats:
+    if not set(map(type, values)) <= {int, float, type(None)}:
+        raise _BadValue(f"{shown(values[0])} is not a number")
+    return _float32(values)
+
+
+def _float32(values: Column) -> Floats:
+    try:
+        wide = np.array(values, dtype=np.float64)
+    except OverflowError:
+        wide = np.array([math.inf])
+    if (np.abs(wide) > _FLOAT32_MAX).any():
+        raise _BadValue(f"{shown(values[0])} is not a finite float32 number")
+    return wide.astype(np.float32)
+
+
+def _ints_from_text(tokens: Column) -> Int64s:
+    if not _only(tokens, _DECIMAL) or max(map(len, tokens), default=0) > _MAX_INT_DIGITS:
+        raise _BadValue(f"{shown(tokens[0])} is not an integer from 0 to 2^{ID_BITS} - 1")
+    return _int64([int(token) if token else 0 for token in tokens])
+
+
+def _ints_from_values(values: Column) -> Int64s:
+    if not set(map(type, values)) <= {int}:
+        values = [_whole(value) for value in values]
+    return _int64(values)
+
+
+def _whole(value: object) -> int:
+    """An integer, also one that a data frame turned into a float because its column has gaps."""
+    if value is None:
+        return 0
+    if type(value) is int:
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    raise _BadValue(f"{shown(value)} is not an integer")
+
+
+def _int64(ids: Sequence[int]) -> Int64s:
+    if ids and not 0 <= min(ids) <= max(ids) < ID_LIMIT:
+        raise _BadValue(f"id {shown(ids[0])} is not in the range 0 to 2^{ID_BITS} - 1")
+    return np.array(ids, dtype=np.int64)
+
+
+def _hex_ids(tokens: Column) -> Int64s:
+    if not _only(tokens, _HEX):
+        raise _BadValue(f"{shown(tokens[0])} is not a hexadecimal token")
+    if max(map(len, tokens), default=0) > _MAX_HEX_DIGITS:
+        raise _BadValue(f"{shown(tokens[0])} is longer than {_MAX_HEX_DIGITS} hexadecimal digits")
+    return np.array([int(token, 16) if token else 0 for token in tokens], dtype=np.int64)
+
+
+def _string_ids(tokens: Column) -> Int64s:
+    """The top 60 bits of xxh3_64 over the UTF-8 bytes."""
+    digest = xxhash.xxh3_64_intdigest
+    try:
+        return np.array([digest(t) >> 4 if t and not t.isspace() else 0 for t in tokens], dtype=np.int64)
+    except UnicodeEncodeError:
+        raise _BadValue(f"{shown(tokens[0])} is not valid Unicode text") from None
+
+
+def _from_strings(convert: Callable[[Column], Int64s], wanted: str) -> Callable[[Column], Int64s]:
+    def from_values(values: Column) -> Int64s:
+        if not set(map(type, values)) <= {str, type(None)}:
+            raise _BadValue(f"{shown(values[0])} is not {wanted}")
+        return convert([value or "" for value in values])
+
+    return from_values
+
+
+def _only(tokens: Column, alphabet: bytes) -> bool:
+    return not "".join(tokens).encode("utf-8", "surrogatepass").translate(None, alphabet)
+
+
+_IDS_FROM_TEXT: dict[Kind, Callable[[Column], Int64s]] = {
+    "int": _ints_from_text,
+    "hex": _hex_ids,
+    "string": _string_ids,
+}
+_IDS_FROM_VALUES: dict[Kind, Callable[[Column], Int64s]] = {
+    "int": _ints_from_values,
+    "hex": _from_strings(_hex_ids, "a hexadecimal token in a string"),
+    "string": _from_strings(_string_ids, "a string"),
+}
