@@ -23,7 +23,7 @@ class Exported(NamedTuple):
 def export(run: Path, repository: Path, name: str | None = None, version: int | None = None) -> Exported:
     """Write a run's model as REPOSITORY/NAME/VERSION/model.onnx. RunError, ExportError: it can't be done."""
     trained = load_trained(run)
-    spec = trained.spec.model_copy(update={"name": name or trained.spec.name})
+    spec = ModelSpec.model_validate({**trained.spec.model_dump(), "name": name or trained.spec.name})
     batch = golden_batch(spec, trained.golden)
     model = build(spec, trained.dlrm)
     agreements: list[Agreement] = []

@@ -69,6 +69,8 @@ def train(
     fields: dict[Kind, list[str]] = {"int": _names(ints), "hex": _names(hexes), "string": _names(strings)}
     if preset:
         spec = preset_spec(preset, name, scheme, memory, chunk, seed)
+    elif generate:
+        raise ClickError("clicks are generated with Criteo's features, so --generate needs a --preset")
     else:
         widths = _numbers("--dense-arch", dense_arch), _numbers("--over-arch", over_arch)
         own = (name or "model", _names(dense), fields)
@@ -89,7 +91,10 @@ def train(
         parts = split(source, apart, held_out_share)
     folder = run or Path("runs") / spec.name
     typer.echo(f"{len(parts[0]):,} rows to train on, {len(parts[1]):,} held out; checkpoints in {folder}")
-    metrics = train_run(spec, *parts, recipe, folder)
+    try:
+        metrics = train_run(spec, *parts, recipe, folder)
+    except KeyboardInterrupt:
+        _fail("stopped; the same command goes on from here", 130)
     for part in {id(part.source): part.source for part in parts}.values():
         if isinstance(part, FileClicks):
             _echo_all(report.bad_rows(part.bad))
@@ -108,9 +113,10 @@ def export(
     from export.artifact import export as export_run
 
     done = export_run(run, repository, name, version)
+    agreement = done.agreement
     typer.echo(
-        f"{done.path}: {report.size(done.path.stat().st_size)}; over {done.agreement.rows} rows scores differ by at most "
-        f"{done.agreement.torch_onnx:.1e} from torch and {done.agreement.numpy_onnx:.1e} from numpy, lookups by nothing"
+        f"{done.path}: {report.size(done.path.stat().st_size)}; over {agreement.rows} rows scores differ by at most "
+        f"{agreement.torch_onnx:.1e} from torch and {agreement.numpy_onnx:.1e} from numpy, lookups by nothing"
     )
 
 
@@ -157,12 +163,13 @@ def main() -> None:
     """The console script: errors that the user can act on are one sentence and exit status 1."""
     try:
         app(standalone_mode=True)
-    except KeyboardInterrupt:
-        _fail("stopped; the same command goes on from here", 130)
     except ValidationError as error:
-        _fail(error.errors()[0]["msg"].removeprefix("Value error, "))
+        first = error.errors()[0]
+        _fail(": ".join([*map(str, first["loc"]), first["msg"].removeprefix("Value error, ")]))
     except ValueError as error:
         _fail(str(error))
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
 
 
 def _fail(message: str, status: int = 1) -> NoReturn:
@@ -180,7 +187,7 @@ def _names(text: str) -> list[str]:
 
 
 def _numbers(option: str, text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise ValueError(f"{option} takes widths separated by commas, not {text!r}") from None
+    widths = [part.strip() for part in text.split(",")]
+    if not all(width.isdecimal() and int(width) > 0 for width in widths):
+        raise ValueError(f"{option} takes widths separated by commas, not {text!r}")
+    return [int(width) for width in widths]

@@ -160,7 +160,7 @@ class FileClicks:
         try:
             with _open_text(path) as file:
                 rows = self._csv_rows(path, file) if _suffix(path) == ".csv" else _criteo_rows(file)
-                for line, row in rows:  # noqa: B007 - named in the error below
+                for line, row in rows:
                     yield line, row
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise ClickError(f"{path.name}: damaged after line {line}: {error}") from None
@@ -185,15 +185,18 @@ class FileClicks:
         import pyarrow.parquet
 
         names = [self.label, *self.spec.feature_names]
-        with pyarrow.parquet.ParquetFile(path) as file:
-            for name in names:
-                self._place(path, file.schema_arrow.names, name)
-            line = 0
-            for block in file.iter_batches(batch_size=4096, columns=names):
-                columns = [block.column(name).to_pylist() for name in names]
-                for row in zip(*columns, strict=True):
-                    line += 1
-                    yield line, row
+        line = 0
+        try:
+            with pyarrow.parquet.ParquetFile(path) as file:
+                for name in names:
+                    self._place(path, file.schema_arrow.names, name)
+                for block in file.iter_batches(batch_size=4096, columns=names):
+                    columns = [block.column(name).to_pylist() for name in names]
+                    for row in zip(*columns, strict=True):
+                        line += 1
+                        yield line, row
+        except (pyarrow.ArrowException, OSError) as error:
+            raise ClickError(f"{path.name}: damaged after row {line}: {error}") from None
 
     def _place(self, path: Path, header: list[str], name: str) -> int:
         try:
@@ -243,9 +246,12 @@ def _suffix(path: Path) -> str:
 
 
 def _open_text(path: Path) -> IO[str]:
-    """Undecodable bytes become surrogates, which no feature accepts: the line is reported, not the whole file."""
+    """Undecodable bytes become surrogates, which no feature accepts: the line is reported, not the whole file.
+
+    Excel starts its UTF-8 with a byte order mark, which would stick to the first column's name.
+    """
     opener = gzip.open if path.suffix == ".gz" else open
-    return cast(IO[str], opener(path, "rt", encoding="utf-8", errors="surrogateescape", newline=""))
+    return cast(IO[str], opener(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline=""))
 
 
 def _criteo_rows(file: IO[str]) -> Iterator[tuple[int, Row]]:
@@ -270,7 +276,7 @@ def _labels(name: str, values: Column) -> Floats:
         return np.array([clicked[value] for value in values], dtype=np.float32)
     except (KeyError, TypeError):
         for row, value in enumerate(values):
-            if value not in clicked:
+            if not isinstance(value, str | int | float) or value not in clicked:
                 raise FeatureError(name, row, f"{shown(value)} is not 0 or 1") from None
         raise
 

@@ -47,7 +47,10 @@ def artifact_bytes(path: Path) -> int:
 
 def evaluate_artifact(path: Path, clicks: FileClicks) -> Evaluation:
     """Score all rows of `clicks`, whose spec must be the artifact's."""
-    session = onnx_session(str(path))
+    try:
+        session = onnx_session(str(path))
+    except Exception as error:  # ONNX Runtime's own exceptions have no common base below this one
+        raise ExportError(f"{path}: ONNX Runtime does not load it ({str(error).splitlines()[0]})") from None
     labels, scores = [], []
     for part in clicks.read(0, clicks.count(), SCORING_BATCH):
         if len(part.labels):

@@ -1,8 +1,9 @@
 """Clicks of our own: marginals as measured on real Criteo lines, labels drawn from a hidden truth.
 
-Each field's ids follow a head of ten with the measured shares and a truncated Pareto tail whose exponent is solved for
-so that 10,000 lines show as many different ids as the real ones did. The truth is a factorisation machine over those
-ids plus the logged numbers, so it has interactions, and its own AUC is the best that any model can reach.
+Each field's ids follow a head of ten with the measured shares and a truncated Pareto tail, shifted where the head is
+flat, whose exponent is solved for so that 10,000 lines show as many different ids as the real ones did. The truth is a
+factorisation machine over those ids plus the logged numbers, so it has interactions, and its own AUC is the best that
+any model can reach.
 
 Rows come in blocks, each from a random stream of its own, so any range of rows can be made without those before it.
 """
@@ -23,7 +24,7 @@ from models.spec import ModelSpec
 Doubles = npt.NDArray[np.float64]
 
 LABEL_RATE = 0.218
-# Standard deviation of the true logits. Ours: it puts the best reachable AUC near .82, the region of real Criteo models.
+# Standard deviation of the true logits. Ours: it puts the best reachable AUC near .82, where real Criteo models are.
 LOGIT_SPREAD = 1.4
 BLOCK = 4096
 HEAD = 10
@@ -100,12 +101,14 @@ class Popularity:
     def __init__(self, shape: FieldShape, ids: int) -> None:
         # where the top ten are all there is, no more ids than were seen
         self.ids = ids = min(ids, shape.distinct) if shape.top10 == 1.0 else ids
-        ranks = np.arange(2, min(HEAD, ids) + 1)
-        rest = (shape.top10 - shape.top) * (1 / ranks) / (1 / np.arange(2, HEAD + 1)).sum()
-        head = np.concatenate([[shape.top], rest])
         self.tail_share = 1 - shape.top10 if ids > HEAD else 0.0
-        self.head: Doubles = head * (1 - self.tail_share) / head.sum()
-        self.exponent = self._solve(shape.distinct, MEASURED_LINES * (1 - shape.missing))
+        self.head = _head(shape.top, 1 - self.tail_share, min(HEAD, ids))
+        draws = MEASURED_LINES * (1 - shape.missing)
+        # where the head is flat, so must be the tail's beginning, or its first ids would overtake the head's
+        for self.shift in (0, 3, 10, 30, 100, 300, 1000):
+            self.exponent = self._solve(shape.distinct, draws)
+            if self.tail_share * self._tail_cdf(np.array([HEAD + 1.0]), self.exponent)[0] <= self.head[-1]:
+                break
 
     def draw(self, uniform: Doubles) -> Int64s:
         """Ranks for uniform numbers in [0, 1)."""
@@ -142,15 +145,16 @@ class Popularity:
 
     def _tail_cdf(self, rank: Doubles, exponent: float) -> Doubles:
         power = 1 - exponent if abs(1 - exponent) > 1e-9 else 1e-9
-        first, last = float(HEAD) ** power, float(self.ids) ** power
-        cdf: Doubles = (rank**power - first) / (last - first)
+        first, last = float(HEAD + self.shift) ** power, float(self.ids + self.shift) ** power
+        cdf: Doubles = ((rank + self.shift) ** power - first) / (last - first)
         return cdf
 
     def _tail_rank(self, within: Doubles, exponent: float) -> Int64s:
         power = 1 - exponent if abs(1 - exponent) > 1e-9 else 1e-9
-        first, last = float(HEAD) ** power, float(self.ids) ** power
-        rank = (first + within * (last - first)) ** (1 / power)
-        return np.floor(rank).astype(np.int64).clip(HEAD, self.ids - 1)
+        first, last = float(HEAD + self.shift) ** power, float(self.ids + self.shift) ** power
+        rank = (first + within * (last - first)) ** (1 / power) - self.shift
+        ranks: Int64s = np.floor(rank).astype(np.int64).clip(HEAD, self.ids - 1)
+        return ranks
 
 
 def field_shapes(rows: list[int]) -> list[FieldShape]:
@@ -263,7 +267,19 @@ def _effects(ids: Int64s, salt: np.uint64) -> Floats:
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         z ^= z >> np.uint64(31)
     lanes = z.view(np.uint16).reshape(-1, 4)
-    return ((lanes.astype(np.float32) + 0.5) / 65536 - 0.5) * np.float32(12**0.5)
+    effects: Floats = ((lanes.astype(np.float32) + 0.5) / 65536 - 0.5).astype(np.float32, copy=False)
+    return effects * np.float32(12**0.5)
+
+
+def _head(top: float, total: float, ids: int) -> Doubles:
+    """Shares of the most popular ids: `top`, then a harmonic fall, flatter where the next would overtake it."""
+    ranks = np.arange(2.0, ids + 1)
+    for exponent in np.linspace(1, 0, 21):
+        falling = ranks**-exponent
+        rest = (total - top) * falling / falling.sum()
+        if rest[0] <= top:
+            break
+    return np.concatenate([[top], rest])
 
 
 def _coprime(start: int, n: int) -> int:
@@ -280,6 +296,8 @@ def _sliced(clicks: Clicks, start: int, stop: int) -> Clicks:
 
 
 def _joined(first: Clicks, second: Clicks) -> Clicks:
-    batch = Batch(*(np.concatenate(pair) for pair in zip(first.batch, second.batch, strict=True)))
+    batch = Batch(
+        np.concatenate([first.batch.dense, second.batch.dense]), np.concatenate([first.batch.ids, second.batch.ids])
+    )
     truth = np.concatenate([c.truth for c in (first, second) if c.truth is not None])
     return Clicks(np.concatenate([first.labels, second.labels]), batch, truth=truth)

@@ -30,9 +30,10 @@ def golden_batch(spec: ModelSpec, features: Features) -> Batch:
 def _wire_columns(spec: ModelSpec, clicks: Clicks) -> list[list[int | float | str | None]]:
     """A batch's feature columns as JSON carries them."""
     if not clicks.raw:  # generated: the arrays say all
-        numbers = [[None if x != x else int(x) for x in column] for column in clicks.batch.dense.T.tolist()]
-        tokens = [[f"{x:08x}" if x else None for x in column] for column in clicks.batch.ids.T.tolist()]
-        return [*numbers, *tokens]
+        columns: list[list[int | float | str | None]] = []
+        columns += [[None if x != x else int(x) for x in column] for column in clicks.batch.dense.T.tolist()]
+        columns += [[f"{x:08x}" if x else None for x in column] for column in clicks.batch.ids.T.tolist()]
+        return columns
     kinds = [*(["number"] * len(spec.dense)), *(field.kind for field in spec.fields)]
     return [[_wire_value(kind, value) for value in column] for kind, column in zip(kinds, clicks.raw, strict=True)]
 

@@ -1,5 +1,6 @@
 """A trained DLRM to an artifact: one .onnx file that says itself what it is."""
 
+import contextlib
 import logging
 import shutil
 import tempfile
@@ -15,7 +16,6 @@ import torch
 from export.hash_lookup import OPSET, function
 from models.dlrm import DLRM, Scorer
 from models.features import Batch
-from models.memory import ONNX_DOMAIN
 from models.spec import METADATA_KEY, FullEmbedding, ModelSpec
 
 # ONNX 1.17's format, the newest that the oldest supported ONNX Runtime (1.21) reads.
@@ -60,8 +60,8 @@ def build(spec: ModelSpec, dlrm: DLRM) -> onnx.ModelProto:
 def _forget_origin(model: onnx.ModelProto) -> None:
     """Drop what the exporter noted of the machine: stack traces with local paths, and shapes that ORT infers anyway."""
     del model.graph.value_info[:]
-    described = [model, model.graph, *model.graph.node, *model.graph.input, *model.graph.output, *model.graph.initializer]
-    for part in described:
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
         part.ClearField("doc_string")
         part.ClearField("metadata_props")
 
@@ -87,7 +87,7 @@ def write(
     family = repository / spec.name
     family.mkdir(parents=True, exist_ok=True)
     if number is None:
-        number = max((int(p.name) for p in family.iterdir() if p.name.isdigit()), default=0) + 1
+        number = max((int(p.name) for p in family.iterdir() if p.name.isdecimal()), default=0) + 1
     target = family / str(number)
     if target.exists():
         raise ExportError(f"{target} exists; a version is never overwritten, choose another --version")
@@ -100,5 +100,7 @@ def write(
         partial.rename(target)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            family.rmdir()  # unless there are other versions
         raise
     return target / MODEL_FILE

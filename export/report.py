@@ -51,8 +51,8 @@ def inspection(spec: ModelSpec, file_bytes: int) -> list[tuple[str, str]]:
     rows += [
         ("MLPs", parameters),
         ("file", size(file_bytes)),
-        ("embedding weights", size(int(spec.embedding_bytes))),  # type: ignore[call-overload]
-        ("as full tables", f"{size(int(spec.full_table_bytes))}, {spec.compression:,.0f} times as much"),  # type: ignore[call-overload]
+        ("embedding weights", size(spec.embedding_bytes)),
+        ("as full tables", f"{size(spec.full_table_bytes)}, {spec.compression:,.0f} times as much"),
     ]
     if spec.provenance:
         p = spec.provenance

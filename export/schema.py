@@ -9,7 +9,9 @@ from models.spec import BlockEmbedding, Categorical, Kind, ModelSpec
 OWN_CHUNK = 8
 
 
-def preset_spec(shape: str, name: str | None, scheme: str, memory: int | None, chunk: int | None, seed: int) -> ModelSpec:
+def preset_spec(
+    shape: str, name: str | None, scheme: str, memory: int | None, chunk: int | None, seed: int
+) -> ModelSpec:
     """A preset, its embedding changed where asked. ValueError: no such preset or scheme."""
     spec = preset(shape, seed)
     assert isinstance(spec.embedding, BlockEmbedding)
@@ -40,7 +42,9 @@ def own_spec(
     if not dense or not any(fields.values()):
         raise ClickError("name at least one column with --dense and one with --int, --hex or --string, or a --preset")
     columns = [
-        Categorical(name=column, kind=kind, rows=rows.get(column, 1)) for kind, names in fields.items() for column in names
+        Categorical(name=column, kind=kind, rows=rows.get(column, 1))
+        for kind, names in fields.items()
+        for column in names
     ]
     dim = dense_arch[-1]
     return ModelSpec(

@@ -1,6 +1,7 @@
 """Trains a DLRM on clicks read in order, once or several times over."""
 
 import math
+import os
 import signal
 import sys
 import threading
@@ -18,7 +19,7 @@ from torch import nn
 from tqdm import tqdm
 
 from export.checkpoint import Checkpoint, Progress, RunConfig, RunError
-from export.clicks import Clicks, Rows
+from export.clicks import ClickError, Clicks, Rows
 from export.golden import golden_features
 from export.metrics import held_out_metrics
 from models.dlrm import DLRM
@@ -77,10 +78,14 @@ def evaluate(dlrm: DLRM, rows: Rows) -> Metrics:
     """Metrics over all the rows."""
     labels, scores, truth = [], [], []
     for clicks in rows.read(SCORING_BATCH):
+        if not len(clicks.labels):
+            continue
         labels.append(clicks.labels)
         scores.append(score(dlrm, clicks.batch))
         if clicks.truth is not None:
             truth.append(clicks.truth)
+    if not labels:
+        raise ClickError(f"{rows.source.description}: no usable row to evaluate on")
     return held_out_metrics(np.concatenate(labels), np.concatenate(scores), np.concatenate(truth) if truth else None)
 
 
@@ -93,7 +98,7 @@ def _stop_requests() -> Iterator[threading.Event]:
         stop.set()
         signal.signal(number, previous[number])
 
-    previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous: dict[int, Any] = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
     finally:
@@ -103,7 +108,11 @@ def _stop_requests() -> Iterator[threading.Event]:
 
 class _Run:
     def __init__(self, config: RunConfig, checkpoint: Checkpoint) -> None:
+        # without it cuBLAS is not deterministic, and torch refuses to go on
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
+        # the default, but torch warns unless told so
+        torch.sparse.check_sparse_tensor_invariants.disable()  # type: ignore[no-untyped-call]
         torch.manual_seed(config.seed)
         self.config = config
         self.checkpoint = checkpoint
@@ -135,8 +144,9 @@ class _Run:
         with bar, _stop_requests() as stop:
             for clicks in self._batches(rows):
                 before, done = int(bar.n), self.progress.epoch * len(rows) + self.progress.position
-                losses = [*losses[-49:], self._step(clicks)]
-                shown["loss"] = f"{np.nanmean(losses):.4f}"
+                if len(clicks.labels):
+                    losses = [*losses[-49:], self._step(clicks)]
+                    shown["loss"] = f"{np.mean(losses):.4f}"
                 if done // watch_rows > before // watch_rows:
                     ranked = evaluate(self.dlrm, watched).auc
                     shown["AUC"] = "-" if ranked is None else f"{ranked:.4f}"
@@ -164,18 +174,19 @@ class _Run:
                 yield clicks
 
     def _step(self, clicks: Clicks) -> float:
-        """Train on one batch; its mean loss, NaN when every row of it was bad."""
-        if not len(clicks.labels):
-            return math.nan
+        """Train on one batch; its mean loss."""
         dense, ids = (torch.from_numpy(array).to(self.device) for array in clicks.batch)
         labels = torch.from_numpy(clicks.labels).to(self.device)
         for optimizer in self.optimizers:
             optimizer.zero_grad()
         loss = nn.functional.binary_cross_entropy_with_logits(self.dlrm(dense, ids), labels)
+        mean = loss.item()
+        if not math.isfinite(mean):
+            raise RunError(f"training diverged, the loss is {mean}; try lower learning rates in a new --run")
         loss.backward()  # type: ignore[no-untyped-call]
         for optimizer in self.optimizers:
             optimizer.step()
-        return loss.item()
+        return mean
 
     def _save(self) -> None:
         state: dict[str, Any] = {
@@ -186,9 +197,7 @@ class _Run:
 
     def _resume(self) -> None:
         config, progress, state = self.checkpoint.load()
-        differing = [
-            name for name in RunConfig.model_fields if getattr(config, name) != getattr(self.config, name)
-        ]
+        differing = [name for name in RunConfig.model_fields if getattr(config, name) != getattr(self.config, name)]
         if differing:
             raise RunError(
                 f"{self.checkpoint.folder} holds another run ({', '.join(differing)} differ); "

@@ -1,4 +1,4 @@
-"""DLRM (Naumov et al. 2019) in TorchRec's words, with preprocessing inside so that training and serving cannot differ."""
+"""DLRM (Naumov et al. 2019) in TorchRec's words, preprocessing inside so that training and serving cannot differ."""
 
 import torch
 from torch import Tensor, nn

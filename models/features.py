@@ -1,4 +1,4 @@
-"""Raw feature values to the arrays a model takes. Trainer and server share this, so they cannot read a value differently.
+"""Raw feature values to the arrays a model takes. Trainer and server share this, so both read a value alike.
 
 Values come as text (tab- or comma-separated, blank = missing) or typed (JSON, Parquet; None or blank = missing).
 A missing number becomes NaN, a missing id 0.
@@ -43,12 +43,14 @@ class FeatureError(ValueError):
         self.reason = reason
 
 
-class _BadValue(ValueError):
+class _BadValueError(ValueError):
     pass
 
 
 def shown(value: object) -> str:
     """A value as error messages quote it: never longer than a line."""
+    if isinstance(value, int) and value.bit_length() > 4 * _SHOWN:
+        return f"an integer of {value.bit_length()} bits"  # Python refuses to write out very long ones
     text = repr(value[: _SHOWN + 1] if isinstance(value, str) else value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
@@ -93,30 +95,30 @@ def _encode(feature: str, values: Column, convert: Callable[[Column], Array], mi
     """Convert a column at once; only when that fails look at it value by value, for blanks and for the culprit."""
     try:
         return convert(values)
-    except _BadValue:
+    except _BadValueError:
         tidy = [missing if isinstance(value, str) and not value.strip() else value for value in values]
         for row, value in enumerate(tidy):
             try:
                 convert([value])
-            except _BadValue as error:
+            except _BadValueError as error:
                 raise FeatureError(feature, row, str(error)) from None
         return convert(tidy)
 
 
 def _numbers_from_text(tokens: Column) -> Floats:
     if not _only(tokens, _NUMERIC):
-        raise _BadValue(f"{shown(tokens[0])} is not a finite number")
+        raise _BadValueError(f"{shown(tokens[0])} is not a finite number")
     try:
         return _float32([float(token) if token else math.nan for token in tokens])
-    except _BadValue:
+    except _BadValueError:
         raise
     except ValueError:
-        raise _BadValue(f"{shown(tokens[0])} is not a finite number") from None
+        raise _BadValueError(f"{shown(tokens[0])} is not a finite number") from None
 
 
 def _numbers_from_values(values: Column) -> Floats:
     if not set(map(type, values)) <= {int, float, type(None)}:
-        raise _BadValue(f"{shown(values[0])} is not a number")
+        raise _BadValueError(f"{shown(values[0])} is not a number")
     return _float32(values)
 
 
@@ -126,13 +128,13 @@ def _float32(values: Column) -> Floats:
     except OverflowError:
         wide = np.array([math.inf])
     if (np.abs(wide) > _FLOAT32_MAX).any():
-        raise _BadValue(f"{shown(values[0])} is not a finite float32 number")
+        raise _BadValueError(f"{shown(values[0])} is not a finite float32 number")
     return wide.astype(np.float32)
 
 
 def _ints_from_text(tokens: Column) -> Int64s:
     if not _only(tokens, _DECIMAL) or max(map(len, tokens), default=0) > _MAX_INT_DIGITS:
-        raise _BadValue(f"{shown(tokens[0])} is not an integer from 0 to 2^{ID_BITS} - 1")
+        raise _BadValueError(f"{shown(tokens[0])} is not an integer from 0 to 2^{ID_BITS} - 1")
     return _int64([int(token) if token else 0 for token in tokens])
 
 
@@ -150,20 +152,20 @@ def _whole(value: object) -> int:
         return value
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    raise _BadValue(f"{shown(value)} is not an integer")
+    raise _BadValueError(f"{shown(value)} is not an integer")
 
 
 def _int64(ids: Sequence[int]) -> Int64s:
     if ids and not 0 <= min(ids) <= max(ids) < ID_LIMIT:
-        raise _BadValue(f"id {shown(ids[0])} is not in the range 0 to 2^{ID_BITS} - 1")
+        raise _BadValueError(f"id {shown(ids[0])} is not in the range 0 to 2^{ID_BITS} - 1")
     return np.array(ids, dtype=np.int64)
 
 
 def _hex_ids(tokens: Column) -> Int64s:
     if not _only(tokens, _HEX):
-        raise _BadValue(f"{shown(tokens[0])} is not a hexadecimal token")
+        raise _BadValueError(f"{shown(tokens[0])} is not a hexadecimal token")
     if max(map(len, tokens), default=0) > _MAX_HEX_DIGITS:
-        raise _BadValue(f"{shown(tokens[0])} is longer than {_MAX_HEX_DIGITS} hexadecimal digits")
+        raise _BadValueError(f"{shown(tokens[0])} is longer than {_MAX_HEX_DIGITS} hexadecimal digits")
     return np.array([int(token, 16) if token else 0 for token in tokens], dtype=np.int64)
 
 
@@ -171,15 +173,15 @@ def _string_ids(tokens: Column) -> Int64s:
     """The top 60 bits of xxh3_64 over the UTF-8 bytes."""
     digest = xxhash.xxh3_64_intdigest
     try:
-        return np.array([digest(t) >> 4 if t and not t.isspace() else 0 for t in tokens], dtype=np.int64)
+        return np.array([digest(t.encode()) >> 4 if t and not t.isspace() else 0 for t in tokens], dtype=np.int64)
     except UnicodeEncodeError:
-        raise _BadValue(f"{shown(tokens[0])} is not valid Unicode text") from None
+        raise _BadValueError(f"{shown(tokens[0])} is not valid Unicode text") from None
 
 
 def _from_strings(convert: Callable[[Column], Int64s], wanted: str) -> Callable[[Column], Int64s]:
     def from_values(values: Column) -> Int64s:
         if not set(map(type, values)) <= {str, type(None)}:
-            raise _BadValue(f"{shown(values[0])} is not {wanted}")
+            raise _BadValueError(f"{shown(values[0])} is not {wanted}")
         return convert([value or "" for value in values])
 
     return from_values

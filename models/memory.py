@@ -59,7 +59,7 @@ class SharedMemory(nn.Module):
         else:
             positions = slots.unsqueeze(-1) + torch.arange(self.chunk, device=ids.device)
             chunks = self.memory.index_select(0, positions.flatten())
-        return chunks.view(ids.shape[0], fields, -1)[..., : self.dim]
+        return chunks.view(ids.shape[0], fields, slots.shape[2] * self.chunk)[..., : self.dim]
 
 
 class FullTables(nn.Module):
@@ -67,15 +67,16 @@ class FullTables(nn.Module):
 
     def __init__(self, spec: ModelSpec, embedding: FullEmbedding) -> None:
         super().__init__()
+        self.rows = embedding.table_rows
         self.tables = nn.ModuleList()
-        for rows in embedding.table_rows:
+        for rows in self.rows:
             table = nn.Embedding(rows, spec.embedding_dim, sparse=True)
             # the same Uniform(+-sqrt(1 / rows)) that DLRM gives its tables
             nn.init.uniform_(table.weight, -math.sqrt(1 / rows), math.sqrt(1 / rows))
             self.tables.append(table)
 
     def forward(self, ids: Tensor) -> Tensor:
-        columns = [table(ids[:, f] % table.num_embeddings) for f, table in enumerate(self.tables)]
+        columns = [table(ids[:, f] % self.rows[f]) for f, table in enumerate(self.tables)]
         return torch.stack(columns, dim=1)
 
 

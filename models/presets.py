@@ -23,7 +23,7 @@ def criteo_fields(rows: list[int]) -> list[Categorical]:
 def embedding_for(
     scheme: str, fields: list[Categorical], dim: int, memory_bytes: int, chunk: int, seed: int
 ) -> Embedding:
-    """An untrained embedding of the scheme. `memory_bytes` is rounded down to whole chunks. ValueError: no such scheme."""
+    """An untrained embedding; `memory_bytes` is rounded down to whole chunks. ValueError: no such scheme, few bytes."""
     memory = memory_bytes // 4 // chunk * chunk
     if memory <= chunk and scheme != "full":
         raise ValueError(f"a memory of {memory_bytes} bytes does not hold two chunks of {chunk} floats")

@@ -12,6 +12,7 @@ METADATA_KEY = "thimble"
 Kind = Literal["int", "hex", "string"]
 Precision = Literal["fp32"]
 Positive = Annotated[int, Field(gt=0)]
+Constant = Annotated[int, Field(ge=0, lt=1 << 31)]  # so that hashing cannot overflow int64
 Name = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\s\x00-\x1f]+$")]
 
 
@@ -41,9 +42,9 @@ class BlockEmbedding(_Frozen):
     version: Literal[1] = 1
     memory_length: Positive
     chunk_size: Positive
-    a: list[list[int]]
-    b: list[list[int]]
-    s: list[list[int]]
+    a: list[list[Constant]]
+    b: list[list[Constant]]
+    s: list[list[Constant]]
 
     @model_validator(mode="after")
     def _whole_slots(self) -> Self:
@@ -137,7 +138,7 @@ class ModelSpec(_Frozen):
     interaction needs it) and `over_arch` ends with 1.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     dense: Annotated[list[Name], Field(min_length=1)]
     fields: Annotated[list[Categorical], Field(min_length=1)]
@@ -179,8 +180,8 @@ class ModelSpec(_Frozen):
             case RobeEmbedding(offsets=lengths) | FullEmbedding(table_rows=lengths):
                 if len(lengths) != len(self.fields):
                     raise ValueError(f"{len(lengths)} offsets or table lengths for {len(self.fields)} fields")
-        if self.golden is not None and set(self.golden.features) != set(names):
-            raise ValueError("golden rows must have exactly the model's features")
+        if self.golden is not None and (differing := set(self.golden.features) ^ set(names)):
+            raise ValueError(f"golden rows must have exactly the model's features; see {', '.join(sorted(differing))}")
         return self
 
     @property
@@ -194,12 +195,14 @@ class ModelSpec(_Frozen):
             return 1
         return -(-self.embedding_dim // self.embedding.chunk_size)
 
-    @computed_field
+    @computed_field  # type: ignore[prop-decorator]
+    @property
     def full_table_bytes(self) -> int:
         """What the embedding tables of an ordinary float32 DLRM of these fields weigh."""
         return sum(field.rows for field in self.fields) * self.embedding_dim * FLOAT_BYTES
 
-    @computed_field
+    @computed_field  # type: ignore[prop-decorator]
+    @property
     def embedding_bytes(self) -> int:
         """What this model's embedding weights weigh."""
         if isinstance(self.embedding, FullEmbedding):
@@ -208,7 +211,7 @@ class ModelSpec(_Frozen):
 
     @property
     def compression(self) -> float:
-        return float(self.full_table_bytes) / float(self.embedding_bytes)  # type: ignore[arg-type]
+        return self.full_table_bytes / self.embedding_bytes
 
 
 def layer_widths(inputs: int, widths: Sequence[int]) -> list[tuple[int, int]]:

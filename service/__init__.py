@@ -1,0 +1,1 @@
+"""Online: .onnx files to scores over HTTP. Never imports torch."""

@@ -1,0 +1,118 @@
+"""What compression costs in quality: the same clicks, the same recipe, one model with full tables and one without.
+
+    python -m benchmarks.quality.compare criteo-kaggle --generate 2000000
+    python -m benchmarks.quality.compare open-bandit --seeds 3
+
+Each prints a table and writes it with its raw metrics beside this script. Both models of a comparison see the same rows
+in the same order; intervals are DeLong's over the held-out rows.
+"""
+
+import argparse
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from export.cardinality import count_ids
+from export.clicks import ClickSource, FileClicks, Rows, split
+from export.generate import GeneratedClicks
+from export.report import size
+from export.schema import own_spec, preset_spec
+from export.train import Recipe, train
+from models.spec import Kind, Metrics, ModelSpec
+
+RESULTS = Path(__file__).parent / "results"
+DATA = Path(os.environ.get("THIMBLE_DATA", "../shared/data"))
+SCHEMES = ["full", "block"]
+
+BANDIT_DENSE = ["item_feature_0"]
+BANDIT_FIELDS: dict[Kind, list[str]] = {
+    "int": ["item_id", "position"],
+    "hex": [],
+    "string": [
+        *("campaign", "policy", "user_feature_0", "user_feature_1", "user_feature_2", "user_feature_3"),
+        *("item_feature_1", "item_feature_2", "item_feature_3"),
+    ],
+}
+BANDIT_MEMORY = 4096  # bytes: a tenth of what the full tables weigh
+
+
+def compare(specs: dict[str, ModelSpec], recipe: Recipe, clicks: dict[str, tuple[Rows, Rows]]) -> list[dict[str, Any]]:
+    """Train and evaluate each spec."""
+    results = []
+    for scheme, spec in specs.items():
+        with tempfile.TemporaryDirectory() as folder:
+            metrics = train(spec, *clicks[scheme], recipe, Path(folder))
+        results.append(
+            {
+                "scheme": scheme,
+                "seed": recipe.seed,
+                "embedding_bytes": spec.embedding_bytes,
+                "metrics": metrics.model_dump(),
+            }
+        )
+    return results
+
+
+def generated(shape: str, rows: int, seed: int) -> list[dict[str, Any]]:
+    """A preset on generated clicks, whose best reachable AUC is known."""
+    specs = {scheme: preset_spec(shape, None, scheme, None, None, seed) for scheme in SCHEMES}
+    held_out = max(20_000, rows // 10)
+    clicks = {}
+    for scheme, spec in specs.items():
+        source: ClickSource = GeneratedClicks(spec, rows + held_out, seed)
+        clicks[scheme] = Rows(source, 0, rows), Rows(source, rows, rows + held_out)
+    return compare(specs, Recipe(seed=seed), clicks)
+
+
+def open_bandit(seed: int) -> list[dict[str, Any]]:
+    """Real impressions of another schema, split by time: the last third is held out, for there are few clicks."""
+    path = [DATA / "open_bandit" / "clicks.csv.gz"]
+
+    def spec(scheme: str, rows: dict[str, int]) -> ModelSpec:
+        return own_spec("zozo", BANDIT_DENSE, BANDIT_FIELDS, rows, scheme, BANDIT_MEMORY, 8, [32, 16], [32, 1], seed)
+
+    blank = spec("block", {})
+    counts = count_ids(FileClicks(path, blank, "click"), blank)
+    rows = {field.name: count for field, count in zip(blank.fields, counts, strict=True)}
+    specs = {scheme: spec(scheme, rows) for scheme in SCHEMES}
+    clicks = {scheme: split(FileClicks(path, specs[scheme], "click"), share=1 / 3) for scheme in SCHEMES}
+    return compare(specs, Recipe(batch_size=512, epochs=2, sparse_lr=0.01, seed=seed), clicks)
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    """Markdown."""
+    lines = ["| embeddings | weights | seed | AUC | 95 % interval | best reachable | log loss | base rate |"]
+    lines.append("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    for result in results:
+        m = Metrics.model_validate(result["metrics"])
+        low, high = m.auc_interval or (float("nan"), float("nan"))
+        best = "unknown" if m.best_auc is None else f"{m.best_auc:.4f}"
+        lines.append(
+            f"| {result['scheme']} | {size(result['embedding_bytes'])} | {result['seed']} | {m.auc:.4f} | "
+            f"{low:.4f} to {high:.4f} | {best} | {m.log_loss:.4f} | {m.base_rate:.4f} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("clicks", choices=["criteo-kaggle", "open-bandit"])
+    parser.add_argument("--generate", type=int, default=2_000_000, help="generated rows to train on")
+    parser.add_argument("--seeds", type=int, default=1, help="repeat with so many seeds")
+    arguments = parser.parse_args()
+    results: list[dict[str, Any]] = []
+    for seed in range(arguments.seeds):
+        if arguments.clicks == "open-bandit":
+            results += open_bandit(seed)
+        else:
+            results += generated(arguments.clicks, arguments.generate, seed)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{arguments.clicks}.json").write_text(json.dumps(results, indent=1) + "\n")
+    (RESULTS / f"{arguments.clicks}.md").write_text(table(results) + "\n")
+    print(table(results))
+
+
+if __name__ == "__main__":
+    main()

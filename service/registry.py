@@ -1,0 +1,104 @@
+"""The models being served, found in a repository laid out as MODEL/VERSION/model.onnx."""
+
+import logging
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.spec import ModelSpec
+from service.artifact import ArtifactError, read_artifact
+from service.engine import Engine
+from service.errors import RequestError, StartupError
+from service.settings import Settings
+
+MODEL_FILE = "model.onnx"
+_VERSION = re.compile(r"[1-9]\d{0,17}")
+log = logging.getLogger("thimble")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model being served."""
+
+    name: str
+    version: int
+    path: Path
+    file_bytes: int
+    engine: Engine
+
+    @property
+    def spec(self) -> ModelSpec:
+        return self.engine.spec
+
+
+class Registry:
+    """The newest good version of every model. StartupError when there is none at all."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._models = {model.name: model for model in self._load_all(settings.repository)}
+        if not self._models:
+            raise StartupError(f"{settings.repository}: none of its models can be served")
+
+    def __iter__(self) -> Iterator[Model]:
+        return iter(self._models.values())
+
+    def find(self, name: str | None = None, version: int | None = None) -> Model:
+        """The model of a name, or the only one. RequestError 404: there is none, or not that version of it."""
+        served = ", ".join(f"{model.name} version {model.version}" for model in self)
+        if name is None:
+            if len(self._models) > 1:
+                raise RequestError(404, f"several models are served ({served}), use /v1/models/MODEL/score")
+            return next(iter(self))
+        if name not in self._models:
+            raise RequestError(404, f"no model {name[:64]!r} is served; there is {served}")
+        model = self._models[name]
+        if version is not None and version != model.version:
+            raise RequestError(404, f"version {version} of {name} is not served; there is {served}")
+        return model
+
+    def _load_all(self, source: Path) -> Iterator[Model]:
+        if source.is_file():
+            try:
+                yield self._load(source)
+            except ArtifactError as error:
+                raise StartupError(str(error)) from None
+            return
+        if not source.is_dir():
+            raise StartupError(f"{source}: no such file or folder")
+        families = _families(source)
+        if not families:
+            raise StartupError(f"{source}: neither a {MODEL_FILE} nor a repository of MODEL/VERSION/{MODEL_FILE}")
+        for versions in families:
+            for path in versions:
+                try:
+                    yield self._load(path)
+                    break
+                except ArtifactError as error:
+                    log.error("refused %s", error)
+
+    def _load(self, path: Path) -> Model:
+        artifact = read_artifact(path, self._settings.max_model_bytes)
+        engine = Engine(artifact, self._settings.device, self._settings.threads)
+        folder = path.resolve().parent
+        in_repository = _VERSION.fullmatch(folder.name) is not None
+        model = Model(
+            name=folder.parent.name if in_repository else artifact.spec.name,
+            version=int(folder.name) if in_repository else 1,
+            path=path,
+            file_bytes=len(artifact.content),
+            engine=engine,
+        )
+        log.info("loaded %s version %d from %s, runs on %s", model.name, model.version, path, engine.provider)
+        return model
+
+
+def _families(repository: Path) -> list[list[Path]]:
+    """For every model its versions' files, newest first."""
+    families = []
+    for folder in sorted(p for p in repository.iterdir() if p.is_dir() and not p.name.startswith(".")):
+        versions = [p for p in folder.iterdir() if _VERSION.fullmatch(p.name) and (p / MODEL_FILE).is_file()]
+        if versions:
+            families.append([p / MODEL_FILE for p in sorted(versions, key=lambda p: int(p.name), reverse=True)])
+    return families

@@ -1,0 +1,38 @@
+"""Settings, each a flag of thimble-serve and an environment variable THIMBLE_*."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, CliPositionalArg, SettingsConfigDict
+
+MIB = 1 << 20
+
+
+class Settings(BaseSettings):
+    """Serve click-through models over HTTP."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="THIMBLE_",
+        cli_prog_name="thimble-serve",
+        cli_kebab_case=True,
+        cli_hide_none_type=True,
+        cli_avoid_json=True,
+    )
+
+    repository: CliPositionalArg[Path] = Field(
+        default=Path("artifacts"),
+        description="a model repository (MODEL/VERSION/model.onnx; the newest versions are served) or one file",
+    )
+    host: Annotated[str, Field(description="address to listen on")] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535, description="port to listen on, 0 for any free one")] = 8000
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"], Field(description="where to score; auto takes a GPU where there is one")
+    ] = "auto"
+    threads: Annotated[int, Field(ge=0, description="CPU threads of a model, 0 for one a core")] = 0
+    max_rows: Annotated[int, Field(gt=0, description="rows in one request")] = 10_000
+    max_body_bytes: Annotated[int, Field(gt=0, description="bytes in one request")] = 16 * MIB
+    max_model_bytes: Annotated[int, Field(gt=0, description="bytes of one .onnx file, external data apart")] = 256 * MIB
+    log_format: Annotated[Literal["human", "json"], Field(description="json: one line of JSON a request and event")] = (
+        "human"
+    )

@@ -1,0 +1,49 @@
+"""Artifacts of untrained models, made without a training run."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+
+from export.agreement import onnx_scores, onnx_session
+from export.golden import Features, golden_batch
+from export.onnx import build, describe, write
+from models.dlrm import DLRM
+from models.spec import GoldenRows, ModelSpec
+
+
+def random_features(spec: ModelSpec, rows: int, seed: int = 0) -> Features:
+    """Feature columns as a client would send them, some values missing."""
+    random = np.random.default_rng(seed)
+    features: Features = {name: random.integers(0, 500, rows).tolist() for name in spec.dense}
+    for field in spec.fields:
+        ids = random.integers(0, 1 << 32, rows).tolist()
+        features[field.name] = [
+            i if field.kind == "int" else f"{i:08x}" if field.kind == "hex" else f"Größe {i}" for i in ids
+        ]
+    for column in features.values():
+        column[int(random.integers(rows))] = None
+    return features
+
+
+def write_artifact(
+    spec: ModelSpec, repository: Path, name: str | None = None, version: int | None = None, seed: int = 0
+) -> Path:
+    """An untrained model whose scores differ from row to row, with eight golden rows."""
+    torch.manual_seed(seed)
+    dlrm = DLRM(spec).eval()
+    with torch.no_grad():
+        for parameter in dlrm.sparse_arch.parameters():
+            parameter.uniform_(-0.5, 0.5)
+    features = random_features(spec, 8, seed)
+    model = build(spec, dlrm)
+
+    def finish(path: Path) -> None:
+        scores = onnx_scores(onnx_session(str(path)), golden_batch(spec, features))
+        golden = GoldenRows(features=features, scores=scores.tolist())
+        written = onnx.load(path, load_external_data=False)
+        describe(written, spec.model_copy(update={"golden": golden}))
+        onnx.save_model(written, path)
+
+    return write(model, spec.model_copy(update={"name": name or spec.name}), repository, version, finish)

@@ -1,0 +1,30 @@
+from pathlib import Path
+
+import pytest
+
+from export.clicks import FileClicks, Rows
+from export.train import Recipe, train
+from tests.samples import SCHEMES, small_spec
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A finished training run of every scheme: 3 numbers, 7 fields of text."""
+    folder = tmp_path_factory.mktemp("runs")
+    clicks = folder / "clicks"
+    rows = (
+        [
+            str(i % 3 // 2),
+            str(i % 11),
+            "" if i % 4 == 0 else f"{i / 7:.3f}",
+            f"-{i}",
+            *(f"é{i % n}" for n in range(2, 9)),
+        ]
+        for i in range(1, 301)
+    )
+    clicks.write_text("".join("\t".join(row) + "\n" for row in rows))
+    for scheme in SCHEMES:
+        spec = small_spec(scheme)
+        source = FileClicks([clicks], spec)
+        train(spec, Rows(source, 0, 250), Rows(source, 250, 300), Recipe(batch_size=50), folder / scheme)
+    return {scheme: folder / scheme for scheme in SCHEMES}

@@ -1,0 +1,197 @@
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import onnx
+import pytest
+
+from export.agreement import onnx_scores, onnx_session
+from export.cli import main
+from export.clicks import FileClicks
+from export.evaluate import read_spec
+from tests.samples import write_csv
+
+
+class Said(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Said]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """The console script, in the test's own folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def say(*arguments: object) -> Said:
+        monkeypatch.setattr(sys, "argv", ["thimble-export", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        code = ended.value.code
+        return Said(code if isinstance(code, int) else 0, said.out, said.err)
+
+    return say
+
+
+COLUMNS = ["--label", "clicked", "--dense", "age,price", "--string", "city, shop"]
+SMALL = ["--memory", "4000", "--batch-size", "128", "--dense-arch", "8,8", "--over-arch", "16,1"]
+
+
+def test_train_export_inspect_and_evaluate(run: Run, tmp_path: Path) -> None:
+    csv = write_csv(tmp_path / "clicks.csv", 3000)
+    trained = run("train", csv, *COLUMNS, *SMALL, "--name", "shop", "--epochs", "3")
+    assert trained.status == 0, trained.err
+    assert "2,700 rows to train on, 300 held out; checkpoints in runs/shop" in trained.out
+    assert "held out: AUC 0." in trained.out
+    assert float(trained.out.split("held out: AUC ")[1].split()[0]) > 0.6
+
+    exported = run("export", "runs/shop")
+    assert exported.status == 0, exported.err
+    assert exported.out.startswith("artifacts/shop/1/model.onnx: ")
+    assert run("export", "runs/shop").out.startswith("artifacts/shop/2/model.onnx: ")
+
+    artifact = tmp_path / "artifacts" / "shop" / "1" / "model.onnx"
+    inspected = run("inspect", artifact)
+    assert inspected.status == 0
+    assert "2 dense, 2 fields (2 string)" in inspected.out
+    assert "trained on         clicks.csv: 8,100 rows, batch 128, seed 0" in inspected.out
+    described = json.loads(run("inspect", "--json", artifact).out)
+    assert described["file_bytes"] == artifact.stat().st_size
+    assert described["fields"][0] == {"name": "city", "kind": "string", "rows": 30}
+    assert described["fields"][1] == {"name": "shop", "kind": "string", "rows": 12}
+    assert described["embedding_bytes"] == 4000 // 32 * 32
+    assert len(described["golden"]["scores"]) == 32
+
+    other = write_csv(tmp_path / "other.csv", 500, seed=1)
+    with other.open("a") as file:
+        file.write("1,old,1,a,b\n")
+    evaluated = run("evaluate", artifact, other, "--label", "clicked", "--scores", "scores.txt")
+    assert evaluated.status == 0, evaluated.err
+    assert "1 bad rows were left out:\n  other.csv line 502: age: 'old' is not a finite number\n" in evaluated.out
+    assert ", 500 rows" in evaluated.out
+    (clicks,) = FileClicks([other], read_spec(artifact), "clicked").read(0, 501, 1000)
+    scores = onnx_scores(onnx_session(str(artifact)), clicks.batch)
+    assert [float(line) for line in (tmp_path / "scores.txt").read_text().split()] == pytest.approx(scores.tolist())
+    strict = run("evaluate", artifact, other, "--label", "clicked", "--strict")
+    assert (strict.status, strict.err.count("\n")) == (1, 1)
+    assert "other.csv line 502: age: 'old'" in strict.err
+
+
+def test_train_on_generated_clicks(run: Run) -> None:
+    sizes = ["--memory", "100000", "--batch-size", "1024"]
+    said = run("train", "--generate", "1000", "--preset", "criteo-kaggle", *sizes, "--name", "kaggle")
+    assert said.status == 0, said.err
+    assert "best reachable 0.8" in said.out
+    again = run("train", "--generate", "1000", "--preset", "criteo-kaggle", *sizes, "--name", "kaggle")
+    assert again.out == said.out
+
+
+@pytest.fixture
+def csv(tmp_path: Path) -> Path:
+    return write_csv(tmp_path / "clicks.csv", 60)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (COLUMNS, "give click files or --generate N, one of the two"),
+        (["clicks.csv", "--generate", "1000"], "give click files or --generate N, one of the two"),
+        (["--generate", "1000"], "--generate needs a --preset"),
+        (["clicks.csv", "--preset", "netflix"], "no preset 'netflix'; there are criteo-tb, criteo-kaggle and demo"),
+        (["clicks.csv", *COLUMNS, "--scheme", "cuckoo"], "no scheme 'cuckoo'; there are block"),
+        (["--generate", "1000", "--preset", "demo", "--scheme", "x"], "no scheme 'x'; there are block"),
+        (["nowhere.csv", *COLUMNS], "nowhere.csv: no such file or folder"),
+        (["clicks.csv", *COLUMNS, "--held-out", "gone.csv"], "gone.csv: no such file or folder"),
+        (["clicks.csv", *COLUMNS, "--hex", "hue"], "clicks.csv: no column 'hue'; there are clicked, age, price"),
+        (["clicks.csv", "--dense", "age", "--string", "city"], "clicks.csv: no column 'label'"),
+        (["clicks.csv"], "name at least one column with --dense and one with --int, --hex or --string"),
+        (["clicks.csv", *COLUMNS, "--int", "age"], "feature names must be unique, these are not: age"),
+        (["clicks.csv", *COLUMNS, "--dense-arch", "8,x"], "--dense-arch takes widths separated by commas, not '8,x'"),
+        (["clicks.csv", *COLUMNS, "--dense-arch", "8,-16"], "--dense-arch takes widths separated by commas"),
+        (["clicks.csv", *COLUMNS, "--dense-arch", "0"], "--dense-arch takes widths separated by commas"),
+        (["clicks.csv", *COLUMNS, "--dense-arch", ""], "--dense-arch takes widths separated by commas"),
+        (["clicks.csv", *COLUMNS, "--over-arch", "8,2"], "over_arch must end with 1, not 2"),
+        (["clicks.csv", *COLUMNS, "--memory", "40"], "a memory of 40 bytes does not hold two chunks of 8 floats"),
+        (["clicks.csv", *COLUMNS, "--name", "a/b"], "name"),
+        (["clicks.csv", *COLUMNS, "--run", "clicks.csv/run"], "clicks.csv"),
+    ],
+)
+def test_train_errors_are_one_sentence(run: Run, csv: Path, arguments: list[str], sentence: str) -> None:
+    said = run("train", *arguments)
+    refused(said, sentence)
+
+
+def refused(said: Said, sentence: str) -> None:
+    assert said.status == 1, said
+    assert sentence in said.err
+    last = said.err.splitlines()[-1]
+    assert last.startswith("thimble-export: ")
+    assert "Traceback" not in said.err
+    assert len(last) < 1000
+
+
+def test_unfinished_and_absent_runs_are_not_exported(run: Run, tmp_path: Path) -> None:
+    csv = write_csv(tmp_path / "clicks.csv", 3000)
+    sizes = ["--batch-size", "64", "--epochs", "50", "--checkpoint-rows", "64"]
+    command = [sys.executable, "-c", "from export.cli import main; main()", "train", str(csv), *COLUMNS, *sizes]
+    checkpoint = tmp_path / "runs" / "model" / "checkpoint.pt"
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        while not checkpoint.exists():
+            with suppress(subprocess.TimeoutExpired):
+                assert process.wait(0.01) is None, "ended before it wrote a checkpoint"
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate()
+    assert process.returncode == 130
+    assert err.splitlines()[-1] == "thimble-export: stopped; the same command goes on from here"
+    assert "Traceback" not in err
+    refused(run("export", "runs/model"), "training is not finished; the same train command resumes it")
+    refused(run("export", "runs/other"), "runs/other: no training run here")
+    checkpoint.write_bytes(b"PK")
+    refused(run("export", "runs/model"), "checkpoint.pt: damaged or not a checkpoint")
+    assert not list(tmp_path.glob("artifacts/*"))
+
+
+def test_files_that_are_no_artifacts(run: Run, csv: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty.onnx").touch()
+    foreign = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 18]> m (float[N] dense) => (float[N] score) { score = Identity (dense) }'
+    )
+    onnx.save_model(foreign, tmp_path / "foreign.onnx")
+    onnx.helper.set_model_props(foreign, {"thimble": '{"schema_version": 99}'})
+    onnx.save_model(foreign, tmp_path / "newer.onnx")
+    for command in (["inspect"], ["evaluate", "clicks.csv"]):
+        for name, sentence in [
+            ("clicks.csv", "clicks.csv: not an ONNX file"),
+            ("gone.onnx", "gone.onnx: No such file"),
+            ("empty.onnx", "empty.onnx: not a Thimble artifact"),
+            ("foreign.onnx", "foreign.onnx: not a Thimble artifact, it has no 'thimble' metadata"),
+            ("newer.onnx", "schema_version 99 is not the one this program reads (1)"),
+            (".", ": Is a directory"),
+        ]:
+            refused(run(command[0], name, *command[1:]), sentence)
+
+
+def test_a_full_model_without_its_tables(run: Run, runs: dict[str, Path], tmp_path: Path) -> None:
+    assert run("export", runs["full"], "--repository", ".", "--name", "full").status == 0
+    (tmp_path / "full" / "1" / "model.weights").unlink()
+    (tmp_path / "clicks").write_text("0" + "\t" * 10 + "\n")
+    refused(run("evaluate", "full/1/model.onnx", "clicks"), "model.weights")
+
+
+def test_evaluate_without_usable_rows(run: Run, runs: dict[str, Path], tmp_path: Path) -> None:
+    assert run("export", runs["block"], "--repository", ".").status == 0
+    (tmp_path / "clicks").write_text("nonsense\n")
+    refused(run("evaluate", "small/1/model.onnx", "clicks"), "clicks: no usable rows")
+    refused(run("export", runs["block"], "--repository", ".", "--version", "1"), "small/1 exists")
+    refused(run("export", runs["block"], "--repository", ".", "--name", "../x"), "name")

@@ -1,0 +1,42 @@
+import pytest
+
+from export.clicks import BadRows
+from export.report import bad_rows, inspection, metrics_line, size
+from models.presets import preset
+from models.spec import Metrics
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 B"), (999, "999 B"), (10_000_000, "10.0 MB"), (96_136_908_288, "96.1 GB"), (5e15, "5000.0 TB")],
+)
+def test_sizes(count: float, text: str) -> None:
+    assert size(count) == text
+
+
+def test_metrics_line() -> None:
+    known = Metrics(rows=1000, base_rate=0.2, log_loss=0.45, auc=0.75, auc_interval=(0.7, 0.8), best_auc=0.8)
+    assert metrics_line(known) == (
+        "AUC 0.7500 (95 % interval 0.7000 to 0.8000), best reachable 0.8000, "
+        "log loss 0.4500, base rate 0.2000, 1,000 rows"
+    )
+    assert metrics_line(Metrics(rows=2, base_rate=0, log_loss=0.1)).startswith("AUC undefined: the rows are all of one")
+
+
+def test_bad_rows(tmp_path_factory: pytest.TempPathFactory) -> None:
+    bad = BadRows()
+    assert bad_rows(bad) == []
+    folder = tmp_path_factory.mktemp("clicks")
+    for line in range(1, 6):
+        bad.add(folder / "a", line, "why")
+    assert bad_rows(bad) == ["5 bad rows were left out:", *(f"  a line {line}: why" for line in range(1, 6))]
+    bad.add(folder / "b", 1, "why")
+    assert bad_rows(bad)[0] == "6 bad rows were left out:"
+    assert bad_rows(bad)[-1] == "  ..."
+
+
+def test_inspection() -> None:
+    table = dict(inspection(preset("demo"), 12_000_000))
+    assert table["features"] == "13 dense, 26 fields (26 hex)"
+    assert table["memory"] == "2,500,000 floats in chunks of 32"
+    assert table["as full tables"] == "96.1 GB, 9,614 times as much"

@@ -1,0 +1,72 @@
+import logging
+import shutil
+from pathlib import Path
+
+import pytest
+
+from service.errors import RequestError, StartupError
+from service.registry import Registry
+from service.settings import Settings
+
+
+def registry(source: Path) -> Registry:
+    return Registry(Settings(repository=source))
+
+
+@pytest.fixture
+def repository(small_artifact: Path, tmp_path: Path) -> Path:
+    """Two models, one of them in versions 2 and 10."""
+    for place in ("a/2", "a/10", "b/1"):
+        shutil.copytree(small_artifact.parent, tmp_path / place)
+    return tmp_path
+
+
+def served(models: Registry) -> list[tuple[str, int]]:
+    return [(model.name, model.version) for model in models]
+
+
+def test_the_newest_version_of_each_model_is_served(repository: Path) -> None:
+    models = registry(repository)
+    assert served(models) == [("a", 10), ("b", 1)]
+    assert models.find("a").version == 10 and models.find("a", 10).name == "a"
+
+
+def test_a_bad_version_is_logged_and_the_one_before_it_served(
+    repository: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (repository / "a/10/model.onnx").write_bytes(b"broken")
+    with caplog.at_level(logging.ERROR):
+        assert served(registry(repository)) == [("a", 2), ("b", 1)]
+    assert "a/10/model.onnx" in caplog.text and "not an ONNX file" in caplog.text
+
+
+def test_what_is_no_version_is_passed_over(repository: Path) -> None:
+    for name in ("a/.partial-x", "a/011", "a/0", "a/latest", ".hidden/1"):
+        (repository / name).mkdir(parents=True)
+        (repository / name / "model.onnx").write_bytes(b"broken")
+    (repository / "a/99").mkdir()
+    assert served(registry(repository)) == [("a", 10), ("b", 1)]
+
+
+def test_a_single_file_is_served_under_its_place_or_its_own_name(small_artifact: Path, tmp_path: Path) -> None:
+    assert served(registry(small_artifact)) == [("small", 1)]
+    shutil.copy(small_artifact, tmp_path / "any.onnx")
+    assert served(registry(tmp_path / "any.onnx")) == [("small", 1)]
+
+
+def test_with_several_models_one_must_be_named(repository: Path) -> None:
+    with pytest.raises(RequestError, match="several models are served") as caught:
+        registry(repository).find()
+    assert caught.value.status == 404
+
+
+@pytest.mark.parametrize("content", [None, "empty", "broken"])
+def test_nothing_to_serve_is_a_startup_error(tmp_path: Path, content: str | None) -> None:
+    source = tmp_path / "repository"
+    if content:
+        source.mkdir()
+    if content == "broken":
+        (source / "a/1").mkdir(parents=True)
+        (source / "a/1/model.onnx").write_bytes(b"broken")
+    with pytest.raises(StartupError, match="repository"):
+        registry(source)

@@ -1,0 +1,71 @@
+"""From real impressions of another schema than Criteo's to scored requests: strings, a number, a named label."""
+
+import csv
+import gzip
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from export.artifact import export
+from export.cardinality import count_ids
+from export.clicks import FileClicks, split
+from export.evaluate import evaluate_artifact
+from export.report import metrics_line
+from export.schema import own_spec
+from export.train import Recipe, train
+from models.spec import Kind, ModelSpec
+from tests.data import OPEN_BANDIT, needs
+from tests.servers import running
+
+LABEL = "click"
+DENSE = ["item_feature_0"]
+FIELDS: dict[Kind, list[str]] = {
+    "int": ["item_id", "position"],
+    "hex": [],
+    "string": [*(f"user_feature_{i}" for i in range(4)), *(f"item_feature_{i}" for i in range(1, 4))],
+}
+
+
+def spec(scheme: str, rows: dict[str, int]) -> ModelSpec:
+    return own_spec("zozo", DENSE, FIELDS, rows, scheme, 4096, 8, [32, 16], [32, 1], 0)
+
+
+@needs(OPEN_BANDIT)
+def test_real_impressions_train_export_serve_and_score_alike(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blank = spec("block", {})
+    counts = count_ids(FileClicks([OPEN_BANDIT], blank, LABEL), blank)
+    distinct = {field.name: count for field, count in zip(blank.fields, counts, strict=True)}
+    assert distinct["item_id"] == 80 and distinct["position"] == 3 and distinct["user_feature_3"] == 10
+
+    for scheme in ("full", "block"):
+        source = FileClicks([OPEN_BANDIT], spec(scheme, distinct), LABEL)
+        metrics = train(source.spec, *split(source), Recipe(), tmp_path / scheme)
+        assert metrics.rows == 6000 and metrics.auc_interval is not None and not source.bad.count
+        with capsys.disabled():
+            print(f"\nOpen Bandit, {scheme} embeddings of {source.spec.embedding_bytes} bytes: {metrics_line(metrics)}")
+
+    path = export(tmp_path / "block", tmp_path / "artifacts").path
+    with gzip.open(OPEN_BANDIT, "rt") as file:
+        held_out = list(csv.DictReader(file))[-6000:]
+    with (tmp_path / "held_out.csv").open("w") as plain:
+        writer = csv.DictWriter(plain, held_out[0].keys())
+        writer.writeheader()
+        writer.writerows(held_out)
+    by_trainer = evaluate_artifact(path, FileClicks([tmp_path / "held_out.csv"], source.spec, LABEL))
+    assert by_trainer.metrics.auc == pytest.approx(metrics.auc, abs=1e-4)
+
+    features: dict[str, list[Any]] = {"item_feature_0": [float(row["item_feature_0"]) for row in held_out]}
+    features |= {name: [int(row[name]) for row in held_out] for name in FIELDS["int"]}
+    features |= {name: [row[name] for row in held_out] for name in FIELDS["string"]}
+    lines = "\n".join("\t".join(row[name] for name in source.spec.feature_names) for row in held_out)
+    with running(tmp_path / "artifacts") as server, httpx.Client(base_url=server.url, timeout=60) as client:
+        by_json = client.post("/v1/score", json={"features": features}).json()["scores"]
+        tsv = {"Content-Type": "text/tab-separated-values"}
+        by_lines = client.post("/v1/score", content=lines, headers=tsv).json()["scores"]
+    np.testing.assert_allclose(by_json, by_trainer.scores, atol=1e-5)
+    np.testing.assert_allclose(by_lines, by_json, atol=1e-6)
