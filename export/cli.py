@@ -67,6 +67,8 @@ def train(
         raise ClickError("give click files or --generate N, one of the two")
     recipe = Recipe(batch_size, epochs, dense_lr, sparse_lr, seed, checkpoint_rows)
     fields: dict[Kind, list[str]] = {"int": _names(ints), "hex": _names(hexes), "string": _names(strings)}
+    if preset and (dense or any(fields.values())):
+        raise ClickError("--preset has columns of its own; give it or --dense, --int, --hex and --string")
     if preset:
         spec = preset_spec(preset, name, scheme, memory, chunk, seed)
     elif generate:

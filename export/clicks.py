@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, NamedTuple, Protocol, cast
+from typing import IO, Any, ClassVar, NamedTuple, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -61,10 +61,18 @@ class Rows:
     def read(self, size: int, skip: int = 0) -> Iterator[Clicks]:
         return self.source.read(self.start + skip, self.stop, size)
 
+    def first(self, rows: int) -> "Rows":
+        return Rows(self.source, self.start, min(self.stop, self.start + rows))
+
 
 @dataclass
 class BadRows:
-    """The rows that had to be left out: how many, and the first few by name. `strict` makes the first one an error."""
+    """The rows that had to be left out: how many, and the first few by name. `strict` makes the first one an error.
+
+    Rows are read several times but counted once; the count stops at MOST, lest it grow with the file.
+    """
+
+    MOST: ClassVar[int] = 100_000
 
     strict: bool = False
     first: dict[str, str] = field(default_factory=dict)
@@ -74,7 +82,8 @@ class BadRows:
         message = f"{path.name} line {line}: {reason}"
         if self.strict:
             raise ClickError(message)
-        self.places.add((path, line))
+        if len(self.places) < self.MOST:
+            self.places.add((path, line))
         if len(self.first) < _BAD_SHOWN:
             self.first.setdefault(f"{path}:{line}", message)
 

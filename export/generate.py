@@ -187,7 +187,7 @@ class GeneratedClicks:
 
     @property
     def description(self) -> str:
-        return f"{self.rows} generated clicks, seed {self.seed}"
+        return f"generated clicks, seed {self.seed}"
 
     def count(self) -> int:
         return self.rows

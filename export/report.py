@@ -33,7 +33,8 @@ def bad_rows(bad: BadRows) -> list[str]:
     """Lines that say what was left out."""
     if not bad.count:
         return []
-    lines = [f"{bad.count:,} bad rows were left out:", *(f"  {message}" for message in bad.first.values())]
+    more = " or more" if bad.count == bad.MOST else ""
+    lines = [f"{bad.count:,}{more} bad rows were left out:", *(f"  {message}" for message in bad.first.values())]
     return lines if bad.count <= len(bad.first) else [*lines, "  ..."]
 
 

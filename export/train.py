@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,10 +74,10 @@ def score(dlrm: DLRM, batch: Batch) -> npt.NDArray[np.float32]:
     return scores
 
 
-def evaluate(dlrm: DLRM, rows: Rows) -> Metrics:
-    """Metrics over all the rows."""
+def evaluate(dlrm: DLRM, batches: Iterable[Clicks]) -> Metrics:
+    """Metrics over all the rows. ClickError: there is none."""
     labels, scores, truth = [], [], []
-    for clicks in rows.read(SCORING_BATCH):
+    for clicks in batches:
         if not len(clicks.labels):
             continue
         labels.append(clicks.labels)
@@ -85,7 +85,7 @@ def evaluate(dlrm: DLRM, rows: Rows) -> Metrics:
         if clicks.truth is not None:
             truth.append(clicks.truth)
     if not labels:
-        raise ClickError(f"{rows.source.description}: no usable row to evaluate on")
+        raise ClickError("the held-out clicks have no usable row to evaluate on")
     return held_out_metrics(np.concatenate(labels), np.concatenate(scores), np.concatenate(truth) if truth else None)
 
 
@@ -128,7 +128,7 @@ class _Run:
             self._resume()
 
     def fit(self, rows: Rows, held_out: Rows, checkpoint_rows: int) -> Metrics:
-        watched = Rows(held_out.source, held_out.start, min(held_out.stop, held_out.start + WATCHED_ROWS))
+        watched = list(held_out.first(WATCHED_ROWS).read(SCORING_BATCH))
         total = len(rows) * self.config.epochs
         watch_rows = max(1, total // WATCHES)
         shown: dict[str, str] = {}
@@ -156,7 +156,7 @@ class _Run:
                     self._save()
                 if stop.is_set():
                     raise KeyboardInterrupt
-        metrics = evaluate(self.dlrm, held_out)
+        metrics = evaluate(self.dlrm, held_out.read(SCORING_BATCH))
         golden = golden_features(self.config.spec, held_out)
         self.progress = self.progress.model_copy(update={"metrics": metrics, "golden": golden})
         self._save()
