@@ -6,17 +6,23 @@ BIN := .venv/bin
 DEMO := artifacts/demo/1/model.onnx
 DEMO_ROWS := 800000
 
-.PHONY: help run test lint demo clean
+.PHONY: help run test proofs ops lint demo clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
 
-run: $(DEMO) ## install, train the demo model if it is not there, serve it on 127.0.0.1:8000 (PORT=) and show a first score
+run: $(DEMO) ops ## install, train the demo model if it is not there, serve it on 127.0.0.1:8000 (PORT=) and show a first score
 	@$(BIN)/python -m service.first_score http://127.0.0.1:$(PORT) & \
 	exec $(BIN)/thimble-serve artifacts --port $(PORT)
 
-test: .venv/dev ## install and run every test
+test: .venv/dev ops ## install and run every test
 	$(BIN)/pytest
+
+proofs: .venv/dev ops ## the tests, and the proofs that take minutes: long fuzzing, the oldest ONNX Runtime
+	THIMBLE_PROOFS=1 $(BIN)/pytest -m proof
+
+ops: ## build the native lookup, for CPU and, where nvcc is found, CUDA; says why where it cannot
+	@$(PYTHON) export/ops/build.py --fetch-headers
 
 lint: .venv/dev ## ruff, ruff format --check and mypy
 	$(BIN)/ruff check .
@@ -26,7 +32,7 @@ lint: .venv/dev ## ruff, ruff format --check and mypy
 demo: $(DEMO) ## train and export the demo model: Criteo-TB's 96.1 GB of tables in a 10 MB array
 
 clean: ## remove the environment, training runs, artifacts and caches
-	rm -rf .venv runs artifacts build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv runs artifacts build service/*.so *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(DEMO): | .venv/run

@@ -91,5 +91,5 @@ def lookup(spec: ModelSpec, memory: Floats, ids: Int64s) -> Floats:
         raise ValueError("full tables are not hashed")
     chunk = spec.embedding.chunk_size
     positions = hash_map(spec).starts(ids)[..., None] + np.arange(chunk)  # [batch, fields, chunks, chunk]
-    wide: Floats = memory[positions].reshape(*ids.shape, -1)  # [batch, fields, chunks * chunk]
+    wide: Floats = memory[positions].reshape(*ids.shape, spec.chunks * chunk)  # [batch, fields, chunks * chunk]
     return wide[..., : spec.embedding_dim]
