@@ -18,8 +18,8 @@ run: $(DEMO) ops ## install, train the demo model if it is not there, serve it o
 test: .venv/dev ops ## install and run every test
 	$(BIN)/pytest
 
-proofs: .venv/dev ops ## the tests, and the proofs that take minutes: long fuzzing, the oldest ONNX Runtime
-	THIMBLE_PROOFS=1 $(BIN)/pytest -m proof
+proofs: .venv/dev ops ## proofs that take minutes: long fuzzing, the oldest ONNX Runtime
+	$(BIN)/pytest -m proof
 
 ops: ## build the native lookup, for CPU and, where nvcc is found, CUDA; says why where it cannot
 	@$(PYTHON) export/ops/build.py --fetch-headers

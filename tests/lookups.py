@@ -1,0 +1,53 @@
+"""Models that are a lookup and nothing else."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import helper, numpy_helper
+
+from export.hash_lookup import OPSET, function
+from export.onnx import IR_VERSION
+from models.hashing import hash_map
+from models.spec import BlockEmbedding, ModelSpec, RobeEmbedding
+
+Memory = npt.NDArray[Any]
+
+
+def random_memory(spec: ModelSpec, dtype: npt.DTypeLike = np.float32) -> Memory:
+    """Flat, [memory_length]."""
+    assert isinstance(spec.embedding, BlockEmbedding | RobeEmbedding)
+    return np.random.default_rng(0).normal(size=spec.embedding.memory_length).astype(dtype)
+
+
+def lookup_model(spec: ModelSpec, flat: Memory, body: bool = True, **changes: Any) -> onnx.ModelProto:
+    """`ids` in, embeddings out. `changes` are to attributes, or to the initializers `memory` and `constants`."""
+    embedding = spec.embedding
+    assert isinstance(embedding, BlockEmbedding | RobeEmbedding)
+    weights = {
+        "memory": flat.reshape(-1, embedding.chunk_size) if embedding.scheme == "block" else flat,
+        "constants": hash_map(spec).constants,
+    }
+    attributes = {
+        "scheme": embedding.scheme,
+        "version": embedding.version,
+        "chunk_size": embedding.chunk_size,
+        "dim": spec.embedding_dim,
+    }
+    weights = {name: changes.pop(name, value) for name, value in weights.items()}
+    node = helper.make_node("HashLookup", ["ids", *weights], ["out"], domain="thimble", **attributes | changes)
+    kind = helper.np_dtype_to_tensor_dtype(flat.dtype)
+    graph = helper.make_graph(
+        [node],
+        "lookup",
+        [helper.make_tensor_value_info("ids", onnx.TensorProto.INT64, ["batch", len(spec.fields)])],
+        [helper.make_tensor_value_info("out", kind, ["batch", len(spec.fields), spec.embedding_dim])],
+        [numpy_helper.from_array(value, name) for name, value in weights.items()],
+    )
+    return helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid("thimble", 1)],
+        ir_version=IR_VERSION,
+        functions=[function(embedding)] if body else [],
+    )
