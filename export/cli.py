@@ -134,7 +134,7 @@ def export(
         f"{agreement.torch_onnx:.1e} from torch and {agreement.numpy_onnx:.1e} from numpy, lookups by nothing"
     )
     if done.spec.precision_cost:
-        typer.echo(f"{done.spec.precision} costs: {report.cost_line(done.spec.precision_cost)}")
+        typer.echo(f"{done.spec.precision} cost: {report.cost_line(done.spec.precision_cost)}")
 
 
 @app.command()
