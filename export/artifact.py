@@ -47,7 +47,7 @@ def export(
         {**trained.spec.model_dump(), "name": name or trained.spec.name, "precision": precision}
     )
     batch = golden_batch(spec, trained.golden)
-    model = lower_mlps(build(spec, trained.dlrm), precision.mlps, _calibration(trained))
+    model = lower_mlps(build(spec, trained.dlrm), precision.mlps, calibration_rows(trained))
     agreements: list[Agreement] = []
 
     def finish(path: Path) -> None:
@@ -56,7 +56,7 @@ def export(
         scores = onnx_scores(onnx_session(str(path)), batch)
         found: dict[str, Any] = {"golden": GoldenRows(features=trained.golden, scores=scores.tolist())}
         if precision != FULL_PRECISION:
-            clicks = _held_out(trained, cost_rows).read(READ_ROWS)
+            clicks = held_out_rows(trained, cost_rows).read(READ_ROWS)
             found["precision_cost"] = precision_cost(path, trained.dlrm, clicks)
         spec = ModelSpec.model_validate({**spec.model_dump(), **found})
         written = onnx.load(path, load_external_data=False)
@@ -68,7 +68,7 @@ def export(
     return Exported(path, spec, agreements[0])
 
 
-def _calibration(trained: Trained) -> Iterator[Batch]:
+def calibration_rows(trained: Trained) -> Iterator[Batch]:
     """The last training rows, which are nearest in time to what will be scored."""
     origin = _known(trained.trained_on)
     last = max(origin.start, origin.stop - CALIBRATION_ROWS)
@@ -77,7 +77,8 @@ def _calibration(trained: Trained) -> Iterator[Batch]:
             yield clicks.batch
 
 
-def _held_out(trained: Trained, count: int | None) -> Rows:
+def held_out_rows(trained: Trained, count: int | None = None) -> Rows:
+    """The run's, at most COST_ROWS of them, or so many."""
     origin = _known(trained.held_out)
     stop = min(origin.stop, origin.start + COST_ROWS) if count is None else origin.start + count
     return origin.model_copy(update={"stop": stop}).rows(trained.spec)

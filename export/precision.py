@@ -5,7 +5,7 @@
 `int8` computes the inner layers, which are nearly all of the work, in integers (`docs/adr/0005-precision.md` has the
 trials behind each choice). The first and the last layer stay in float32: they are small, and the last one's inputs
 decide the logit. Activations are unsigned with a range fixed beforehand from training rows, so a row's score does not
-depend on the rows beside it. Weights have a scale for each output and take 7 of the 8 bits, with which no pair of
+depend on the rows beside it. Weights have one scale a layer and take 7 of the 8 bits, with which no pair of
 products overflows the 16-bit sums of processors without VNNI: 2 * 255 * 64 < 2^15.
 """
 
@@ -63,15 +63,14 @@ def _quantize(model: onnx.ModelProto, calibration: Iterable[Batch]) -> onnx.Mode
     relus = [node.name for node in model.graph.node if node.op_type == "Relu"]
     if not inner:
         raise ExportError("int8 is for the layers between the first and the last, and this model has none; use fp16")
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+    with tempfile.TemporaryDirectory() as folder, quiet():
         path = Path(folder) / "model.onnx"
         quantize_static(
             model,
             path,
-            _Calibration(calibration),
+            Calibration(calibration),
             op_types_to_quantize=["Gemm", "Relu"],
             nodes_to_quantize=[*inner, *relus],
-            per_channel=True,
             reduce_range=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
@@ -87,7 +86,9 @@ def _layers(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
     return [node for node in graph.node if node.op_type == "Gemm"]
 
 
-class _Calibration(CalibrationDataReader):  # type: ignore[misc]
+class Calibration(CalibrationDataReader):  # type: ignore[misc]
+    """Batches as the quantizer reads them."""
+
     def __init__(self, batches: Iterable[Batch]) -> None:
         self.batches = iter(batches)
 
@@ -97,7 +98,7 @@ class _Calibration(CalibrationDataReader):  # type: ignore[misc]
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """The quantizer gives advice through the root logger; the user can act on none of it."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
