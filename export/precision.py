@@ -23,7 +23,7 @@ from export.onnx import ExportError, forget_origin
 from models.features import Batch
 from models.spec import MlpPrecision
 
-CALIBRATION_ROWS = 4096
+CALIBRATION_ROWS = 131_072
 
 
 def lower_mlps(model: onnx.ModelProto, precision: MlpPrecision, calibration: Iterable[Batch]) -> onnx.ModelProto:
