@@ -5,7 +5,7 @@ RUNTIME := $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
 BIN := .venv/bin
 DEMO_ROWS := 3000000
 
-.PHONY: help run test lint demo clean
+.PHONY: help run test proofs ops lint demo clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
@@ -14,8 +14,14 @@ run: .venv/run ## install, serve what is in artifacts/ on 127.0.0.1:8000 (PORT=)
 	@$(BIN)/python -m service.first_score http://127.0.0.1:$(PORT) & \
 	exec $(BIN)/thimble-serve artifacts --port $(PORT)
 
-test: .venv/dev ## install and run every test
+test: .venv/dev ops ## install and run every test
 	$(BIN)/pytest
+
+proofs: .venv/dev ops ## the tests, and the proofs that take minutes: long fuzzing, the oldest ONNX Runtime
+	THIMBLE_PROOFS=1 $(BIN)/pytest -m proof
+
+ops: ## build the native lookup, for CPU and, where nvcc is found, CUDA; says why where it cannot
+	@$(PYTHON) export/ops/build.py --fetch-headers
 
 lint: .venv/dev ## ruff, ruff format --check and mypy
 	$(BIN)/ruff check .
@@ -26,8 +32,8 @@ demo: .venv/dev ## train the demo model anew on 3,000,000 generated clicks and e
 	$(BIN)/thimble-export train --preset demo --generate $(DEMO_ROWS)
 	$(BIN)/thimble-export export runs/demo --precision int8 --cost-rows 1000000
 
-clean: ## remove the environment, training runs and caches; artifacts stay
-	rm -rf .venv runs build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+clean: ## remove the environment, training runs, builds and caches; artifacts stay
+	rm -rf .venv runs build service/*.so *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/run: pyproject.toml constraints.txt

@@ -54,8 +54,14 @@ _UNALIGNED = """
     position = Add (start_1, within)
     chunked = Gather <axis = 0> (memory, position)
 """
+# the width is spelt out, for -1 says nothing about an empty batch
 _JOIN = """
-    joined_shape = Constant <value_ints = [0, 0, -1]> ()
+    chunk_list = Constant <value_int: int = @chunk_size> ()
+    chunk_1 = Reshape (chunk_list, one)
+    chunks = Shape <start = 2, end = 3> (constants)
+    width = Mul (chunks, chunk_1)
+    same = Constant <value_ints = [0, 0]> ()
+    joined_shape = Concat <axis = 0> (same, width)
     joined = Reshape (chunked, joined_shape)
     two = Constant <value_ints = [2]> ()
     embeddings = Slice (joined, zero, dim_1, two)

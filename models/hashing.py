@@ -93,5 +93,5 @@ def lookup(spec: ModelSpec, memory: npt.NDArray[Element], ids: Int64s) -> npt.ND
         raise ValueError("full tables are not hashed")
     chunk = spec.embedding.chunk_size
     positions = hash_map(spec).starts(ids)[..., None] + np.arange(chunk)  # [batch, fields, chunks, chunk]
-    wide: npt.NDArray[Element] = memory[positions].reshape(*ids.shape, -1)  # [batch, fields, chunks * chunk]
+    wide: npt.NDArray[Element] = memory[positions].reshape(*ids.shape, spec.chunks * chunk)  # [..., chunks * chunk]
     return wide[..., : spec.embedding_dim]

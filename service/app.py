@@ -19,6 +19,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from models.hashing import Floats
+from service.engine import Lookup
 from service.errors import RequestError
 from service.logs import AccessLog
 from service.openapi import score_paths
@@ -35,11 +36,16 @@ class Feature(BaseModel):
 
 
 class ModelDescription(BaseModel):
-    """A model being served. Sizes are in bytes; `provider` is the ONNX Runtime provider that really runs it."""
+    """A model being served. Sizes are in bytes; `provider` is the ONNX Runtime provider that really runs it.
+
+    `lookup` is what turns its ids into embeddings: the native op, or the function of standard operators in its file;
+    null for ordinary tables.
+    """
 
     name: str
     version: int
     provider: str
+    lookup: Lookup | None
     scheme: str
     precision: str
     file_bytes: int
@@ -112,6 +118,7 @@ def _described(model: Model) -> ModelDescription:
         name=model.name,
         version=model.version,
         provider=model.engine.provider,
+        lookup=model.engine.lookup,
         scheme=spec.embedding.scheme,
         precision=str(spec.precision),
         file_bytes=model.file_bytes,

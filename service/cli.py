@@ -72,6 +72,8 @@ async def _serve(registry: Registry, settings: Settings, listener: socket.socket
     host, port = listener.getsockname()[:2]
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     for model in registry:
-        log.info("serving %s version %d at %s on %s", model.name, model.version, url, model.engine.provider)
+        engine = model.engine
+        lookup = f" with its {engine.lookup} lookup" if engine.lookup else ""
+        log.info("serving %s version %d at %s%s on %s", model.name, model.version, url, lookup, engine.provider)
     await server.serve(sockets=[listener])
     log.info("stopped")

@@ -1,5 +1,6 @@
 """One model in ONNX Runtime."""
 
+import logging
 import os
 from importlib.metadata import PackageNotFoundError, distribution
 from typing import Literal
@@ -9,13 +10,16 @@ import onnxruntime
 
 from models.features import Batch, FeatureError, batch_from_values
 from models.hashing import Floats
-from models.spec import GoldenRows, MlpPrecision, ModelSpec
+from models.spec import FullEmbedding, GoldenRows, MlpPrecision, ModelSpec
 from service.artifact import Artifact, ArtifactError
 from service.errors import StartupError
+from service.native import NativeOps
 
 Device = Literal["auto", "cpu", "cuda"]
+Lookup = Literal["native", "function"]
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 EXTERNAL_DATA_FOLDER = "session.model_external_initializers_file_folder_path"
+log = logging.getLogger("thimble")
 
 # How far a golden row's score may be from the one written: processors and providers add in different orders, and an
 # int8 layer makes a whole step of the last bit of a sum that is rounded.
@@ -33,23 +37,42 @@ def check_runtime() -> None:
 
 
 class Engine:
-    """A session whose golden rows score as they should. `provider` is the one that really runs."""
+    """A session whose golden rows score as they should. `provider` is the one that really runs.
 
-    def __init__(self, artifact: Artifact, device: Device, threads: int) -> None:
+    `lookup` says what does the lookup: the native op, or the model's own function; None for a model that has none.
+    """
+
+    def __init__(self, artifact: Artifact, device: Device, threads: int, native: NativeOps | None = None) -> None:
         """ArtifactError: the model does not run, or its golden rows score otherwise. StartupError: no such device."""
         self.spec = artifact.spec
+        self.lookup: Lookup | None = None if isinstance(self.spec.embedding, FullEmbedding) else "function"
+        providers = _providers(device)
+        if self.lookup and native and native.providers & set(providers):
+            try:
+                self._open(artifact, providers, threads, native)
+                self.lookup = "native"
+            except ArtifactError as error:  # it may still run without
+                log.info("no native lookup for %s", error)
+        if self.lookup != "native":
+            self._open(artifact, providers, threads, None)
+        if device == "cuda" and self.provider != CUDA:
+            raise StartupError("--device cuda was asked for, but ONNX Runtime finds no GPU that it can use")
+
+    def _open(self, artifact: Artifact, providers: list[str], threads: int, native: NativeOps | None) -> None:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry(EXTERNAL_DATA_FOLDER, str(artifact.path.parent.resolve()))
         try:
-            self._session = onnxruntime.InferenceSession(artifact.content, options, providers=_providers(device))
+            if native:
+                options.register_custom_ops_library(str(native.path))
+            self._session = onnxruntime.InferenceSession(artifact.content, options, providers=providers)
         except Exception as error:  # ORT has no public base class for its errors
             raise ArtifactError(f"{artifact.path}: ONNX Runtime refuses it: {_one_line(error)}") from None
         self.provider: str = self._session.get_providers()[0]
-        if device == "cuda" and self.provider != CUDA:
-            raise StartupError("--device cuda was asked for, but ONNX Runtime finds no GPU that it can use")
+        if native and self.provider not in native.providers:
+            raise ArtifactError(f"{artifact.path}: {native.path} has no kernel for {self.provider}")
         assert artifact.spec.golden is not None
         try:
             self._check_golden(artifact.spec.golden)

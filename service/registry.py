@@ -10,6 +10,7 @@ from models.spec import ModelSpec
 from service.artifact import ArtifactError, read_artifact
 from service.engine import Engine
 from service.errors import RequestError, StartupError
+from service.native import find_native_ops
 from service.settings import Settings
 
 MODEL_FILE = "model.onnx"
@@ -37,6 +38,7 @@ class Registry:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._native = find_native_ops(settings.ops_library)
         self._models = {model.name: model for model in self._load_all(settings.repository)}
         if not self._models:
             raise StartupError(f"{settings.repository}: none of its models can be served")
@@ -80,7 +82,7 @@ class Registry:
 
     def _load(self, path: Path) -> Model:
         artifact = read_artifact(path, self._settings.max_model_bytes)
-        engine = Engine(artifact, self._settings.device, self._settings.threads)
+        engine = Engine(artifact, self._settings.device, self._settings.threads, self._native)
         folder = path.resolve().parent
         in_repository = _VERSION.fullmatch(folder.name) is not None
         model = Model(

@@ -30,6 +30,9 @@ class Settings(BaseSettings):
         Literal["auto", "cpu", "cuda"], Field(description="where to score; auto takes a GPU where there is one")
     ] = "auto"
     threads: Annotated[int, Field(ge=0, description="CPU threads of a model, 0 for one a core")] = 0
+    ops_library: Annotated[
+        Path | None, Field(description="library of the native lookup, by default the one built with this package")
+    ] = None
     max_rows: Annotated[int, Field(gt=0, description="rows in one request")] = 10_000
     max_body_bytes: Annotated[int, Field(gt=0, description="bytes in one request")] = 16 * MIB
     max_model_bytes: Annotated[int, Field(gt=0, description="bytes of one .onnx file, external data apart")] = 256 * MIB

@@ -1,0 +1,62 @@
+#include "hash_lookup_cuda.h"
+
+#include <cuda_runtime.h>
+
+namespace thimble {
+namespace {
+
+constexpr unsigned threads = 256;
+constexpr size_t most_blocks = size_t{1} << 16;
+
+// Neighbouring threads write neighbouring units and read them from one chunk. Each hashes for itself: that is
+// cheaper than sharing.
+template <uint32_t prime, typename Unit>
+__global__ void look_up(const Lookup lookup, size_t units) {
+  const size_t units_a_row = lookup.embedding_bytes / sizeof(Unit);
+  const size_t units_a_chunk = lookup.chunk_bytes / sizeof(Unit);
+  const size_t plane = lookup.fields * lookup.chunks;
+  const size_t step = static_cast<size_t>(gridDim.x) * blockDim.x;
+  for (size_t i = static_cast<size_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < units; i += step) {
+    const size_t n = i / units_a_row, at = i % units_a_row;
+    const size_t c = at / units_a_chunk;
+    const int64_t* a = lookup.constants + n % lookup.fields * lookup.chunks + c;
+    const uint32_t slot = slot_of<prime>(lookup.ids[n], a[0], a[plane], a[2 * plane], lookup.slots);
+    const auto* chunk = reinterpret_cast<const Unit*>(lookup.memory + slot * lookup.stride);
+    reinterpret_cast<Unit*>(lookup.out)[i] = __ldg(chunk + (at - c * units_a_chunk));
+  }
+}
+
+template <typename Unit>
+bool fits(const Lookup& lookup) {
+  const size_t all = lookup.stride | lookup.chunk_bytes | lookup.embedding_bytes |
+                     reinterpret_cast<uintptr_t>(lookup.memory) | reinterpret_cast<uintptr_t>(lookup.out);
+  return all % sizeof(Unit) == 0;
+}
+
+template <typename Unit>
+void launch(const Lookup& lookup, cudaStream_t stream) {
+  const size_t units = lookup.count * lookup.embedding_bytes / sizeof(Unit);
+  const auto blocks = static_cast<unsigned>(std::min((units + threads - 1) / threads, most_blocks));
+  if (lookup.scheme == Scheme::block) {
+    look_up<block_prime, Unit><<<blocks, threads, 0, stream>>>(lookup, units);
+  } else {
+    look_up<robe_prime, Unit><<<blocks, threads, 0, stream>>>(lookup, units);
+  }
+}
+
+}  // namespace
+
+const char* run_on_gpu(const Lookup& lookup, void* stream) {
+  const auto on = static_cast<cudaStream_t>(stream);
+  if (fits<uint4>(lookup)) {
+    launch<uint4>(lookup, on);
+  } else if (fits<uint32_t>(lookup)) {
+    launch<uint32_t>(lookup, on);
+  } else {
+    launch<uint16_t>(lookup, on);
+  }
+  const cudaError_t error = cudaGetLastError();
+  return error == cudaSuccess ? nullptr : cudaGetErrorString(error);
+}
+
+}  // namespace thimble

@@ -1,0 +1,93 @@
+// HashLookup without ONNX Runtime: where an id's chunks lie (models/hashing.py is the definition), and copying them.
+//
+// Whatever the ids and constants, every chunk lies inside the memory: ids are taken modulo 2^60, constants modulo 2^31.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#ifdef __CUDACC__
+#define THIMBLE_ANYWHERE __host__ __device__
+#else
+#define THIMBLE_ANYWHERE
+#endif
+
+namespace thimble {
+
+enum class Scheme { block, robe_v1, robe_v2 };
+
+inline constexpr uint32_t block_prime = (uint32_t{1} << 31) - 1;
+inline constexpr uint32_t robe_prime = 2038074743;
+
+// x mod `divisor` for 0 <= x < 2^31 and 1 <= divisor <= 2^31, by multiplication (Granlund and Montgomery): with
+// 2^(k-1) < divisor <= 2^k and multiplier = ceil(2^(31+k) / divisor), floor(x * multiplier / 2^(31+k)) is the quotient.
+struct Modulus {
+  uint32_t divisor = 1;
+  uint32_t shift = 31;
+  uint64_t multiplier = uint64_t{1} << 31;
+
+  Modulus() = default;
+  explicit Modulus(uint32_t d) : divisor(d) {
+    while ((uint64_t{1} << (shift - 31)) < d) ++shift;
+    multiplier = ((uint64_t{1} << shift) + d - 1) / d;
+  }
+  THIMBLE_ANYWHERE uint32_t operator()(uint32_t x) const {
+    return x - static_cast<uint32_t>(x * multiplier >> shift) * divisor;
+  }
+};
+
+template <uint32_t prime>
+THIMBLE_ANYWHERE inline uint32_t reduce(uint64_t x) {
+  if constexpr (prime != block_prime) return static_cast<uint32_t>(x % prime);
+  x = (x & prime) + (x >> 31);  // 2^31 = 1 modulo 2^31 - 1
+  x = (x & prime) + (x >> 31);
+  return static_cast<uint32_t>(x < prime ? x : x - prime);
+}
+
+// Which slot the chunk with constants a, b and s of an id is.
+template <uint32_t prime>
+THIMBLE_ANYWHERE inline uint32_t slot_of(int64_t id, int64_t a, int64_t b, int64_t s, const Modulus& slots) {
+  constexpr uint64_t low = (uint64_t{1} << 30) - 1, constant = (uint64_t{1} << 31) - 1;
+  const auto bits = static_cast<uint64_t>(id);
+  return slots(reduce<prime>((bits & low) * (a & constant) + (bits >> 30 & low) * (b & constant) + (s & constant)));
+}
+
+struct Attributes {
+  Scheme scheme;
+  int64_t chunk_size;
+  int64_t dim;
+};
+
+using Dims = std::vector<int64_t>;
+
+// The attributes of a node, or in `problem` one sentence that says why they are none.
+std::optional<Attributes> attributes(std::string_view scheme, int64_t version, int64_t chunk_size, int64_t dim,
+                                     std::string& problem);
+
+// One sentence that says why inputs of these shapes cannot be looked up, empty when they can. Negative: not known yet.
+std::string misfit(const Attributes& attributes, const Dims& ids, const Dims& memory, const Dims& constants);
+
+// A lookup of `count` ids, row after row, with everything that repeats worked out. Sizes are in bytes.
+struct Lookup {
+  Scheme scheme;
+  Modulus slots;
+  size_t count, fields, chunks;
+  size_t stride, chunk_bytes, last_bytes, embedding_bytes;
+  const int64_t* ids;
+  const std::byte* memory;
+  const int64_t* constants;
+  std::byte* out;
+};
+
+// Shapes must fit; `element` is the size of one number in the memory.
+Lookup plan(const Attributes& attributes, const Dims& ids, const Dims& memory, const Dims& constants, size_t element);
+
+// Write the embeddings of the ids from `begin` to `end`.
+void run(const Lookup& lookup, size_t begin, size_t end);
+
+}  // namespace thimble
