@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from pydantic import BaseModel, ConfigDict
 
+from export.origin import Origin
 from models.dlrm import DLRM
 from models.spec import Metrics, ModelSpec, Provenance
 
@@ -19,8 +20,8 @@ class RunError(ValueError):
 class Progress(BaseModel):
     """How far a run has come.
 
-    `position` is the next training row of the epoch. `metrics` and `golden`, held-out rows in the form of a request,
-    appear when it is over.
+    `position` is the next training row of the epoch. The others appear when it is over: `golden` are held-out rows in
+    the form of a request, `trained_on` and `held_out` say where an export can read rows again.
     """
 
     epoch: int = 0
@@ -28,6 +29,8 @@ class Progress(BaseModel):
     rows_trained: int = 0
     metrics: Metrics | None = None
     golden: dict[str, list[int | float | str | None]] | None = None
+    trained_on: Origin | None = None
+    held_out: Origin | None = None
 
 
 class RunConfig(BaseModel):
@@ -80,11 +83,16 @@ class Checkpoint:
 
 
 class Trained(NamedTuple):
-    """A finished run: its spec with provenance and metrics, its golden rows, and the model in evaluation mode."""
+    """A finished run: its spec with provenance and metrics, its golden rows, and the model in evaluation mode.
+
+    `trained_on` and `held_out` are None where the rows came from no source that can be read again.
+    """
 
     spec: ModelSpec
     golden: dict[str, list[int | float | str | None]]
     dlrm: DLRM
+    trained_on: Origin | None = None
+    held_out: Origin | None = None
 
 
 def load_trained(folder: Path) -> Trained:
@@ -103,4 +111,4 @@ def load_trained(folder: Path) -> Trained:
         tool=f"thimble {version('thimble')}",
     )
     spec = config.spec.model_copy(update={"provenance": provenance, "metrics": progress.metrics})
-    return Trained(spec, progress.golden, dlrm.eval())
+    return Trained(spec, progress.golden, dlrm.eval(), progress.trained_on, progress.held_out)

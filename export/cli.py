@@ -9,7 +9,7 @@ import typer
 from pydantic import ValidationError
 
 from models.presets import MEMORY_BYTES
-from models.spec import Kind
+from models.spec import Kind, MemoryPrecision, MlpPrecision
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 Artifact = Annotated[Path, typer.Argument(help="an exported model.onnx")]
@@ -37,7 +37,9 @@ def train(
     name: Annotated[str | None, typer.Option(help="of the model; the preset's, or 'model'")] = None,
     run: Annotated[Path | None, typer.Option(help="folder for checkpoints; runs/NAME")] = None,
     scheme: Annotated[str, typer.Option(help="block, robe-v1, robe-v2 or full")] = "block",
-    memory: Annotated[int | None, typer.Option(min=1, help=f"bytes of the shared array; {MEMORY_BYTES}")] = None,
+    memory: Annotated[
+        int | None, typer.Option(min=1, help=f"bytes of the shared array in float32; {MEMORY_BYTES}")
+    ] = None,
     chunk: Annotated[int | None, typer.Option(min=1, help="floats that are read at one place")] = None,
     dense_arch: Annotated[str, typer.Option(help="own columns: layer widths; the last is the dimension")] = "64,16",
     over_arch: Annotated[str, typer.Option(help="own columns: layer widths; the last is 1")] = "64,1",
@@ -109,17 +111,30 @@ def export(
     repository: Annotated[Path, typer.Option(help="model repository to write to")] = Path("artifacts"),
     name: Annotated[str | None, typer.Option(help="of the model; the run's")] = None,
     version: Annotated[int | None, typer.Option(min=1, help="one more than the newest there")] = None,
+    precision: Annotated[
+        MlpPrecision, typer.Option(help="of the MLPs; below fp32 the run's clicks are read again to say what it costs")
+    ] = "fp32",
+    memory_precision: Annotated[
+        MemoryPrecision | None, typer.Option(help="of the embeddings; fp32 with MLPs in fp32, else fp16")
+    ] = None,
+    cost_rows: Annotated[
+        int | None, typer.Option(min=1, help="held-out rows to measure that cost on; the run's, at most a million")
+    ] = None,
 ) -> None:
     """Write a trained model as REPOSITORY/NAME/VERSION/model.onnx and prove that the file computes what was trained."""
     from export import report
     from export.artifact import export as export_run
+    from models.spec import Precision
 
-    done = export_run(run, repository, name, version)
+    memory = memory_precision or ("fp32" if precision == "fp32" else "fp16")
+    done = export_run(run, repository, name, version, Precision(memory=memory, mlps=precision), cost_rows)
     agreement = done.agreement
     typer.echo(
         f"{done.path}: {report.size(done.path.stat().st_size)}; over {agreement.rows} rows scores differ by at most "
         f"{agreement.torch_onnx:.1e} from torch and {agreement.numpy_onnx:.1e} from numpy, lookups by nothing"
     )
+    if done.spec.precision_cost:
+        typer.echo(f"{done.spec.precision} cost: {report.cost_line(done.spec.precision_cost)}")
 
 
 @app.command()

@@ -193,20 +193,13 @@ class GeneratedClicks:
         return self.rows
 
     def read(self, start: int, stop: int, size: int) -> Iterator[Clicks]:
-        held: Clicks | None = None
-        position, block = start, start // BLOCK
-        while position < stop:
-            wanted = min(size, stop - position)
-            offset = position - block * BLOCK
-            while held is None or len(held.labels) - offset < wanted:
-                made = self._block(block + (0 if held is None else len(held.labels) // BLOCK))
-                held = made if held is None else _joined(held, made)
-            yield _sliced(held, offset, offset + wanted)
-            position += wanted
-            done = (position - block * BLOCK) // BLOCK
-            if done:
-                block += done
-                held = _sliced(held, done * BLOCK, len(held.labels)) if len(held.labels) > done * BLOCK else None
+        blocks: dict[int, Clicks] = {}
+        for position in range(start, stop, size):
+            end = min(position + size, stop)
+            needed = range(position // BLOCK, (end - 1) // BLOCK + 1)
+            blocks = {index: blocks.get(index) or self._block(index) for index in needed}
+            offset = position - needed.start * BLOCK
+            yield _sliced(list(blocks.values()), offset, offset + end - position)
 
     def _block(self, index: int) -> Clicks:
         random = np.random.default_rng([self.seed, 2, index])
@@ -290,14 +283,10 @@ def _coprime(start: int, n: int) -> int:
     return start
 
 
-def _sliced(clicks: Clicks, start: int, stop: int) -> Clicks:
-    batch = Batch(clicks.batch.dense[start:stop], clicks.batch.ids[start:stop])
-    return Clicks(clicks.labels[start:stop], batch, truth=None if clicks.truth is None else clicks.truth[start:stop])
-
-
-def _joined(first: Clicks, second: Clicks) -> Clicks:
-    batch = Batch(
-        np.concatenate([first.batch.dense, second.batch.dense]), np.concatenate([first.batch.ids, second.batch.ids])
-    )
-    truth = np.concatenate([c.truth for c in (first, second) if c.truth is not None])
-    return Clicks(np.concatenate([first.labels, second.labels]), batch, truth=truth)
+def _sliced(blocks: list[Clicks], start: int, stop: int) -> Clicks:
+    """Rows start..stop of some blocks one after the other."""
+    dense = np.concatenate([block.batch.dense for block in blocks])[start:stop]
+    ids = np.concatenate([block.batch.ids for block in blocks])[start:stop]
+    truth = np.concatenate([block.truth for block in blocks if block.truth is not None])[start:stop]
+    labels = np.concatenate([block.labels for block in blocks])[start:stop]
+    return Clicks(labels, Batch(dense, ids), truth=truth)

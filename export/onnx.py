@@ -1,6 +1,7 @@
 """A trained DLRM to an artifact: one .onnx file that says itself what it is."""
 
 import contextlib
+import copy
 import logging
 import shutil
 import tempfile
@@ -16,7 +17,7 @@ import torch
 from export.hash_lookup import OPSET, function
 from models.dlrm import DLRM, Scorer
 from models.features import Batch
-from models.spec import METADATA_KEY, FullEmbedding, ModelSpec
+from models.spec import METADATA_KEY, FullEmbedding, MemoryPrecision, ModelSpec
 
 # ONNX 1.17's format, the newest that the oldest supported ONNX Runtime (1.21) reads.
 IR_VERSION = 10
@@ -37,7 +38,7 @@ def build(spec: ModelSpec, dlrm: DLRM) -> onnx.ModelProto:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            Scorer(dlrm).eval().cpu(),
+            Scorer(with_memory(dlrm, spec.precision.memory)).eval().cpu(),
             tuple(torch.from_numpy(array) for array in example),
             input_names=["dense", "ids"],
             output_names=["score"],
@@ -48,7 +49,7 @@ def build(spec: ModelSpec, dlrm: DLRM) -> onnx.ModelProto:
         )
     assert program is not None
     model: onnx.ModelProto = program.model_proto
-    _forget_origin(model)
+    forget_origin(model)
     model.ir_version = IR_VERSION
     model.producer_name, model.producer_version = "thimble", version("thimble")
     if not isinstance(spec.embedding, FullEmbedding):
@@ -57,8 +58,19 @@ def build(spec: ModelSpec, dlrm: DLRM) -> onnx.ModelProto:
     return model
 
 
-def _forget_origin(model: onnx.ModelProto) -> None:
-    """Drop what the exporter noted of the machine: stack traces with local paths, and shapes that ORT infers anyway."""
+def with_memory(dlrm: DLRM, precision: MemoryPrecision) -> DLRM:
+    """The same model, its embeddings at a precision. ExportError: a weight is too large for it."""
+    if precision == "fp32":
+        return dlrm
+    halved = copy.deepcopy(dlrm)
+    halved.sparse_arch.half()
+    if not all(torch.isfinite(weights).all() for weights in halved.sparse_arch.parameters()):
+        raise ExportError("an embedding weight is too large for fp16 (65504); export with --memory-precision fp32")
+    return halved
+
+
+def forget_origin(model: onnx.ModelProto) -> None:
+    """Drop what tools noted: stack traces with local paths, and shapes that ONNX Runtime infers anyway."""
     del model.graph.value_info[:]
     graph = model.graph
     for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):

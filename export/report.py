@@ -1,7 +1,7 @@
 """What the exporter prints."""
 
 from export.clicks import BadRows
-from models.spec import FullEmbedding, Metrics, ModelSpec
+from models.spec import FullEmbedding, Metrics, ModelSpec, PrecisionCost
 
 _UNITS = ["B", "kB", "MB", "GB", "TB"]
 
@@ -27,6 +27,13 @@ def metrics_line(metrics: Metrics) -> str:
         parts.append(f"best reachable {metrics.best_auc:.4f}")
     parts += [f"log loss {metrics.log_loss:.4f}", f"base rate {metrics.base_rate:.4f}", f"{metrics.rows:,} rows"]
     return ", ".join(parts)
+
+
+def cost_line(cost: PrecisionCost) -> str:
+    """What a precision costs, in one line."""
+    parts = ["AUC undefined" if cost.auc is None else f"AUC {cost.auc:+.6f}", f"log loss {cost.log_loss:+.6f}"]
+    parts.append(f"logits change by {cost.logit_mean:.1e} on average and {cost.logit_largest:.1e} at most")
+    return ", ".join([*parts, f"{cost.rows:,} held-out rows"])
 
 
 def bad_rows(bad: BadRows) -> list[str]:
@@ -61,6 +68,8 @@ def inspection(spec: ModelSpec, file_bytes: int) -> list[tuple[str, str]]:
         rows.append(("written by", p.tool))
     if spec.metrics:
         rows.append(("held out", metrics_line(spec.metrics)))
+    if spec.precision_cost:
+        rows.append(("precision costs", cost_line(spec.precision_cost)))
     if spec.golden:
         rows.append(("golden rows", str(len(spec.golden.scores))))
     return rows

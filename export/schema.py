@@ -19,7 +19,7 @@ def preset_spec(
         scheme,
         spec.fields,
         spec.embedding_dim,
-        memory or MEMORY_BYTES,
+        memory or spec.embedding_bytes,
         chunk or spec.embedding.chunk_size,
         seed,
     )

@@ -22,6 +22,7 @@ from export.checkpoint import Checkpoint, Progress, RunConfig, RunError
 from export.clicks import ClickError, Clicks, Rows
 from export.golden import golden_features
 from export.metrics import held_out_metrics
+from export.origin import origin
 from models.dlrm import DLRM
 from models.features import Batch
 from models.spec import Metrics, ModelSpec
@@ -157,8 +158,13 @@ class _Run:
                 if stop.is_set():
                     raise KeyboardInterrupt
         metrics = evaluate(self.dlrm, held_out.read(SCORING_BATCH))
-        golden = golden_features(self.config.spec, held_out)
-        self.progress = self.progress.model_copy(update={"metrics": metrics, "golden": golden})
+        outcome = {
+            "metrics": metrics,
+            "golden": golden_features(self.config.spec, held_out),
+            "trained_on": origin(rows),
+            "held_out": origin(held_out),
+        }
+        self.progress = self.progress.model_copy(update=outcome)
         self._save()
         return metrics
 

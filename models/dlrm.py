@@ -24,8 +24,7 @@ class Preprocess(nn.Module):
     """ln(max(x, 0) + 1); a missing number is NaN on the way in and counts as 0."""
 
     def forward(self, dense: Tensor) -> Tensor:
-        known = torch.where(torch.isnan(dense), torch.zeros_like(dense), dense)
-        return torch.log(known.clamp_min(0) + 1)
+        return torch.log(torch.where(dense > 0, dense, 0) + 1)  # NaN > 0 is false
 
 
 class InteractionArch(nn.Module):
@@ -59,7 +58,7 @@ class DLRM(nn.Module):
 
     def forward(self, dense: Tensor, ids: Tensor) -> Tensor:
         dense_vector = self.dense_arch(self.preprocess(dense))  # [batch, dim]
-        embeddings = self.sparse_arch(ids)  # [batch, fields, dim]
+        embeddings = self.sparse_arch(ids).to(dense_vector.dtype)  # [batch, fields, dim]
         logits: Tensor = self.over_arch(self.interaction_arch(dense_vector, embeddings))
         return logits.squeeze(1)
 

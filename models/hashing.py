@@ -13,6 +13,7 @@ With a, b and s below 2^31 the sum stays below 2^62, so int64 never overflows.
 """
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ from models.spec import BlockEmbedding, FullEmbedding, ModelSpec, RobeEmbedding
 
 Int64s = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
+Element = TypeVar("Element", np.float32, np.float16)
 
 ID_BITS = 60
 ID_LIMIT = 1 << ID_BITS
@@ -85,11 +87,11 @@ def hash_map(spec: ModelSpec) -> HashMap:
             raise ValueError("full tables are not hashed")
 
 
-def lookup(spec: ModelSpec, memory: Floats, ids: Int64s) -> Floats:
+def lookup(spec: ModelSpec, memory: npt.NDArray[Element], ids: Int64s) -> npt.NDArray[Element]:
     """ids [batch, fields] -> embeddings [batch, fields, embedding_dim], read from the flat memory [M]."""
     if isinstance(spec.embedding, FullEmbedding):
         raise ValueError("full tables are not hashed")
     chunk = spec.embedding.chunk_size
     positions = hash_map(spec).starts(ids)[..., None] + np.arange(chunk)  # [batch, fields, chunks, chunk]
-    wide: Floats = memory[positions].reshape(*ids.shape, spec.chunks * chunk)  # [batch, fields, chunks * chunk]
+    wide: npt.NDArray[Element] = memory[positions].reshape(*ids.shape, spec.chunks * chunk)  # [..., chunks * chunk]
     return wide[..., : spec.embedding_dim]

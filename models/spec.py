@@ -7,10 +7,12 @@ from pydantic import BaseModel, ConfigDict, Field, computed_field, model_validat
 
 SCHEMA_VERSION = 1
 FLOAT_BYTES = 4
+HALF_BYTES = 2
 METADATA_KEY = "thimble"
 
 Kind = Literal["int", "hex", "string"]
-Precision = Literal["fp32"]
+MemoryPrecision = Literal["fp32", "fp16"]
+MlpPrecision = Literal["fp32", "fp16", "int8"]
 Positive = Annotated[int, Field(gt=0)]
 Constant = Annotated[int, Field(ge=0, lt=1 << 31)]  # so that hashing cannot overflow int64
 Name = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\s\x00-\x1f]+$")]
@@ -112,6 +114,32 @@ class Metrics(_Frozen):
     best_auc: float | None = None
 
 
+class Precision(_Frozen):
+    """How a file holds its weights: the embeddings (shared memory or tables) and the MLPs.
+
+    All arithmetic is float32, but for the inner layers of `int8` MLPs.
+    """
+
+    memory: MemoryPrecision = "fp32"
+    mlps: MlpPrecision = "fp32"
+
+    def __str__(self) -> str:
+        return self.mlps if self.memory == self.mlps else f"{self.memory} embeddings, {self.mlps} MLPs"
+
+
+class PrecisionCost(_Frozen):
+    """What an artifact's precision changes on held-out rows: its own value less that of the float32 model.
+
+    The logits' changes are absolute; `auc` is absent when the rows are all of one class.
+    """
+
+    rows: int
+    auc: float | None = None
+    log_loss: float
+    logit_mean: float
+    logit_largest: float
+
+
 class GoldenRows(_Frozen):
     """Rows and the scores that this model must give them.
 
@@ -146,9 +174,10 @@ class ModelSpec(_Frozen):
     embedding: Embedding
     dense_arch: Annotated[list[Positive], Field(min_length=1)]
     over_arch: Annotated[list[Positive], Field(min_length=1)]
-    precision: Precision = "fp32"
+    precision: Precision = Precision()
     provenance: Provenance | None = None
     metrics: Metrics | None = None
+    precision_cost: PrecisionCost | None = None
     golden: GoldenRows | None = None
 
     @model_validator(mode="before")
@@ -205,9 +234,10 @@ class ModelSpec(_Frozen):
     @property
     def embedding_bytes(self) -> int:
         """What this model's embedding weights weigh."""
+        element = FLOAT_BYTES if self.precision.memory == "fp32" else HALF_BYTES
         if isinstance(self.embedding, FullEmbedding):
-            return sum(self.embedding.table_rows) * self.embedding_dim * FLOAT_BYTES
-        return self.embedding.memory_length * FLOAT_BYTES
+            return sum(self.embedding.table_rows) * self.embedding_dim * element
+        return self.embedding.memory_length * element
 
     @property
     def compression(self) -> float:

@@ -120,7 +120,7 @@ def _described(model: Model) -> ModelDescription:
         provider=model.engine.provider,
         lookup=model.engine.lookup,
         scheme=spec.embedding.scheme,
-        precision=spec.precision,
+        precision=str(spec.precision),
         file_bytes=model.file_bytes,
         embedding_bytes=spec.embedding_bytes,
         full_table_bytes=spec.full_table_bytes,

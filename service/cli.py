@@ -22,7 +22,10 @@ log = logging.getLogger("thimble")
 
 
 def main() -> None:
-    """The console script. Exit status 0 after SIGINT or SIGTERM, 1 when it cannot start, 2 for bad flags."""
+    """The console script.
+
+    Exit status 0 after SIGINT or SIGTERM, 1 when it cannot start, 2 for bad flags, 130 for SIGINT while loading.
+    """
     try:
         settings = CliApp.run(Settings)
     except ValidationError as error:
@@ -37,6 +40,8 @@ def main() -> None:
     except StartupError as error:
         log.error("%s", error)
         sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
     asyncio.run(_serve(registry, settings, listener))
 
 
@@ -59,14 +64,16 @@ async def _serve(registry: Registry, settings: Settings, listener: socket.socket
     config = uvicorn.Config(
         create_app(registry, settings), log_config=None, access_log=False, server_header=False, lifespan="off"
     )
-    # uvicorn raises the signal that stopped it once more when it is done; by then there is nothing left to do for it
+    server = uvicorn.Server(config)
+    # uvicorn listens to signals only once it runs, and raises what stopped it once more when it is done: with its own
+    # handler on both sides of that, no signal is lost and none ends the process before it is done
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)
+        signal.signal(number, server.handle_exit)
     host, port = listener.getsockname()[:2]
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     for model in registry:
         engine = model.engine
         lookup = f" with its {engine.lookup} lookup" if engine.lookup else ""
         log.info("serving %s version %d at %s%s on %s", model.name, model.version, url, lookup, engine.provider)
-    await uvicorn.Server(config).serve(sockets=[listener])
+    await server.serve(sockets=[listener])
     log.info("stopped")

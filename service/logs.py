@@ -57,6 +57,9 @@ class AccessLog:
         scope.setdefault("state", {})["log"] = {}
         try:
             await self._app(scope, receive, note_status)
+        except Exception:
+            status = status or 500  # answered further out
+            raise
         finally:
             fields = {
                 "method": scope["method"],

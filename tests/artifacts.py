@@ -9,6 +9,7 @@ import torch
 from export.agreement import onnx_scores, onnx_session
 from export.golden import Features, golden_batch
 from export.onnx import build, describe, write
+from export.precision import lower_mlps
 from models.dlrm import DLRM
 from models.spec import GoldenRows, ModelSpec
 
@@ -37,7 +38,7 @@ def write_artifact(
         for parameter in dlrm.sparse_arch.parameters():
             parameter.uniform_(-0.5, 0.5)
     features = random_features(spec, 8, seed)
-    model = build(spec, dlrm)
+    model = lower_mlps(build(spec, dlrm), spec.precision.mlps, [golden_batch(spec, random_features(spec, 64, seed))])
 
     def finish(path: Path) -> None:
         scores = onnx_scores(onnx_session(str(path)), golden_batch(spec, features))

@@ -1,4 +1,4 @@
-"""Real click data, where the machine has it."""
+"""Real click data, where the machine has it, and the model that is committed."""
 
 import os
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 
 DATA = Path(os.environ.get("THIMBLE_DATA", Path(__file__).parents[2] / "shared" / "data"))
 CRITEO_LINES = DATA / "criteo_1tb_1k" / "criteoTab.tsv"
+DEMO = Path(__file__).parents[1] / "artifacts" / "demo" / "1" / "model.onnx"
 OPEN_BANDIT = DATA / "open_bandit" / "clicks.csv.gz"
 
 

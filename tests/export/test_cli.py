@@ -71,6 +71,16 @@ def test_train_export_inspect_and_evaluate(run: Run, tmp_path: Path) -> None:
     assert described["embedding_bytes"] == 4000 // 32 * 32
     assert len(described["golden"]["scores"]) == 32
 
+    small = run("export", "runs/shop", "--precision", "int8")
+    assert small.status == 0, small.err
+    path, *_, cost = small.out.splitlines()
+    assert path.startswith("artifacts/shop/3/model.onnx: ")
+    assert cost.startswith("fp16 embeddings, int8 MLPs cost: AUC ") and cost.endswith(", 300 held-out rows")
+    inspected = run("inspect", "artifacts/shop/3/model.onnx")
+    assert "model              shop, schema 1, fp16 embeddings, int8 MLPs" in inspected.out
+    assert f"precision costs    {cost.partition(': ')[2]}" in inspected.out
+    refused(run("export", "runs/shop", "--precision", "int8", "--version", "3"), "shop/3 exists")
+
     other = write_csv(tmp_path / "other.csv", 500, seed=1)
     with other.open("a") as file:
         file.write("1,old,1,a,b\n")

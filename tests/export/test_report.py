@@ -1,9 +1,9 @@
 import pytest
 
 from export.clicks import BadRows
-from export.report import bad_rows, inspection, metrics_line, size
+from export.report import bad_rows, cost_line, inspection, metrics_line, size
 from models.presets import preset
-from models.spec import Metrics
+from models.spec import Metrics, PrecisionCost
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,15 @@ def test_bad_rows(tmp_path_factory: pytest.TempPathFactory) -> None:
     bad.add(folder / "b", 1, "why")
     assert bad_rows(bad)[0] == "6 bad rows were left out:"
     assert bad_rows(bad)[-1] == "  ..."
+
+
+def test_cost_line() -> None:
+    cost = PrecisionCost(rows=1000, auc=-0.00012, log_loss=0.0003, logit_mean=0.0123, logit_largest=0.2)
+    assert cost_line(cost) == (
+        "AUC -0.000120, log loss +0.000300, logits change by 1.2e-02 on average and 2.0e-01 at most, "
+        "1,000 held-out rows"
+    )
+    assert cost_line(cost.model_copy(update={"auc": None})).startswith("AUC undefined, log loss")
 
 
 def test_inspection() -> None:

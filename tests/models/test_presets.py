@@ -10,17 +10,19 @@ def test_table_lengths() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "full_gb", "dense_arch", "over_arch", "dim"),
+    ("name", "full_gb", "memory", "dense_arch", "over_arch", "dim"),
     [
-        ("criteo-tb", 96.1, [512, 256, 128], [1024, 1024, 512, 256, 1], 128),
-        ("criteo-kaggle", 2.16, [512, 256, 64, 16], [512, 256, 1], 16),
-        ("demo", 96.1, [64, 128], [256, 128, 1], 128),
+        ("criteo-tb", 96.1, 10_000_000, [512, 256, 128], [1024, 1024, 512, 256, 1], 128),
+        ("criteo-kaggle", 2.16, 10_000_000, [512, 256, 64, 16], [512, 256, 1], 16),
+        ("demo", 96.1, 14_400_000, [512, 256, 128], [1024, 1024, 512, 256, 1], 128),
     ],
 )
-def test_presets(name: str, full_gb: float, dense_arch: list[int], over_arch: list[int], dim: int) -> None:
+def test_presets(
+    name: str, full_gb: float, memory: int, dense_arch: list[int], over_arch: list[int], dim: int
+) -> None:
     spec = preset(name)
     assert int(spec.model_dump()["full_table_bytes"]) / 1e9 == pytest.approx(full_gb, rel=0.002)
-    assert spec.model_dump()["embedding_bytes"] == 10_000_000
+    assert spec.model_dump()["embedding_bytes"] == memory
     assert spec.dense_arch == dense_arch
     assert spec.over_arch == over_arch
     assert spec.embedding_dim == dim
@@ -28,14 +30,6 @@ def test_presets(name: str, full_gb: float, dense_arch: list[int], over_arch: li
     assert {field.kind for field in spec.fields} == {"hex"}
     assert preset(name) == spec
     assert preset(name, seed=1) != spec
-
-
-def test_demo_is_a_ten_million_byte_array() -> None:
-    spec = preset("demo")
-    assert isinstance(spec.embedding, BlockEmbedding)
-    assert spec.embedding.memory_length == 2_500_000
-    assert spec.model_dump()["embedding_bytes"] == 10_000_000
-    assert spec.compression == pytest.approx(9613.7, rel=1e-3)
 
 
 def test_unknown_preset_and_scheme() -> None:

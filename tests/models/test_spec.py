@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from models.spec import GoldenRows, Metrics, ModelSpec, Provenance, layer_widths
+from models.spec import GoldenRows, Metrics, ModelSpec, Precision, PrecisionCost, Provenance, layer_widths
 from tests.samples import SCHEMES, small_spec
 
 
@@ -15,6 +15,8 @@ def complete_spec(scheme: str) -> ModelSpec:
         update={
             "provenance": Provenance(source="x.csv", rows_trained=9, epochs=1, batch_size=3, seed=0, tool="thimble 1"),
             "metrics": Metrics(rows=5, base_rate=0.2, log_loss=0.5, auc=0.7, auc_interval=(0.6, 0.8)),
+            "precision": Precision(memory="fp16", mlps="int8"),
+            "precision_cost": PrecisionCost(rows=5, auc=1e-5, log_loss=-1e-5, logit_mean=0.1, logit_largest=0.2),
             "golden": GoldenRows(features=golden, scores=[0.25, 0.5]),
         }
     )
@@ -28,8 +30,21 @@ def test_json_round_trip(scheme: str) -> None:
     assert ModelSpec.model_validate(spec.model_dump()) == spec
     assert ModelSpec.model_validate_json(text).model_dump_json() == text
     assert spec.model_dump()["full_table_bytes"] == 7 * 50 * 20 * 4
-    assert spec.model_dump()["embedding_bytes"] == (4000 if scheme != "full" else 7 * 50 * 8 * 20 * 4)
+    assert spec.model_dump()["embedding_bytes"] == (2000 if scheme != "full" else 7 * 50 * 8 * 20 * 2)
     assert ModelSpec.model_validate_json(spec.model_dump_json(exclude_none=True)) == spec
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_fp16_halves_the_embeddings(scheme: str) -> None:
+    whole = small_spec(scheme)
+    halved = whole.model_copy(update={"precision": Precision(memory="fp16")})
+    assert 2 * halved.embedding_bytes == whole.embedding_bytes
+    assert halved.full_table_bytes == whole.full_table_bytes
+
+
+def test_precision_in_words() -> None:
+    assert str(Precision()) == "fp32"
+    assert str(Precision(memory="fp16", mlps="int8")) == "fp16 embeddings, int8 MLPs"
 
 
 def changed(**changes: Any) -> dict[str, Any]:
@@ -62,7 +77,9 @@ GOLDEN = {name: [1.0] for name in small_spec().dense} | {field.name: ["a"] for f
         (changed(name=".."), ["name"]),
         (changed(name=""), ["name"]),
         (changed(schema_version=2), ["schema_version 2", "(1)"]),
-        (changed(precision="int3"), ["precision"]),
+        (changed(precision="int8"), ["precision"]),
+        (changed(precision={"mlps": "int3"}), ["precision", "mlps"]),
+        (changed(precision={"memory": "int8"}), ["precision", "memory"]),
         (changed(embedding={**BLOCK, "a": BLOCK["a"][:-1]}), ["constants a must be [7, 3]"]),
         (changed(embedding={**BLOCK, "s": [row[:-1] for row in BLOCK["s"]]}), ["constants s must be [7, 3]"]),
         (changed(embedding={**BLOCK, "b": [[1 << 31] * 3] * 7}), ["embedding", "b"]),

@@ -20,6 +20,14 @@ def test_a_signal_stops_it_with_status_0(small_artifact: Path, number: signal.Si
     assert server.lines[-1].endswith("stopped") and not [line for line in server.lines if "Traceback" in line]
 
 
+@pytest.mark.parametrize("attempt", range(4))
+def test_a_signal_at_the_very_first_moment_is_not_lost(small_artifact: Path, attempt: int) -> None:
+    server = Server(small_artifact, "--port", "0")
+    _ = server.url
+    server.process.terminate()
+    assert server.wait() == 0
+
+
 def test_torch_is_not_in_its_process(small_artifact: Path) -> None:
     with running(small_artifact) as server:
         httpx.get(f"{server.url}/v1/models")

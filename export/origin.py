@@ -1,0 +1,44 @@
+"""Where the rows of a finished run can be read again."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from export.clicks import ClickError, ClickSource, FileClicks, Rows
+from export.generate import GeneratedClicks
+from models.spec import ModelSpec
+
+
+class Origin(BaseModel):
+    """A range of rows of files, or of the clicks generated from a seed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    files: tuple[Path, ...] = ()
+    label: str = "label"
+    seed: int | None = None
+    start: int
+    stop: int
+
+    def rows(self, spec: ModelSpec) -> Rows:
+        """ClickError: a file is gone."""
+        source: ClickSource
+        if self.seed is not None:
+            source = GeneratedClicks(spec, self.stop, self.seed)
+        else:
+            gone = next((file for file in self.files if not file.is_file()), None)
+            if gone is not None:
+                raise ClickError(f"{gone}, which the run was trained or evaluated on, is no longer there")
+            source = FileClicks(self.files, spec, self.label)
+        return Rows(source, self.start, self.stop)
+
+
+def origin(rows: Rows) -> Origin | None:
+    """Where rows come from; None for a source of another kind than ours."""
+    match rows.source:
+        case FileClicks(files=files, label=label):
+            files = [file.resolve() for file in files]
+            return Origin(files=tuple(files), label=label, start=rows.start, stop=rows.stop)
+        case GeneratedClicks(seed=seed):
+            return Origin(seed=seed, start=rows.start, stop=rows.stop)
+    return None
