@@ -61,28 +61,29 @@ int64_t slots_of(const Attributes& attributes, int64_t length) {
   return 0;
 }
 
+// The slots of the chunks of some ids. Each chunk is called for at once, so that it comes while others are hashed.
 template <uint32_t prime>
 void find(const Lookup& lookup, size_t begin, size_t end, uint32_t* slots) {
   const size_t fields = lookup.fields, chunks = lookup.chunks, plane = fields * chunks;
+  const size_t stride = lookup.stride, chunk_bytes = lookup.chunk_bytes;
+  const std::byte* memory = lookup.memory;
   const Modulus modulus = lookup.slots;
   size_t field = begin % fields;
   for (size_t n = begin; n < end; ++n) {
     const int64_t id = lookup.ids[n];
     const int64_t* a = lookup.constants + field * chunks;
+    const int64_t* b = a + plane;
+    const int64_t* s = b + plane;
+    uint32_t part = id_part<prime>(id, a[0], b[0]);
     for (size_t c = 0; c < chunks; ++c) {
-      slots[c] = slot_of<prime>(id, a[c], a[plane + c], a[2 * plane + c], modulus);
+      // the published maps have one a and b for all chunks of a field
+      if (c > 0 && (a[c] != a[c - 1] || b[c] != b[c - 1])) part = id_part<prime>(id, a[c], b[c]);
+      slots[c] = slot_of<prime>(part, s[c], modulus);
+      const std::byte* chunk = memory + slots[c] * stride;
+      for (size_t at = 0; at < chunk_bytes; at += cache_line) __builtin_prefetch(chunk + at);
     }
     slots += chunks;
     field = field + 1 == fields ? 0 : field + 1;
-  }
-}
-
-// Chunks of less than a line need none: a core by itself has enough of them on their way.
-void prefetch(const Lookup& lookup, const uint32_t* slots, size_t count) {
-  if (lookup.chunk_bytes < cache_line) return;
-  for (size_t i = 0; i < count; ++i) {
-    const std::byte* chunk = lookup.memory + slots[i] * lookup.stride;
-    for (size_t at = 0; at < lookup.chunk_bytes; at += cache_line) __builtin_prefetch(chunk + at);
   }
 }
 
@@ -223,7 +224,6 @@ void run(const Lookup& lookup, size_t begin, size_t end) {
   for (size_t from = begin; from < end; from += step) {
     const size_t to = std::min(from + step, end);
     find_slots(lookup, from, to, slots.data());
-    prefetch(lookup, slots.data(), (to - from) * lookup.chunks);
     copy_chunks(lookup, from, to, slots.data());
   }
 }

@@ -20,7 +20,8 @@ __global__ void look_up(const Lookup lookup, size_t units) {
     const size_t n = i / units_a_row, at = i % units_a_row;
     const size_t c = at / units_a_chunk;
     const int64_t* a = lookup.constants + n % lookup.fields * lookup.chunks + c;
-    const uint32_t slot = slot_of<prime>(lookup.ids[n], a[0], a[plane], a[2 * plane], lookup.slots);
+    const uint32_t part = id_part<prime>(lookup.ids[n], a[0], a[plane]);
+    const uint32_t slot = slot_of<prime>(part, a[2 * plane], lookup.slots);
     const auto* chunk = reinterpret_cast<const Unit*>(lookup.memory + slot * lookup.stride);
     reinterpret_cast<Unit*>(lookup.out)[i] = __ldg(chunk + (at - c * units_a_chunk));
   }

@@ -49,12 +49,21 @@ THIMBLE_ANYWHERE inline uint32_t reduce(uint64_t x) {
   return static_cast<uint32_t>(x < prime ? x : x - prime);
 }
 
-// Which slot the chunk with constants a, b and s of an id is.
+// The part of a chunk's hash that a and b make, and the slot that it and s make: (id_part + s) mod prime mod slots.
 template <uint32_t prime>
-THIMBLE_ANYWHERE inline uint32_t slot_of(int64_t id, int64_t a, int64_t b, int64_t s, const Modulus& slots) {
+THIMBLE_ANYWHERE inline uint32_t id_part(int64_t id, int64_t a, int64_t b) {
   constexpr uint64_t low = (uint64_t{1} << 30) - 1, constant = (uint64_t{1} << 31) - 1;
   const auto bits = static_cast<uint64_t>(id);
-  return slots(reduce<prime>((bits & low) * (a & constant) + (bits >> 30 & low) * (b & constant) + (s & constant)));
+  return reduce<prime>((bits & low) * (a & constant) + (bits >> 30 & low) * (b & constant));
+}
+
+template <uint32_t prime>
+THIMBLE_ANYWHERE inline uint32_t slot_of(uint32_t id_part, int64_t s, const Modulus& slots) {
+  constexpr uint64_t constant = (uint64_t{1} << 31) - 1;
+  uint64_t hash = id_part + (s & constant);  // below 3 * prime
+  hash -= hash < prime ? 0 : prime;
+  hash -= hash < prime ? 0 : prime;
+  return slots(static_cast<uint32_t>(hash));
 }
 
 struct Attributes {
