@@ -12,7 +12,6 @@ from service.engine import Engine
 from tests.data import CRITEO_LINES, DEMO, needs
 
 
-
 def test_everything_fits_in_ten_million_bytes() -> None:
     spec, shape = read_spec(DEMO), preset("demo")
     assert DEMO.stat().st_size <= 10_000_000
@@ -43,5 +42,3 @@ def test_real_lines_get_sensible_scores() -> None:
     scores = evaluate_artifact(DEMO, FileClicks([CRITEO_LINES], spec)).scores
     assert len(scores) == 600 and np.isfinite(scores).all()
     assert 0 < scores.min() < scores.max() < 1 and scores.std() > 0.01
-
-

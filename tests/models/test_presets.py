@@ -17,9 +17,7 @@ def test_table_lengths() -> None:
         ("demo", 96.1, 14_400_000, [512, 256, 128], [1024, 1024, 512, 256, 1], 128),
     ],
 )
-def test_presets(
-    name: str, full_gb: float, memory: int, dense_arch: list[int], over_arch: list[int], dim: int
-) -> None:
+def test_presets(name: str, full_gb: float, memory: int, dense_arch: list[int], over_arch: list[int], dim: int) -> None:
     spec = preset(name)
     assert int(spec.model_dump()["full_table_bytes"]) / 1e9 == pytest.approx(full_gb, rel=0.002)
     assert spec.model_dump()["embedding_bytes"] == memory
