@@ -78,7 +78,7 @@ def gather_model(rows: int) -> onnx.ModelProto:
 
 
 def spec(scheme: str, chunk: int) -> ModelSpec:
-    return small_spec(scheme, kinds=("int",) * FIELDS, dim=DIM, chunk=chunk, memory=MEMORY)
+    return small_spec(scheme, kinds=["int"] * FIELDS, dim=DIM, chunk=chunk, memory=MEMORY)
 
 
 def contestants(table_gb: float) -> dict[str, Turn]:

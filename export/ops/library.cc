@@ -102,7 +102,8 @@ OrtStatusPtr guarded(Body body) noexcept {
 // One kernel: for a provider and a type of memory. ONNX Runtime joins those of one name.
 class Op : public OrtCustomOp {
  public:
-  Op(const char* provider, ONNXTensorElementDataType memory_type) : OrtCustomOp{}, provider_(provider), type_(memory_type) {
+  Op(const char* provider, ONNXTensorElementDataType memory_type)
+      : OrtCustomOp{}, provider_(provider), type_(memory_type) {
     version = ORT_API_VERSION;
     GetName = [](const OrtCustomOp*) { return "HashLookup"; };
     GetExecutionProviderType = [](const OrtCustomOp* op) { return self(op).provider_; };
