@@ -12,7 +12,7 @@ help: ## list these targets
 
 run: .venv/run ## install, serve what is in artifacts/ on 127.0.0.1:8000 (PORT=) and show a first score
 	@$(BIN)/python -m service.first_score http://127.0.0.1:$(PORT) & \
-	exec $(BIN)/thimble-serve artifacts --port $(PORT)
+	exec $(BIN)/thimble-serve artifacts --host 127.0.0.1 --port $(PORT)
 
 test: .venv/dev ops ## install and run every test
 	$(BIN)/pytest

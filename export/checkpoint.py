@@ -40,7 +40,8 @@ class RunConfig(BaseModel):
 
     spec: ModelSpec
     source: str
-    held_out: str
+    clicks: str
+    held_out_clicks: str
     train_rows: int
     held_out_rows: int
     batch_size: int

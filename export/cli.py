@@ -99,9 +99,10 @@ def train(
         metrics = train_run(spec, *parts, recipe, folder)
     except KeyboardInterrupt:
         _fail("stopped; the same command goes on from here", 130)
-    for part in {id(part.source): part.source for part in parts}.values():
-        if isinstance(part, FileClicks):
-            _echo_all(report.bad_rows(part.bad))
+    finally:
+        for part in {id(part.source): part.source for part in parts}.values():
+            if isinstance(part, FileClicks):
+                _echo_all(report.bad_rows(part.bad))
     typer.echo(f"held out: {report.metrics_line(metrics)}")
 
 
@@ -162,7 +163,7 @@ def evaluate(
     clicks: Annotated[list[Path], typer.Argument(help="click files, or folders of them")],
     label: Label = "label",
     strict: Strict = False,
-    scores: Annotated[Path | None, typer.Option(help="also write every row's score to this file, one a line")] = None,
+    scores: Annotated[Path | None, typer.Option(help="also write the good rows' scores here, one a line")] = None,
 ) -> None:
     """Score click files with an artifact and say how good the scores are."""
     from export import report

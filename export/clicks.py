@@ -40,6 +40,10 @@ class ClickSource(Protocol):
     @property
     def description(self) -> str: ...
 
+    @property
+    def identity(self) -> str:
+        """The same only for the very same clicks: a run resumes, and an export reads them again, only if it is."""
+
     def count(self) -> int:
         """Rows there are, bad ones included."""
 
@@ -120,6 +124,8 @@ class FileClicks:
         if len({_suffix(path) == ".parquet" for path in self.files}) > 1:
             raise ClickError("Parquet files and text files cannot be mixed in one run")
         self.typed = _suffix(self.files[0]) == ".parquet"
+        if label in spec.feature_names:
+            raise ClickError(f"the label {label!r} is also a feature, so the model would be told what it is to guess")
         self.spec = spec
         self.label = label
         self.bad = BadRows(strict)
@@ -128,6 +134,11 @@ class FileClicks:
     @property
     def description(self) -> str:
         return ", ".join(path.name for path in self.files)
+
+    @property
+    def identity(self) -> str:
+        stats = [(path.resolve(), path.stat()) for path in self.files]
+        return "; ".join([self.label, *(f"{path}, {stat.st_size}, {stat.st_mtime_ns}" for path, stat in stats)])
 
     def count(self) -> int:
         return sum(self.count_file(path) for path in self.files)
@@ -208,6 +219,8 @@ class FileClicks:
             raise ClickError(f"{path.name}: damaged after row {line}: {error}") from None
 
     def _place(self, path: Path, header: list[str], name: str) -> int:
+        if header.count(name) > 1:
+            raise ClickError(f"{path.name}: {header.count(name)} columns are called {name!r}")
         try:
             return header.index(name)
         except ValueError:
@@ -241,6 +254,8 @@ class FileClicks:
 def split(source: ClickSource, held_out: ClickSource | None = None, share: float = 0.1) -> tuple[Rows, Rows]:
     """Training rows and held-out rows: those of a source of their own, or the last `share` of the one."""
     rows = source.count()
+    if held_out is not None and source.identity == held_out.identity:
+        raise ClickError(f"{source.description} cannot be both trained on and held out")
     if held_out is not None:
         parts = Rows(source, 0, rows), Rows(held_out, 0, held_out.count())
     else:
@@ -251,7 +266,7 @@ def split(source: ClickSource, held_out: ClickSource | None = None, share: float
 
 
 def _suffix(path: Path) -> str:
-    return Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
+    return (Path(path.stem) if path.suffix == ".gz" else path).suffix.lower()
 
 
 def _open_text(path: Path) -> IO[str]:
@@ -280,7 +295,7 @@ def _parquet_rows(path: Path) -> int:
 
 
 def _labels(name: str, values: Column) -> Floats:
-    clicked = {"0": 0.0, "1": 1.0, 0: 0.0, 1: 1.0}
+    clicked = {"0": 0.0, "1": 1.0, "0.0": 0.0, "1.0": 1.0, 0: 0.0, 1: 1.0}
     try:
         return np.array([clicked[value] for value in values], dtype=np.float32)
     except (KeyError, TypeError):

@@ -189,6 +189,10 @@ class GeneratedClicks:
     def description(self) -> str:
         return f"generated clicks, seed {self.seed}"
 
+    @property
+    def identity(self) -> str:
+        return self.description
+
     def count(self) -> int:
         return self.rows
 

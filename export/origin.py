@@ -16,12 +16,13 @@ class Origin(BaseModel):
 
     files: tuple[Path, ...] = ()
     label: str = "label"
+    identity: str
     seed: int | None = None
     start: int
     stop: int
 
     def rows(self, spec: ModelSpec) -> Rows:
-        """ClickError: a file is gone."""
+        """ClickError: a file is gone, or another than the run read."""
         source: ClickSource
         if self.seed is not None:
             source = GeneratedClicks(spec, self.stop, self.seed)
@@ -30,15 +31,18 @@ class Origin(BaseModel):
             if gone is not None:
                 raise ClickError(f"{gone}, which the run was trained or evaluated on, is no longer there")
             source = FileClicks(self.files, spec, self.label)
+            if source.identity != self.identity:
+                raise ClickError(f"{source.description} has changed since the run was trained or evaluated on it")
         return Rows(source, self.start, self.stop)
 
 
 def origin(rows: Rows) -> Origin | None:
     """Where rows come from; None for a source of another kind than ours."""
+    identity = rows.source.identity
     match rows.source:
         case FileClicks(files=files, label=label):
             files = [file.resolve() for file in files]
-            return Origin(files=tuple(files), label=label, start=rows.start, stop=rows.stop)
+            return Origin(files=tuple(files), label=label, identity=identity, start=rows.start, stop=rows.stop)
         case GeneratedClicks(seed=seed):
-            return Origin(seed=seed, start=rows.start, stop=rows.stop)
+            return Origin(seed=seed, identity=identity, start=rows.start, stop=rows.stop)
     return None

@@ -60,7 +60,7 @@ def inspection(spec: ModelSpec, file_bytes: int) -> list[tuple[str, str]]:
         ("MLPs", parameters),
         ("file", size(file_bytes)),
         ("embedding weights", size(spec.embedding_bytes)),
-        ("as full tables", f"{size(spec.full_table_bytes)}, {spec.compression:,.0f} times as much"),
+        ("as full tables", f"{size(spec.full_table_bytes)}, {_times(spec.compression)} as much"),
     ]
     if spec.provenance:
         p = spec.provenance
@@ -73,6 +73,10 @@ def inspection(spec: ModelSpec, file_bytes: int) -> list[tuple[str, str]]:
     if spec.golden:
         rows.append(("golden rows", str(len(spec.golden.scores))))
     return rows
+
+
+def _times(factor: float) -> str:
+    return f"{factor:,.0f} times" if factor >= 10 else f"{factor:.2g} times"
 
 
 def _kinds(spec: ModelSpec) -> str:

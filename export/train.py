@@ -53,7 +53,8 @@ def train(spec: ModelSpec, rows: Rows, held_out: Rows, recipe: Recipe, folder: P
     config = RunConfig(
         spec=spec,
         source=rows.source.description,
-        held_out=held_out.source.description,
+        clicks=rows.source.identity,
+        held_out_clicks=held_out.source.identity,
         train_rows=len(rows),
         held_out_rows=len(held_out),
         batch_size=recipe.batch_size,
@@ -157,6 +158,9 @@ class _Run:
                     self._save()
                 if stop.is_set():
                     raise KeyboardInterrupt
+        if not self.progress.rows_trained:
+            raise ClickError(f"{rows.source.description}: no usable row to train on")
+        self._save()
         metrics = evaluate(self.dlrm, held_out.read(SCORING_BATCH))
         outcome = {
             "metrics": metrics,

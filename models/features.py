@@ -51,6 +51,8 @@ def shown(value: object) -> str:
     """A value as error messages quote it: never longer than a line."""
     if isinstance(value, int) and value.bit_length() > 4 * _SHOWN:
         return f"an integer of {value.bit_length()} bits"  # Python refuses to write out very long ones
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "an object"  # which may be deeper than repr can go
     text = repr(value[: _SHOWN + 1] if isinstance(value, str) else value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 

@@ -15,7 +15,9 @@ MemoryPrecision = Literal["fp32", "fp16"]
 MlpPrecision = Literal["fp32", "fp16", "int8"]
 Positive = Annotated[int, Field(gt=0)]
 Constant = Annotated[int, Field(ge=0, lt=1 << 31)]  # so that hashing cannot overflow int64
-Name = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\s\x00-\x1f]+$")]
+# no control characters, and no spaces at the ends
+Name = Annotated[str, Field(max_length=128, pattern=r"^[^\s\x00-\x1f]([^\x00-\x1f]*[^\s\x00-\x1f])?$")]
+MODEL_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 
 
 class _Frozen(BaseModel):
@@ -167,7 +169,7 @@ class ModelSpec(_Frozen):
     """
 
     schema_version: Literal[1] = 1
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    name: Annotated[str, Field(pattern=f"^{MODEL_NAME}$")]
     dense: Annotated[list[Name], Field(min_length=1)]
     fields: Annotated[list[Categorical], Field(min_length=1)]
     embedding_dim: Positive

@@ -83,7 +83,7 @@ def create_app(registry: Registry, settings: Settings) -> FastAPI:
         name, version = request.path_params.get("model"), request.path_params.get("version")
         model = registry.find(name, version)
         request.state.log.update(model=model.name, version=model.version)
-        content_type = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
+        content_type = (request.headers.get("content-type") or JSON).partition(";")[0].strip().lower()
         body = await _read(request, settings.max_body_bytes)
 
         def work() -> Floats:
@@ -95,8 +95,9 @@ def create_app(registry: Registry, settings: Settings) -> FastAPI:
 
     app.add_route("/v1/score", score, methods=["POST"], include_in_schema=False)
     app.add_route("/v1/models/{model}/score", score, methods=["POST"], include_in_schema=False)
-    app.add_route("/v1/models/{model}/versions/{version:int}/score", score, methods=["POST"], include_in_schema=False)
+    app.add_route("/v1/models/{model}/versions/{version}/score", score, methods=["POST"], include_in_schema=False)
 
+    app.router.redirect_slashes = False  # a path with a slash too many is another path
     app.add_exception_handler(RequestError, _refused)
     app.add_exception_handler(HTTPException, _not_routed)
     app.add_exception_handler(ClientDisconnect, _gone)
@@ -131,7 +132,7 @@ def _described(model: Model) -> ModelDescription:
 
 async def _read(request: Request, limit: int) -> bytes:
     """The body, read no further than the limit."""
-    encoding = request.headers.get("content-encoding", "identity")
+    encoding = request.headers.get("content-encoding") or "identity"
     if encoding.lower() != "identity":
         raise RequestError(415, f"Content-Encoding {encoding[:40]!r} is not supported", unread=True)
     too_large = RequestError(413, f"the body is larger than the limit of {limit} bytes", unread=True)

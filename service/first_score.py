@@ -36,10 +36,9 @@ def main(url: str) -> None:
 
 def _ready(url: str) -> bool:
     try:
-        _get(f"{url}/readyz")
-    except (urllib.error.URLError, ConnectionError):
+        return bool(_get(f"{url}/readyz") == {"status": "ready"})
+    except (urllib.error.URLError, ConnectionError, ValueError):
         return False
-    return True
 
 
 def _get(url: str) -> Any:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+PATH_SHOWN = 200
 access_log = logging.getLogger("thimble.access")
 
 
@@ -63,7 +64,7 @@ class AccessLog:
         finally:
             fields = {
                 "method": scope["method"],
-                "path": scope["path"],
+                "path": scope["path"][:PATH_SHOWN].encode("unicode_escape").decode(),
                 "status": status,
                 "ms": round((time.perf_counter() - start) * 1000, 3),
                 "client": scope["client"][0] if scope["client"] else None,

@@ -1,5 +1,6 @@
 """The OpenAPI description of the scoring routes, written for the models that are served: its examples can be sent."""
 
+import re
 from typing import Any
 
 from service.registry import Model, Registry
@@ -38,7 +39,7 @@ def golden_request(model: Model) -> dict[str, Any]:
 def _score(model: Model, operation: str, title: str) -> dict[str, Any]:
     assert model.spec.golden is not None
     request = golden_request(model)
-    lines = "\t".join("" if value is None else str(value) for value in request["features"].values())
+    lines = "\t".join("" if v is None else re.sub(r"[\t\r\n]", " ", str(v)) for v in request["features"].values())
     answer = {"model": model.name, "version": model.version, "scores": [round(model.spec.golden.scores[0], 6)]}
     return {
         "operationId": operation,
@@ -78,8 +79,8 @@ _ANSWER = {
     },
 }
 _VALUES: dict[str, dict[str, Any]] = {
-    "number": {"type": ["number", "string", "null"]},
-    "int": {"type": ["integer", "string", "null"], "minimum": 0, "exclusiveMaximum": 1 << 60},
+    "number": {"type": ["number", "string", "null"], "pattern": r"^\s*$"},
+    "int": {"type": ["integer", "string", "null"], "pattern": r"^\s*$", "minimum": 0, "exclusiveMaximum": 1 << 60},
     "hex": {"type": ["string", "null"], "pattern": r"^(\s*|[0-9a-fA-F]{1,15})$"},
     "string": {"type": ["string", "null"]},
 }

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.spec import ModelSpec
+from models.spec import MODEL_NAME, ModelSpec
 from service.artifact import ArtifactError, read_artifact
 from service.engine import Engine
 from service.errors import RequestError, StartupError
@@ -14,6 +14,7 @@ from service.native import find_native_ops
 from service.settings import Settings
 
 MODEL_FILE = "model.onnx"
+_NAME = re.compile(MODEL_NAME)
 _VERSION = re.compile(r"[1-9]\d{0,17}")
 log = logging.getLogger("thimble")
 
@@ -46,7 +47,7 @@ class Registry:
     def __iter__(self) -> Iterator[Model]:
         return iter(self._models.values())
 
-    def find(self, name: str | None = None, version: int | None = None) -> Model:
+    def find(self, name: str | None = None, version: str | None = None) -> Model:
         """The model of a name, or the only one. RequestError 404: there is none, or not that version of it."""
         served = ", ".join(f"{model.name} version {model.version}" for model in self)
         if name is None:
@@ -56,8 +57,8 @@ class Registry:
         if name not in self._models:
             raise RequestError(404, f"no model {name[:64]!r} is served; there is {served}")
         model = self._models[name]
-        if version is not None and version != model.version:
-            raise RequestError(404, f"version {version} of {name} is not served; there is {served}")
+        if version is not None and version != str(model.version):
+            raise RequestError(404, f"version {version[:20]} of {name} is not served; there is {served}")
         return model
 
     def _load_all(self, source: Path) -> Iterator[Model]:
@@ -71,7 +72,9 @@ class Registry:
             raise StartupError(f"{source}: no such file or folder")
         families = _families(source)
         if not families:
-            raise StartupError(f"{source}: neither a {MODEL_FILE} nor a repository of MODEL/VERSION/{MODEL_FILE}")
+            inside = any(source.glob(f"[1-9]*/{MODEL_FILE}"))
+            hint = f"; its parent {source.absolute().parent} may be the repository" if inside else ""
+            raise StartupError(f"{source}: neither a {MODEL_FILE} nor a repository of MODEL/VERSION/{MODEL_FILE}{hint}")
         for versions in families:
             for path in versions:
                 try:
@@ -83,7 +86,7 @@ class Registry:
     def _load(self, path: Path) -> Model:
         artifact = read_artifact(path, self._settings.max_model_bytes)
         engine = Engine(artifact, self._settings.device, self._settings.threads, self._native)
-        folder = path.resolve().parent
+        folder = path.absolute().parent
         in_repository = _VERSION.fullmatch(folder.name) is not None
         model = Model(
             name=folder.parent.name if in_repository else artifact.spec.name,
@@ -99,7 +102,7 @@ class Registry:
 def _families(repository: Path) -> list[list[Path]]:
     """For every model its versions' files, newest first."""
     families = []
-    for folder in sorted(p for p in repository.iterdir() if p.is_dir() and not p.name.startswith(".")):
+    for folder in sorted(p for p in repository.iterdir() if p.is_dir() and _NAME.fullmatch(p.name)):
         versions = [p for p in folder.iterdir() if _VERSION.fullmatch(p.name) and (p / MODEL_FILE).is_file()]
         if versions:
             families.append([p / MODEL_FILE for p in sorted(versions, key=lambda p: int(p.name), reverse=True)])

@@ -14,6 +14,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_prefix="THIMBLE_",
+        env_ignore_empty=True,
         cli_prog_name="thimble-serve",
         cli_kebab_case=True,
         cli_hide_none_type=True,
@@ -24,7 +25,7 @@ class Settings(BaseSettings):
         default=Path("artifacts"),
         description="a model repository (MODEL/VERSION/model.onnx; the newest versions are served) or one file",
     )
-    host: Annotated[str, Field(description="address to listen on")] = "127.0.0.1"
+    host: Annotated[str, Field(min_length=1, description="address to listen on")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="port to listen on, 0 for any free one")] = 8000
     device: Annotated[
         Literal["auto", "cpu", "cuda"], Field(description="where to score; auto takes a GPU where there is one")

@@ -65,6 +65,10 @@ def read_tsv(body: bytes, spec: ModelSpec, max_rows: int) -> Batch:
     for number, row in enumerate(table, 1):
         if len(row) != first:
             raise RequestError(400, f"line {number}: {len(row)} columns, expected {first} as in line 1")
+    if first > width:
+        for number, row in enumerate(table, 1):
+            if row[0] not in ("", "0", "1"):
+                raise RequestError(400, f"line {number}: label {shown(row[0])} is not 0, 1 or blank")
     columns = list(zip(*table, strict=True))[first - width :]
     try:
         return batch_from_text(spec, columns)

@@ -291,7 +291,7 @@ def test_parquet_ids_that_a_data_frame_made_floats(tmp_path: Path, spec: ModelSp
     [
         ({"label": [1, 0, None, 0]}, "label: None is not 0 or 1"),
         ({"label": [1.0, 0.0, 0.5, 0.0]}, "label: 0.5 is not 0 or 1"),
-        ({"label": pa.array([[1], [0], [1], [1]])}, "label: [1] is not 0 or 1"),
+        ({"label": pa.array([[1], [0], [1], [1]])}, "label: a list is not 0 or 1"),
         ({"d0": ["1", "2", "3", "4"]}, "d0: '1' is not a number"),
         ({"f2": [1, 2, 3, 4]}, "f2: 1 is not a string"),
     ],

@@ -47,5 +47,5 @@ def test_cost_line() -> None:
 def test_inspection() -> None:
     table = dict(inspection(preset("demo"), 12_000_000))
     assert table["features"] == "13 dense, 26 fields (26 hex)"
-    assert table["memory"] == "2,500,000 floats in chunks of 32"
-    assert table["as full tables"] == "96.1 GB, 9,614 times as much"
+    assert table["memory"] == "3,600,000 floats in chunks of 32"
+    assert table["as full tables"] == "96.1 GB, 6,676 times as much"

@@ -53,6 +53,10 @@ class Interrupted:
     def description(self) -> str:
         return self.source.description
 
+    @property
+    def identity(self) -> str:
+        return self.source.identity
+
     def count(self) -> int:
         return self.source.count()
 

@@ -28,7 +28,7 @@ def served(models: Registry) -> list[tuple[str, int]]:
 def test_the_newest_version_of_each_model_is_served(repository: Path) -> None:
     models = registry(repository)
     assert served(models) == [("a", 10), ("b", 1)]
-    assert models.find("a").version == 10 and models.find("a", 10).name == "a"
+    assert models.find("a").version == 10 and models.find("a", "10").name == "a"
 
 
 def test_a_bad_version_is_logged_and_the_one_before_it_served(
@@ -46,6 +46,19 @@ def test_what_is_no_version_is_passed_over(repository: Path) -> None:
         (repository / name / "model.onnx").write_bytes(b"broken")
     (repository / "a/99").mkdir()
     assert served(registry(repository)) == [("a", 10), ("b", 1)]
+
+
+def test_a_model_is_named_by_its_place_also_where_that_is_a_link(repository: Path, tmp_path: Path) -> None:
+    linked = tmp_path / "linked"
+    (linked / "c").mkdir(parents=True)
+    (linked / "c/3").symlink_to(repository / "a/2")
+    (linked / "d").symlink_to(repository / "b")
+    assert served(registry(linked)) == [("c", 3), ("d", 1)]
+
+
+def test_a_folder_one_too_deep_is_said_to_be_so(repository: Path) -> None:
+    with pytest.raises(StartupError, match=f"its parent {repository} may be the repository"):
+        registry(repository / "a")
 
 
 def test_a_single_file_is_served_under_its_place_or_its_own_name(small_artifact: Path, tmp_path: Path) -> None:

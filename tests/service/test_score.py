@@ -154,7 +154,10 @@ def test_health(client: httpx.Client) -> None:
         ("POST", "/v1/models/other/score", b"{}", {}, 404, "no model 'other' is served; there is criteo version 1"),
         ("POST", "/v1/models/criteo/versions/2/score", b"{}", {}, 404, "version 2 of criteo is not served"),
         ("POST", "/v1/models/criteo/versions/99999999999999999999/score", b"{}", {}, 404, "version 9999"),
+        ("POST", "/v1/models/criteo/versions/01/score", b"{}", {}, 404, "version 01 of criteo is not served"),
+        ("POST", "/v1/models/criteo/versions/" + "9" * 5000 + "/score", b"{}", {}, 404, "version 9999"),
         ("POST", "/v1/models/..%2f..%2fetc/score", b"{}", {}, 404, ""),
+        ("POST", "/v1/score/", b"{}", {}, 404, "there is nothing at /v1/score/"),
     ],
 )
 def test_bad_requests_are_answered_in_one_sentence_and_the_server_goes_on(
@@ -205,6 +208,11 @@ def test_the_answer_to_an_oversized_body_arrives_when_the_client_waits_for_it(se
         while part := connection.recv(65536):
             answer += part
     assert answer.startswith(b"HTTP/1.1 413 ") and b"larger than the limit" in answer
+
+
+def test_a_path_cannot_forge_a_log_line(server: Server, client: httpx.Client) -> None:
+    client.post("/v1/models/x%0aINFO%20forged/score", json={})
+    server.wait_for_line(r"x\\nINFO forged/score 404")
 
 
 def test_a_client_that_leaves_half_way_does_no_harm(server: Server, client: httpx.Client) -> None:
