@@ -175,7 +175,7 @@ def test_another_run_in_the_folder_is_refused_by_what_differs(tmp_path: Path) ->
         with pytest.raises(RunError, match=re.escape(f"{tmp_path} holds another run {named}; choose another --run")):
             fit(other, tmp_path, recipe)
     source = GeneratedClicks(spec, TRAIN_ROWS + HELD_OUT_ROWS, 1)
-    with pytest.raises(RunError, match=r"\(source, held_out differ\)"):
+    with pytest.raises(RunError, match=r"\(source, clicks, held_out_clicks differ\)"):
         fit(spec, tmp_path, Recipe(), source)
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
 
