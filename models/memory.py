@@ -27,7 +27,7 @@ class SharedMemory(nn.Module):
         self.embedding = embedding
         self.dim = spec.embedding_dim
         self.chunk = embedding.chunk_size
-        self.aligned = self.map.stride == self.chunk and isinstance(embedding, BlockEmbedding)
+        self.aligned = isinstance(embedding, BlockEmbedding)
         # Uniform(+-sqrt(1 / max rows)) is the authors' initialisation of the array.
         bound = math.sqrt(1 / max(field.rows for field in spec.fields))
         memory = torch.empty(embedding.memory_length).uniform_(-bound, bound)

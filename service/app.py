@@ -4,7 +4,6 @@ Scoring runs on plain Starlette routes: FastAPI's typed bodies cost half the req
 else is FastAPI's, and the scoring routes are described by `service.openapi`.
 """
 
-import logging
 from http import HTTPStatus
 from typing import Any
 
@@ -26,8 +25,6 @@ from service.openapi import score_paths
 from service.registry import Model, Registry
 from service.settings import Settings
 from service.wire import JSON, answer, read_body
-
-log = logging.getLogger("thimble")
 
 
 class Feature(BaseModel):

@@ -6,6 +6,7 @@ from typing import Any
 from service.registry import Model, Registry
 from service.wire import JSON, TSV
 
+_BREAKS = re.compile(r"[\t\r\n]")
 ERROR = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
 ERRORS = {
     "400": "malformed, or a value out of range",
@@ -30,17 +31,15 @@ def score_paths(registry: Registry) -> dict[str, Any]:
     return paths
 
 
-def golden_request(model: Model) -> dict[str, Any]:
-    """The first golden row as a request body."""
-    assert model.spec.golden is not None
-    return {"features": {name: values[0] for name, values in model.spec.golden.features.items()}}
-
-
 def _score(model: Model, operation: str, title: str) -> dict[str, Any]:
-    assert model.spec.golden is not None
-    request = golden_request(model)
-    lines = "\t".join("" if v is None else re.sub(r"[\t\r\n]", " ", str(v)) for v in request["features"].values())
-    answer = {"model": model.name, "version": model.version, "scores": [round(model.spec.golden.scores[0], 6)]}
+    golden = model.spec.golden
+    assert golden is not None
+    rows = [dict(zip(golden.features, values, strict=True)) for values in zip(*golden.features.values(), strict=True)]
+    # the same row in both forms, so one that a line can carry
+    shown = next((i for i, row in enumerate(rows) if not any(_BREAKS.search(str(v)) for v in row.values())), 0)
+    request = {"features": rows[shown]}
+    line = "\t".join("" if rows[shown][name] is None else str(rows[shown][name]) for name in model.spec.feature_names)
+    answer = {"model": model.name, "version": model.version, "scores": [round(golden.scores[shown], 6)]}
     return {
         "operationId": operation,
         "summary": title,
@@ -53,7 +52,7 @@ def _score(model: Model, operation: str, title: str) -> dict[str, Any]:
             "required": True,
             "content": {
                 JSON: {"schema": _request_schema(model), "example": request},
-                TSV: {"schema": {"type": "string"}, "example": lines},
+                TSV: {"schema": {"type": "string"}, "example": line},
             },
         },
         "responses": {

@@ -1,0 +1,39 @@
+import json
+from pathlib import Path
+
+import onnx
+import pytest
+
+from export.agreement import onnx_scores, onnx_session
+from export.evaluate import read_spec
+from export.golden import golden_batch
+from export.onnx import describe
+from models.spec import GoldenRows
+from service.openapi import score_paths
+from service.registry import Registry
+from service.settings import Settings
+from service.wire import read_json, read_tsv
+from tests.artifacts import write_artifact
+from tests.samples import small_spec
+
+
+def test_examples_are_a_row_that_both_forms_can_carry(tmp_path: Path) -> None:
+    path = write_artifact(small_spec(kinds=("string", "int")), tmp_path, "texts")
+    spec = read_spec(path)
+    assert spec.golden is not None
+    features = {**spec.golden.features, "f0": ["a\tb", "a\nb", "a\rb", *spec.golden.features["f0"][3:]]}
+    scores = onnx_scores(onnx_session(str(path)), golden_batch(spec, features)).tolist()
+    model = onnx.load(path)
+    describe(model, spec.model_copy(update={"golden": GoldenRows(features=features, scores=scores)}))
+    onnx.save_model(model, path)
+
+    registry = Registry(Settings(repository=tmp_path))
+    operation = score_paths(registry)["/v1/score"]["post"]
+    forms = operation["requestBody"]["content"]
+    expected = operation["responses"]["200"]["content"]["application/json"]["example"]["scores"]
+    score = registry.find().engine.score
+    json_body = json.dumps(forms["application/json"]["example"]).encode()
+    by_json = score(read_json(json_body, spec, 9))
+    by_line = score(read_tsv(forms["text/tab-separated-values"]["example"].encode(), spec, 9))
+    assert by_json.tolist() == pytest.approx(expected, abs=1e-5)
+    assert by_line.tolist() == pytest.approx(expected, abs=1e-5)
