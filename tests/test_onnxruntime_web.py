@@ -1,8 +1,9 @@
-"""The artifact as it is, in the runtime that browsers use, here under Node."""
+"""The artifact as it is, in the runtime that browsers use: under Node and in a browser."""
 
 import json
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +11,20 @@ import pytest
 
 from export.evaluate import read_spec
 from export.golden import golden_batch
+from models.features import Batch
 from tests.artifacts import write_artifact
+from tests.chromium import answer
 from tests.data import DEMO
 from tests.samples import SHARED, small_spec
 
 WEB = Path(__file__).parent / "web"
 
+Scorer = Callable[[Path, Batch], list[float]]
+
 
 @pytest.fixture(scope="module")
 def node() -> str:
+    """Node.js, with onnxruntime-web in WEB."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         pytest.skip("Node.js and npm are not installed")
@@ -29,26 +35,53 @@ def node() -> str:
     return node
 
 
+@pytest.fixture(params=["node", "chromium"])
+def score(request: pytest.FixtureRequest, node: str, tmp_path: Path) -> Scorer:
+    """Scores a batch with an artifact, in onnxruntime-web."""
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if request.param == "chromium" and chromium is None:
+        pytest.skip("neither Chromium nor Chrome is installed")
+
+    def under_node(artifact: Path, batch: Batch) -> list[float]:
+        command = [node, str(WEB / "node.mjs"), str(artifact)]
+        done = subprocess.run(command, input=as_json(batch), capture_output=True, text=True, timeout=100)
+        assert done.returncode == 0, done.stderr
+        return scores(done.stdout)
+
+    def in_browser(artifact: Path, batch: Batch) -> list[float]:
+        assert chromium is not None
+        (tmp_path / "profile").mkdir()
+        files = {"/model.onnx": artifact.read_bytes(), "/rows.json": as_json(batch).encode()}
+        path, text = answer(chromium, WEB / "browser.html", files, tmp_path / "profile")
+        assert path == "/scores", text
+        return scores(text)
+
+    return in_browser if request.param == "chromium" else under_node
+
+
+def as_json(batch: Batch) -> str:
+    """Rows as tests/web/scoring.mjs takes them."""
+    dense = [None if np.isnan(x) else float(x) for x in batch.dense.ravel()]
+    return json.dumps({"rows": len(batch.ids), "dense": dense, "ids": [str(i) for i in batch.ids.ravel()]})
+
+
+def scores(text: str) -> list[float]:
+    found: list[float] = json.loads(text)
+    return found
+
+
 @pytest.mark.parametrize("scheme", SHARED)
-def test_golden_rows_of_every_scheme_score_as_written(scheme: str, node: str, tmp_path: Path) -> None:
+def test_golden_rows_of_every_scheme_score_as_written(scheme: str, score: Scorer, tmp_path: Path) -> None:
     path = write_artifact(small_spec(scheme, kinds=("string", "int", "hex")), tmp_path)
-    assert_golden(path, node, tolerance=1e-5)
+    assert_golden(path, score, tolerance=1e-5)
 
 
-def test_golden_rows_of_the_demo_score_as_written(node: str) -> None:
-    assert_golden(DEMO, node, tolerance=1e-3)
+def test_golden_rows_of_the_demo_score_as_written(score: Scorer) -> None:
+    assert_golden(DEMO, score, tolerance=1e-3)
 
 
-def assert_golden(path: Path, node: str, tolerance: float) -> None:
+def assert_golden(path: Path, score: Scorer, tolerance: float) -> None:
     spec = read_spec(path)
     assert spec.golden is not None
-    batch = golden_batch(spec, spec.golden.features)
-    rows = {
-        "rows": len(batch.ids),
-        "dense": [None if np.isnan(x) else float(x) for x in batch.dense.ravel()],
-        "ids": [str(i) for i in batch.ids.ravel()],
-    }
-    command = [node, str(WEB / "score.mjs"), str(path)]
-    done = subprocess.run(command, input=json.dumps(rows), capture_output=True, text=True, timeout=100)
-    assert done.returncode == 0, done.stderr
-    np.testing.assert_allclose(json.loads(done.stdout), spec.golden.scores, atol=tolerance)
+    found = score(path, golden_batch(spec, spec.golden.features))
+    np.testing.assert_allclose(found, spec.golden.scores, atol=tolerance)
