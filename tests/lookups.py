@@ -12,6 +12,9 @@ from export.onnx import IR_VERSION
 from models.hashing import hash_map
 from models.spec import BlockEmbedding, ModelSpec, RobeEmbedding
 
+# embedding_dim and chunk_size: the one divided by the other with and without a rest, and smaller than it
+SHAPES = [(16, 8), (20, 8), (5, 8), (3, 1), (128, 32), (30, 7)]
+
 Memory = npt.NDArray[Any]
 
 

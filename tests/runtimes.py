@@ -9,8 +9,9 @@ out as 0.expected, ... where that is known.
 import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +20,21 @@ import onnxruntime
 Array = npt.NDArray[Any]
 
 
-def run(model: Path, batches: list[dict[str, Array]], library: Path | None) -> tuple[list[Array], set[str]]:
-    """The first output for every batch, and the kinds of operators that ran."""
+class Node(NamedTuple):
+    """A node that ran: its name, the kind of operator, and the provider that ran it."""
+
+    name: str
+    op: str
+    provider: str
+
+
+def run(
+    model: Path,
+    batches: Sequence[dict[str, Array]],
+    library: Path | None,
+    providers: Sequence[str] = ("CPUExecutionProvider",),
+) -> tuple[list[Array], set[Node]]:
+    """The first output for every batch, and the nodes that ran."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = 2
@@ -29,10 +43,14 @@ def run(model: Path, batches: list[dict[str, Array]], library: Path | None) -> t
     options.enable_profiling = True
     with tempfile.TemporaryDirectory() as folder:
         options.profile_file_prefix = f"{folder}/profile"
-        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(model, options, providers=list(providers))
         outputs = [session.run(None, batch)[0] for batch in batches]
         events = json.loads(Path(session.end_profiling()).read_text())
-    return outputs, {event["args"]["op_name"] for event in events if "op_name" in event.get("args", {})}
+    ran = [event for event in events if "op_name" in event.get("args", {})]
+    return outputs, {
+        Node(event["name"].removesuffix("_kernel_time"), event["args"]["op_name"], event["args"]["provider"])
+        for event in ran
+    }
 
 
 def check(library: Path, folder: Path) -> int:
@@ -48,8 +66,9 @@ def check(library: Path, folder: Path) -> int:
                 expected[batch] = arrays[key]
             else:
                 inputs.setdefault(batch, {})[name] = arrays[key]
-        native, ran = run(model, list(inputs.values()), library)
-        function, inlined = run(model, list(inputs.values()), None)
+        native, native_nodes = run(model, list(inputs.values()), library)
+        function, function_nodes = run(model, list(inputs.values()), None)
+        ran, inlined = {node.op for node in native_nodes}, {node.op for node in function_nodes}
         assert "HashLookup" in ran and "Mod" not in ran, f"{model.name}: {ran}"
         assert "HashLookup" not in inlined and "Mod" in inlined, f"{model.name}: {inlined}"
         for batch, ours, theirs in zip(inputs, native, function, strict=True):

@@ -13,16 +13,15 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import onnxruntime
 from onnx import TensorProto, helper
 
+from benchmarks.device import Device, Turn, turn
 from models.spec import ModelSpec
 from service.native import LIBRARY
 from tests.lookups import lookup_model, random_memory
@@ -30,6 +29,7 @@ from tests.samples import small_spec
 
 BATCH, FIELDS, DIM, MEMORY = 2048, 26, 128, 2_621_440
 SHAPE = (BATCH, FIELDS, DIM)
+PROCESSOR = Device("cpu")
 ID_BATCHES, TIMED = 32, 3
 RESULTS = Path(__file__).parent / "results"
 GOALS = [
@@ -40,39 +40,16 @@ GOALS = [
     ("block Z=32 native", "memcpy", 1.5),
 ]
 
-Turn = Callable[[int], None]
-Int64s = npt.NDArray[np.int64]
-
-
-def turn(model: onnx.ModelProto, ids: list[Int64s], library: Path | None, **inputs: onnxruntime.OrtValue) -> Turn:
-    """Runs a model on the i-th ids, into memory that is kept."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = 1
-    if library:
-        options.register_custom_ops_library(str(library))
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    out = onnxruntime.OrtValue.ortvalue_from_numpy(np.zeros(SHAPE, np.float32))
-    bindings = []
-    for batch in ids:
-        binding = session.io_binding()
-        binding.bind_cpu_input("ids", batch)
-        for name, value in inputs.items():
-            binding.bind_ortvalue_input(name, value)
-        binding.bind_ortvalue_output("out", out)
-        bindings.append(binding)
-    return lambda i: session.run_with_iobinding(bindings[i % ID_BATCHES])
-
 
 def gather_model(rows: int) -> onnx.ModelProto:
     graph = helper.make_graph(
         [helper.make_node("Gather", ["table", "ids"], ["out"])],
         "gather",
         [
-            helper.make_tensor_value_info("ids", TensorProto.INT64, [BATCH, FIELDS]),
+            helper.make_tensor_value_info("ids", TensorProto.INT64, ["batch", FIELDS]),
             helper.make_tensor_value_info("table", TensorProto.FLOAT, [rows, DIM]),
         ],
-        [helper.make_tensor_value_info("out", TensorProto.FLOAT, SHAPE)],
+        [helper.make_tensor_value_info("out", TensorProto.FLOAT, ["batch", FIELDS, DIM])],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
 
@@ -81,21 +58,26 @@ def spec(scheme: str, chunk: int) -> ModelSpec:
     return small_spec(scheme, kinds=["int"] * FIELDS, dim=DIM, chunk=chunk, memory=MEMORY)
 
 
-def contestants(table_gb: float) -> dict[str, Turn]:
+def contestants(table_gb: float, device: Device = PROCESSOR, batch: int = BATCH) -> dict[str, Turn]:
     random = np.random.default_rng(0)
-    ids = [random.integers(0, 1 << 60, (BATCH, FIELDS)) for _ in range(ID_BATCHES)]
+    numbers = [random.integers(0, 1 << 60, (batch, FIELDS)) for _ in range(ID_BATCHES)]
+    ids = [{"ids": device.value(some)} for some in numbers]
+    out = {"out": device.value(np.zeros((batch, FIELDS, DIM), np.float32))}
     turns: dict[str, Turn] = {}
     for scheme, chunk in [("block", 32), ("robe-v1", 32), ("robe-v1", 1)]:
         model = lookup_model(spec(scheme, chunk), random_memory(spec(scheme, chunk)))
-        turns[f"{scheme} Z={chunk} native"] = turn(model, ids, LIBRARY)
-        turns[f"{scheme} Z={chunk} function"] = turn(model, ids, None)
+        turns[f"{scheme} Z={chunk} native"] = turn(device.session(model, LIBRARY), ids, out)
+        turns[f"{scheme} Z={chunk} function"] = turn(device.session(model), ids, out)
     rows = int(table_gb * 1e9) // (DIM * 4)
-    table = np.ones((rows, DIM), np.float32)
-    value = onnxruntime.OrtValue.ortvalue_from_numpy(table)
-    turns["Gather"] = turn(gather_model(rows), [batch % rows for batch in ids], None, table=value)
-    source, target = np.ones(SHAPE, np.float32), np.ones(SHAPE, np.float32)
-    turns["memcpy"] = lambda _: np.copyto(target, source)
+    table = device.table(rows, DIM)
+    indices = [{"ids": device.value(some % rows), "table": table} for some in numbers]
+    turns["Gather"] = turn(device.session(gather_model(rows)), indices, out)
     return turns
+
+
+def memcpy() -> Turn:
+    source, target = np.ones(SHAPE, np.float32), np.ones(SHAPE, np.float32)
+    return lambda _: np.copyto(target, source)
 
 
 def measure(turns: dict[str, Turn], rounds: int) -> dict[str, list[float]]:
@@ -140,7 +122,7 @@ def main() -> None:
     parser.add_argument("--table-gb", type=float, default=8)
     parser.add_argument("--rounds", type=int, default=15)
     given = parser.parse_args()
-    times = measure(contestants(given.table_gb), given.rounds)
+    times = measure(contestants(given.table_gb) | {"memcpy": memcpy()}, given.rounds)
     result = {
         "processor": processor(),
         "cores": os.cpu_count(),

@@ -17,7 +17,7 @@ from models.hashing import ID_LIMIT, lookup
 from service.native import LIBRARY
 from tests import runtimes
 from tests.artifacts import write_artifact
-from tests.lookups import lookup_model, random_memory
+from tests.lookups import SHAPES, lookup_model, random_memory
 from tests.samples import SHARED, random_batch, small_spec
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +34,7 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cases")
     for scheme in SHARED:
         for dtype in (np.float32, np.float16):
-            for dim, chunk in [(16, 8), (20, 8), (5, 8), (3, 1), (128, 32), (30, 7)]:
+            for dim, chunk in SHAPES:
                 spec = small_spec(scheme, dim=dim, chunk=chunk, memory=chunk * 125)
                 memory = random_memory(spec, dtype)
                 arrays: dict[str, Any] = {}
