@@ -1,9 +1,11 @@
 """`thimble::HashLookup` written in standard ONNX operators, which runtimes without the native op inline.
 
-    HashLookup(ids [batch, fields], memory, constants [3, fields, chunks]) -> [batch, fields, dim]
+    HashLookup(ids [batch, fields], memory, constants [3, fields, chunks]) -> float32 [batch, fields, dim]
 
 The attributes `scheme` and `version` say which map of `models.hashing` it is, so each has a body of its own and a new
-one leaves those of older files as they are. `constants` are a, b and s of that map.
+one leaves those of older files as they are. `constants` are a, b and s of that map. What a float16 memory holds is
+widened. (Older files have a function that leaves it float16, and a Cast behind it. The native op widens there too, and
+the Cast has nothing left to do.)
 """
 
 import onnx
@@ -64,7 +66,8 @@ _JOIN = """
     joined_shape = Concat <axis = 0> (same, width)
     joined = Reshape (chunked, joined_shape)
     two = Constant <value_ints = [2]> ()
-    embeddings = Slice (joined, zero, dim_1, two)
+    stored = Slice (joined, zero, dim_1, two)
+    embeddings = Cast <to = 1> (stored)
 """
 
 

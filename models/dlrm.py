@@ -24,7 +24,13 @@ class Preprocess(nn.Module):
     """ln(max(x, 0) + 1); a missing number is NaN on the way in and counts as 0."""
 
     def forward(self, dense: Tensor) -> Tensor:
-        return torch.log(torch.where(dense > 0, dense, 0) + 1)  # NaN > 0 is false
+        if torch.onnx.is_in_onnx_export():  # one operator for both steps
+            positive = torch.onnx.ops.symbolic(
+                "ThresholdedRelu", (dense,), attrs={"alpha": 0.0}, dtype=dense.dtype, shape=dense.shape
+            )
+        else:
+            positive = torch.where(dense > 0, dense, 0)  # NaN > 0 is false
+        return torch.log(positive + 1)
 
 
 class InteractionArch(nn.Module):
@@ -40,7 +46,9 @@ class InteractionArch(nn.Module):
     def forward(self, dense: Tensor, sparse: Tensor) -> Tensor:
         together = torch.cat([dense.unsqueeze(1), sparse], dim=1)  # [batch, 1 + fields, dim]
         products = torch.bmm(together, together.transpose(1, 2)).flatten(1)  # [batch, (1 + fields)^2]
-        return torch.cat([dense, products.index_select(1, self.triangle)], dim=1)
+        # with index_select the elements of a row take ONNX Runtime several times as long
+        interactions = products.gather(1, self.triangle.expand(products.shape[0], -1))
+        return torch.cat([dense, interactions], dim=1)
 
 
 class DLRM(nn.Module):
@@ -58,7 +66,7 @@ class DLRM(nn.Module):
 
     def forward(self, dense: Tensor, ids: Tensor) -> Tensor:
         dense_vector = self.dense_arch(self.preprocess(dense))  # [batch, dim]
-        embeddings = self.sparse_arch(ids).to(dense_vector.dtype)  # [batch, fields, dim]
+        embeddings = self.sparse_arch(ids)  # [batch, fields, dim]
         logits: Tensor = self.over_arch(self.interaction_arch(dense_vector, embeddings))
         return logits.squeeze(1)
 

@@ -13,7 +13,6 @@ With a, b and s below 2^31 the sum stays below 2^62, so int64 never overflows.
 """
 
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +21,7 @@ from models.spec import BlockEmbedding, FullEmbedding, ModelSpec, RobeEmbedding
 
 Int64s = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
-Element = TypeVar("Element", np.float32, np.float16)
+Halves = npt.NDArray[np.float16]
 
 ID_BITS = 60
 ID_LIMIT = 1 << ID_BITS
@@ -87,11 +86,15 @@ def hash_map(spec: ModelSpec) -> HashMap:
             raise ValueError("full tables are not hashed")
 
 
-def lookup(spec: ModelSpec, memory: npt.NDArray[Element], ids: Int64s) -> npt.NDArray[Element]:
-    """ids [batch, fields] -> embeddings [batch, fields, embedding_dim], read from the flat memory [M]."""
+def lookup(spec: ModelSpec, memory: Floats | Halves, ids: Int64s) -> Floats:
+    """ids [batch, fields] -> embeddings [batch, fields, embedding_dim], read from the flat memory [M].
+
+    They are float32; what a float16 memory holds is widened, which changes no value.
+    """
     if isinstance(spec.embedding, FullEmbedding):
         raise ValueError("full tables are not hashed")
     chunk = spec.embedding.chunk_size
     positions = hash_map(spec).starts(ids)[..., None] + np.arange(chunk)  # [batch, fields, chunks, chunk]
-    wide: npt.NDArray[Element] = memory[positions].reshape(*ids.shape, spec.chunks * chunk)  # [..., chunks * chunk]
-    return wide[..., : spec.embedding_dim]
+    wide = memory[positions].reshape(*ids.shape, spec.chunks * chunk)
+    embeddings: Floats = wide[..., : spec.embedding_dim].astype(np.float32)
+    return embeddings

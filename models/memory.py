@@ -1,4 +1,4 @@
-"""Embeddings in torch: one shared memory for all fields, or ordinary tables. Both map ids to [batch, fields, dim]."""
+"""Embeddings in torch: one shared memory, or ordinary tables. Both map ids to float32 [batch, fields, dim]."""
 
 import math
 
@@ -46,7 +46,7 @@ class SharedMemory(nn.Module):
                     "chunk_size": self.chunk,
                     "dim": self.dim,
                 },
-                dtype=self.memory.dtype,
+                dtype=torch.float32,
                 shape=(ids.shape[0], fields, self.dim),
                 version=1,
             )
@@ -59,7 +59,7 @@ class SharedMemory(nn.Module):
         else:
             positions = slots.unsqueeze(-1) + torch.arange(self.chunk, device=ids.device)
             chunks = self.memory.index_select(0, positions.flatten())
-        return chunks.view(ids.shape[0], fields, slots.shape[2] * self.chunk)[..., : self.dim]
+        return chunks.view(ids.shape[0], fields, slots.shape[2] * self.chunk)[..., : self.dim].float()
 
 
 class FullTables(nn.Module):
@@ -77,7 +77,7 @@ class FullTables(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         columns = [table(ids[:, f] % self.rows[f]) for f, table in enumerate(self.tables)]
-        return torch.stack(columns, dim=1)
+        return torch.stack(columns, dim=1).float()
 
 
 def sparse_arch(spec: ModelSpec) -> SharedMemory | FullTables:

@@ -19,9 +19,13 @@ Memory = npt.NDArray[Any]
 
 
 def random_memory(spec: ModelSpec, dtype: npt.DTypeLike = np.float32) -> Memory:
-    """Flat, [memory_length]."""
+    """Flat, [memory_length]. float16 ones hold numbers of every kind, subnormal and infinite ones among them."""
     assert isinstance(spec.embedding, BlockEmbedding | RobeEmbedding)
-    return np.random.default_rng(0).normal(size=spec.embedding.memory_length).astype(dtype)
+    random, length = np.random.default_rng(0), spec.embedding.memory_length
+    if dtype != np.float16:
+        return random.normal(size=length).astype(dtype)
+    halves = random.integers(0, 1 << 16, length, np.uint16).view(np.float16)
+    return np.where(np.isnan(halves), np.float16(0), halves)
 
 
 def lookup_model(spec: ModelSpec, flat: Memory, body: bool = True, **changes: Any) -> onnx.ModelProto:
@@ -40,12 +44,11 @@ def lookup_model(spec: ModelSpec, flat: Memory, body: bool = True, **changes: An
     }
     weights = {name: changes.pop(name, value) for name, value in weights.items()}
     node = helper.make_node("HashLookup", ["ids", *weights], ["out"], domain="thimble", **attributes | changes)
-    kind = helper.np_dtype_to_tensor_dtype(flat.dtype)
     graph = helper.make_graph(
         [node],
         "lookup",
         [helper.make_tensor_value_info("ids", onnx.TensorProto.INT64, ["batch", len(spec.fields)])],
-        [helper.make_tensor_value_info("out", kind, ["batch", len(spec.fields), spec.embedding_dim])],
+        [helper.make_tensor_value_info("out", onnx.TensorProto.FLOAT, ["batch", len(spec.fields), spec.embedding_dim])],
         [numpy_helper.from_array(value, name) for name, value in weights.items()],
     )
     return helper.make_model(

@@ -1,9 +1,7 @@
 #include "hash_lookup.h"
 
-#include <cstring>
-
 #ifdef __SSE2__
-#include <emmintrin.h>
+#include <immintrin.h>
 #endif
 
 namespace thimble {
@@ -17,7 +15,13 @@ constexpr size_t streamed_bytes = size_t{4} << 20;
 
 using Copy = void (*)(const Lookup&, size_t begin, size_t end, const uint32_t* slots);
 
-#if defined(__SSE2__) && !defined(__SANITIZE_ADDRESS__)  // which does not see such writes
+#ifdef __SANITIZE_ADDRESS__  // which does not see such writes
+constexpr bool sanitized = true;
+#else
+constexpr bool sanitized = false;
+#endif
+
+#if defined(__SSE2__) && !defined(__SANITIZE_ADDRESS__)
 using Vector = __m128i;
 Vector load(const std::byte* from) { return _mm_loadu_si128(reinterpret_cast<const Vector*>(from)); }
 void store(std::byte* to, Vector value) { _mm_stream_si128(reinterpret_cast<Vector*>(to), value); }
@@ -120,20 +124,70 @@ void copy(const Lookup& lookup, size_t begin, size_t end, const uint32_t* slots)
   if constexpr (streamed) fence();
 }
 
+using Widen = void (*)(float* out, const std::byte* in, size_t count);
+
+void widen(float* out, const std::byte* in, size_t count) {
+  for (size_t i = 0; i < count; ++i) {
+    uint16_t half;
+    std::memcpy(&half, in + i * sizeof half, sizeof half);
+    out[i] = widened(half);
+  }
+}
+
+#ifdef __SSE2__
+// For processors since 2012. Streamed counts are whole vectors.
+template <bool streamed>
+[[gnu::target("avx,f16c")]] void widen_f16c(float* out, const std::byte* in, size_t count) {
+  const size_t whole = count / 8 * 8;
+  for (size_t i = 0; i < whole; i += 8) {
+    const __m256 floats = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(in + 2 * i)));
+    streamed && !sanitized ? _mm256_stream_ps(out + i, floats) : _mm256_storeu_ps(out + i, floats);
+  }
+  if constexpr (!streamed) widen(out + whole, in + 2 * whole, count - whole);
+}
+#endif
+
+template <Widen widen_chunk>
+void widen_chunks(const Lookup& lookup, size_t begin, size_t end, const uint32_t* slots) {
+  const size_t whole = lookup.chunk_bytes / 2, last = lookup.last_bytes / 2;
+  const size_t chunks = lookup.chunks, stride = lookup.stride;
+  const std::byte* memory = lookup.memory;
+  auto* out = reinterpret_cast<float*>(lookup.out + begin * lookup.embedding_bytes);
+  for (size_t n = begin; n < end; ++n, slots += chunks) {
+    for (size_t c = 0; c < chunks; ++c) {
+      const size_t count = c + 1 < chunks ? whole : last;
+      widen_chunk(out, memory + slots[c] * stride, count);
+      out += count;
+    }
+  }
+  fence();
+}
+
+bool streams(const Lookup& lookup, size_t vector) {
+  return lookup.count * lookup.embedding_bytes >= streamed_bytes && lookup.last_bytes == lookup.chunk_bytes &&
+         (reinterpret_cast<uintptr_t>(lookup.out) | lookup.embedding_bytes / lookup.chunks) % vector == 0;
+}
+
 template <size_t size>
 Copy choose(const Lookup& lookup) {
   if constexpr (size >= sizeof(Vector)) {
-    const bool aligned = reinterpret_cast<uintptr_t>(lookup.out) % sizeof(Vector) == 0;
-    const bool large = lookup.count * lookup.embedding_bytes >= streamed_bytes;
-    if (large && aligned && lookup.last_bytes == size) return copy<size, true>;
+    if (streams(lookup, sizeof(Vector))) return copy<size, true>;
   }
   return copy<size, false>;
 }
 
+Copy widening_for(const Lookup& lookup) {
+#ifdef __SSE2__
+  if (__builtin_cpu_supports("f16c")) {
+    return streams(lookup, sizeof(__m256)) ? widen_chunks<widen_f16c<true>> : widen_chunks<widen_f16c<false>>;
+  }
+#endif
+  return widen_chunks<widen>;
+}
+
 Copy copy_for(const Lookup& lookup) {
+  if (lookup.half) return widening_for(lookup);
   switch (lookup.chunk_bytes) {
-    case 2:
-      return choose<2>(lookup);
     case 4:
       return choose<4>(lookup);
     case 8:
@@ -200,19 +254,21 @@ std::string misfit(const Attributes& attributes, const Dims& ids, const Dims& me
   return "";
 }
 
-Lookup plan(const Attributes& attributes, const Dims& ids, const Dims& memory, const Dims& constants, size_t element) {
+Lookup plan(const Attributes& attributes, const Dims& ids, const Dims& memory, const Dims& constants, bool half) {
   // hashes are below 2^31, so slots beyond are never reached
   const int64_t slots = std::min(slots_of(attributes, memory[0]), int64_t{1} << 31);
   Lookup lookup{};
   lookup.scheme = attributes.scheme;
   lookup.slots = Modulus(static_cast<uint32_t>(slots));
+  lookup.half = half;
   lookup.count = static_cast<size_t>(ids[0] * ids[1]);
   lookup.fields = static_cast<size_t>(ids[1]);
   lookup.chunks = static_cast<size_t>(constants[2]);
+  const size_t element = half ? 2 : sizeof(float), dim = static_cast<size_t>(attributes.dim);
   lookup.chunk_bytes = static_cast<size_t>(attributes.chunk_size) * element;
   lookup.stride = attributes.scheme == Scheme::block ? lookup.chunk_bytes : element;
-  lookup.embedding_bytes = static_cast<size_t>(attributes.dim) * element;
-  lookup.last_bytes = lookup.embedding_bytes - (lookup.chunks - 1) * lookup.chunk_bytes;
+  lookup.last_bytes = dim * element - (lookup.chunks - 1) * lookup.chunk_bytes;
+  lookup.embedding_bytes = dim * sizeof(float);
   return lookup;
 }
 

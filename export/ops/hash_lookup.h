@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -81,10 +82,26 @@ std::optional<Attributes> attributes(std::string_view scheme, int64_t version, i
 // One sentence that says why inputs of these shapes cannot be looked up, empty when they can. Negative: not known yet.
 std::string misfit(const Attributes& attributes, const Dims& ids, const Dims& memory, const Dims& constants);
 
-// A lookup of `count` ids, row after row, with everything that repeats worked out. Sizes are in bytes.
+// A float16's value, exactly; of a NaN only that it is one is kept. No float32 on the way is subnormal, for a processor
+// may be set to take such for zero.
+inline float widened(uint16_t half) {
+  const uint32_t magnitude = half & 0x7fffu;
+  const float small = static_cast<float>(static_cast<int32_t>(magnitude)) * 0x1p-24f;
+  const uint32_t rebiased = (magnitude << 13) + (magnitude < 0x7c00u ? 112u << 23 : 224u << 23);
+  uint32_t bits;
+  std::memcpy(&bits, &small, sizeof bits);
+  bits = (magnitude < 0x0400u ? bits : rebiased) | (half & 0x8000u) << 16;
+  float value;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+// A lookup of `count` ids, row after row, with everything that repeats worked out. Sizes are in bytes: a chunk's are
+// those of the memory, of float16 if `half`, and an embedding's those of the output, which is always float32.
 struct Lookup {
   Scheme scheme;
   Modulus slots;
+  bool half;
   size_t count, fields, chunks;
   size_t stride, chunk_bytes, last_bytes, embedding_bytes;
   const int64_t* ids;
@@ -93,8 +110,8 @@ struct Lookup {
   std::byte* out;
 };
 
-// Shapes must fit; `element` is the size of one number in the memory.
-Lookup plan(const Attributes& attributes, const Dims& ids, const Dims& memory, const Dims& constants, size_t element);
+// Shapes must fit; `half` says that the memory is float16.
+Lookup plan(const Attributes& attributes, const Dims& ids, const Dims& memory, const Dims& constants, bool half);
 
 // Write the embeddings of the ids from `begin` to `end`.
 void run(const Lookup& lookup, size_t begin, size_t end);

@@ -28,6 +28,13 @@ Dims known_dims(const Ort::ConstKernelInfo& info, size_t input, size_t rank) {
 
 Dims dims_of(const Ort::ConstValue& value) { return value.GetTensorTypeAndShapeInfo().GetShape(); }
 
+// Those of an input that is the same for all runs, else none. Asking at every run takes as long as some ids' lookup.
+Dims constant_dims(const Ort::ConstKernelInfo& info, size_t input) {
+  int constant = 0;
+  const auto value = info.GetTensorConstantInput(input, &constant);
+  return constant ? dims_of(value) : Dims{};
+}
+
 void run_on_cpu(const Ort::KernelContext& context, const Lookup& lookup) {
   struct Work {
     const Lookup& lookup;
@@ -45,7 +52,7 @@ void run_on_cpu(const Ort::KernelContext& context, const Lookup& lookup) {
 class Kernel {
  public:
   // Throws: the attributes, or shapes as far as they are known, are not a lookup's.
-  Kernel(const OrtKernelInfo* raw, bool on_gpu, size_t element) : on_gpu_(on_gpu), element_(element) {
+  Kernel(const OrtKernelInfo* raw, bool on_gpu, bool half) : on_gpu_(on_gpu), half_(half) {
     const Ort::ConstKernelInfo info(raw);
     std::string problem;
     const auto found = attributes(info.GetAttribute<std::string>("scheme"), info.GetAttribute<int64_t>("version"),
@@ -54,15 +61,19 @@ class Kernel {
     attributes_ = *found;
     const size_t memory_rank = attributes_.scheme == Scheme::block ? 2 : 1;
     check(known_dims(info, 0, 2), known_dims(info, 1, memory_rank), known_dims(info, 2, 3));
+    memory_dims_ = constant_dims(info, 1);
+    constants_dims_ = constant_dims(info, 2);
   }
 
   void compute(OrtKernelContext* raw) const {
     const Ort::KernelContext context(raw);
     const auto ids = context.GetInput(0), memory = context.GetInput(1), constants = context.GetInput(2);
-    const Dims ids_dims = dims_of(ids), memory_dims = dims_of(memory), constants_dims = dims_of(constants);
+    const Dims ids_dims = dims_of(ids);
+    const Dims memory_dims = memory_dims_.empty() ? dims_of(memory) : memory_dims_;
+    const Dims constants_dims = constants_dims_.empty() ? dims_of(constants) : constants_dims_;
     check(ids_dims, memory_dims, constants_dims);
     auto out = context.GetOutput(0, {ids_dims[0], ids_dims[1], attributes_.dim});
-    Lookup lookup = plan(attributes_, ids_dims, memory_dims, constants_dims, element_);
+    Lookup lookup = plan(attributes_, ids_dims, memory_dims, constants_dims, half_);
     if (lookup.count == 0) return;
     lookup.ids = ids.GetTensorData<int64_t>();
     lookup.memory = static_cast<const std::byte*>(memory.GetTensorRawData());
@@ -84,8 +95,9 @@ class Kernel {
   }
 
   Attributes attributes_{};
+  Dims memory_dims_, constants_dims_;
   bool on_gpu_;
-  size_t element_;
+  bool half_;
 };
 
 // Nothing may be thrown through ONNX Runtime.
@@ -112,14 +124,14 @@ class Op : public OrtCustomOp {
       return i == 1 ? self(op).type_ : ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64;
     };
     GetOutputTypeCount = [](const OrtCustomOp*) -> size_t { return 1; };
-    GetOutputType = [](const OrtCustomOp* op, size_t) { return self(op).type_; };
+    GetOutputType = [](const OrtCustomOp*, size_t) { return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT; };
     GetInputCharacteristic = [](const OrtCustomOp*, size_t) { return INPUT_OUTPUT_REQUIRED; };
     GetOutputCharacteristic = [](const OrtCustomOp*, size_t) { return INPUT_OUTPUT_REQUIRED; };
     GetInputMemoryType = [](const OrtCustomOp*, size_t) { return OrtMemTypeDefault; };
     CreateKernelV2 = [](const OrtCustomOp* op, const OrtApi*, const OrtKernelInfo* info, void** kernel) {
       return guarded([&] {
         const bool half = self(op).type_ == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16;
-        *kernel = new Kernel(info, self(op).provider_ == cuda, half ? 2 : 4);
+        *kernel = new Kernel(info, self(op).provider_ == cuda, half);
       });
     };
     KernelComputeV2 = [](void* kernel, OrtKernelContext* context) {

@@ -57,6 +57,15 @@ def test_inputs_and_outputs(exported: dict[str, Exported], scheme: str) -> None:
         assert onnx_scores(session, random_batch(exported[scheme].spec, rows)).shape == (rows,)
 
 
+def test_a_number_that_is_missing_or_negative_counts_as_zero(exported: dict[str, Exported]) -> None:
+    session = onnx_session(str(exported["block"].path))
+    batch = random_batch(exported["block"].spec, 1)
+    zero, one = (onnx_scores(session, Batch(np.full_like(batch.dense, x), batch.ids)) for x in (0, 1))
+    assert zero != one
+    for x in (np.nan, -np.nan, -0.0, -1e-30, -5, -np.inf):
+        assert onnx_scores(session, Batch(np.full_like(batch.dense, x), batch.ids)) == zero
+
+
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_nothing_of_the_machine_is_in_the_file(exported: dict[str, Exported], scheme: str) -> None:
     content = exported[scheme].path.read_bytes()

@@ -1,4 +1,5 @@
 import numpy as np
+import numpy.typing as npt
 import onnx
 import pytest
 from onnx import TensorProto, helper
@@ -7,12 +8,14 @@ from export.agreement import onnx_session
 from export.hash_lookup import OPSET, function
 from models.hashing import ID_LIMIT, hash_map, lookup
 from models.spec import BlockEmbedding, RobeEmbedding
+from tests.lookups import random_memory
 from tests.samples import SHARED, small_spec
 
 
 @pytest.mark.parametrize("scheme", SHARED)
 @pytest.mark.parametrize(("dim", "chunk"), [(16, 8), (20, 8), (5, 8), (3, 1)])
-def test_the_function_reads_what_the_definition_reads(scheme: str, dim: int, chunk: int) -> None:
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_the_function_reads_what_the_definition_reads(scheme: str, dim: int, chunk: int, dtype: npt.DTypeLike) -> None:
     spec = small_spec(scheme, dim=dim, chunk=chunk, memory=800)
     embedding = spec.embedding
     assert isinstance(embedding, BlockEmbedding | RobeEmbedding)
@@ -21,7 +24,9 @@ def test_the_function_reads_what_the_definition_reads(scheme: str, dim: int, chu
     node.attribute.extend(helper.make_attribute(name, value) for name, value in attributes.items())
     inputs = [
         helper.make_tensor_value_info("ids", TensorProto.INT64, ["batch", 7]),
-        helper.make_tensor_value_info("memory", TensorProto.FLOAT, ["a", "b"][: 2 if scheme == "block" else 1]),
+        helper.make_tensor_value_info(
+            "memory", helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), ["a", "b"][: 2 if scheme == "block" else 1]
+        ),
         helper.make_tensor_value_info("constants", TensorProto.INT64, [3, 7, spec.chunks]),
     ]
     graph = helper.make_graph(
@@ -30,7 +35,7 @@ def test_the_function_reads_what_the_definition_reads(scheme: str, dim: int, chu
     opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("thimble", 1)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=10, functions=[function(embedding)])
     onnx.checker.check_model(model)
-    memory = np.random.default_rng(0).normal(size=800).astype(np.float32)
+    memory = random_memory(spec, dtype)
     ids = np.random.default_rng(1).integers(0, ID_LIMIT, (50, 7))
     ids[0], ids[1] = 0, ID_LIMIT - 1
     shaped = memory.reshape(-1, chunk) if scheme == "block" else memory

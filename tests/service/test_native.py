@@ -8,10 +8,12 @@ import httpx
 import numpy as np
 import pytest
 
+from models.spec import MemoryPrecision, Precision
 from service.artifact import read_artifact
 from service.engine import Engine
 from service.native import LIBRARY, NativeOps, find_native_ops
 from tests.artifacts import write_artifact
+from tests.data import DEMO
 from tests.samples import SCHEMES, SHARED, random_batch, small_spec
 from tests.servers import running
 
@@ -24,14 +26,26 @@ def engine(path: Path, native: NativeOps | None) -> Engine:
 
 
 @needs_library
+@pytest.mark.parametrize("memory", ["fp32", "fp16"])
 @pytest.mark.parametrize("scheme", SHARED)
-def test_the_native_lookup_scores_as_the_function_does(scheme: str, tmp_path: Path) -> None:
-    path = write_artifact(small_spec(scheme), tmp_path)
+def test_the_native_lookup_scores_as_the_function_does(scheme: str, memory: MemoryPrecision, tmp_path: Path) -> None:
+    spec = small_spec(scheme).model_copy(update={"precision": Precision(memory=memory)})
+    path = write_artifact(spec, tmp_path)
     native, function = engine(path, find_native_ops()), engine(path, None)
     assert (native.lookup, function.lookup) == ("native", "function")
     for rows in (1, 3, 3000):
         batch = random_batch(native.spec, rows)
         np.testing.assert_array_equal(native.score(batch), function.score(batch))
+
+
+@needs_library
+def test_the_native_lookup_scores_the_demo_as_its_function_does() -> None:
+    """Which is of the older form: its function gives float16, and a Cast behind it widens."""
+    artifact = read_artifact(DEMO, 1 << 28)
+    native, function = Engine(artifact, "cpu", 1, find_native_ops()), Engine(artifact, "cpu", 1)
+    assert (native.lookup, function.lookup) == ("native", "function")
+    batch = random_batch(native.spec, 300)
+    np.testing.assert_array_equal(native.score(batch), function.score(batch))
 
 
 @needs_library
