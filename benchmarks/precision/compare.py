@@ -5,8 +5,9 @@
 
 Beside what `thimble-export export` offers, the table has the forms of int8 that were tried and not taken. Speed is on
 one thread and with inputs and outputs bound to memory that is kept, as the server runs a model: every round runs each
-variant for a while, and the median of the rounds counts. Quality is measured against the float32 model on the run's
-held-out rows. Prints tables and writes them beside this script with the raw results.
+variant for a while, and the median of the rounds counts. Time is the thread's own, so that other work on the machine
+counts less. Quality is measured against the float32 model on the run's held-out rows. Prints tables and writes them
+beside this script with the raw results.
 """
 
 import argparse
@@ -143,8 +144,8 @@ def bound(session: onnxruntime.InferenceSession, batch: Batch) -> onnxruntime.IO
 
 
 def _seconds_a_call(call: Callable[[], Any]) -> float:
-    done, start = 0, time.perf_counter()
-    while (passed := time.perf_counter() - start) < ROUND_SECONDS:
+    done, start = 0, time.thread_time()
+    while (passed := time.thread_time() - start) < ROUND_SECONDS:
         call()
         done += 1
     return passed / done
