@@ -129,7 +129,7 @@ def _float32(values: Column) -> Floats:
         wide = np.array(values, dtype=np.float64)
     except OverflowError:
         wide = np.array([math.inf])
-    if (np.abs(wide) > _FLOAT32_MAX).any():
+    if np.fmax.reduce(np.abs(wide), initial=0) > _FLOAT32_MAX:  # NaN is less than everything
         raise _BadValueError(f"{shown(values[0])} is not a finite float32 number")
     return wide.astype(np.float32)
 
@@ -164,11 +164,27 @@ def _int64(ids: Sequence[int]) -> Int64s:
 
 
 def _hex_ids(tokens: Column) -> Int64s:
+    ids = _eight_digit_ids(tokens)
+    if ids is not None:
+        return ids
     if not _only(tokens, _HEX):
         raise _BadValueError(f"{shown(tokens[0])} is not a hexadecimal token")
     if max(map(len, tokens), default=0) > _MAX_HEX_DIGITS:
         raise _BadValueError(f"{shown(tokens[0])} is longer than {_MAX_HEX_DIGITS} hexadecimal digits")
     return np.array([int(token, 16) if token else 0 for token in tokens], dtype=np.int64)
+
+
+def _eight_digit_ids(tokens: Column) -> Int64s | None:
+    """Criteo's tokens have eight digits each, so they can be read all at once; None if these are others."""
+    whole = [token or "00000000" for token in tokens]
+    if set(map(len, whole)) != {8}:
+        return None
+    try:
+        digits = bytes.fromhex("".join(whole))
+    except ValueError:
+        return None
+    # white space among the digits is passed over, and then there are too few
+    return np.frombuffer(digits, ">u4").astype(np.int64) if len(digits) == 4 * len(whole) else None
 
 
 def _string_ids(tokens: Column) -> Int64s:

@@ -3,6 +3,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from models.features import (
     FeatureError,
@@ -184,6 +186,18 @@ def refused(encode: Any, feature: str, row: int) -> None:
     assert str(caught.value) == f"{feature}: {caught.value.reason}"
     assert len(str(caught.value)) < 130
     str(caught.value).encode()  # can be printed and sent
+
+
+@given(tokens=st.lists(st.text("0123456789abcdefABCDEF", min_size=8, max_size=8) | st.sampled_from(["", "1f", " "])))
+def test_eight_digits_at_a_time_or_one_by_one_are_the_same_ids(tokens: list[str]) -> None:
+    assert ids_from_text("C1", "hex", tokens).tolist() == [int(token.strip() or "0", 16) for token in tokens]
+
+
+@pytest.mark.parametrize(
+    "token", ["12 34 56", "12\t34\t56", "1234567 ", "0x123456", "+1234567", "1234567٣", "12345_67"]
+)
+def test_eight_characters_are_not_eight_digits(token: str) -> None:
+    refused(lambda: ids_from_text("C1", "hex", ["68fd1e64", token, "68fd1e64"]), "C1", 1)
 
 
 def test_the_error_shows_the_bad_value() -> None:
