@@ -1,30 +1,29 @@
-"""The HTTP application.
-
-Scoring runs on plain Starlette routes: FastAPI's typed bodies cost half the requests a core can answer. Everything
-else is FastAPI's, and the scoring routes are described by `service.openapi`.
-"""
+"""The HTTP application. Scoring is `service.scoring`'s, described by `service.openapi`; the rest is FastAPI's."""
 
 from http import HTTPStatus
 from typing import Any
 
-import orjson
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.responses import PlainTextResponse
 from fastapi_offline import FastAPIOffline
+from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp
 
-from models.hashing import Floats
 from service.engine import Lookup
-from service.errors import RequestError
+from service.errors import RequestError, error_body
 from service.logs import AccessLog
-from service.openapi import score_paths
+from service.metrics import exposition
+from service.openapi import scoring_paths
 from service.registry import Model, Registry
+from service.scoring import Scoring
 from service.settings import Settings
-from service.wire import JSON, answer, read_body
+from service.v2 import v2_router
+from service.wire import JSON
 
 
 class Feature(BaseModel):
@@ -56,10 +55,9 @@ class Status(BaseModel):
     status: str
 
 
-def create_app(registry: Registry, settings: Settings) -> FastAPI:
+def create_app(registry: Registry, settings: Settings) -> ASGIApp:
     """The application over the models of a registry."""
     app: FastAPI = FastAPIOffline(redoc_url=None, title="Thimble")
-    app.add_middleware(AccessLog)
 
     @app.get("/healthz", tags=["health"])
     async def alive() -> Status:
@@ -76,37 +74,30 @@ def create_app(registry: Registry, settings: Settings) -> FastAPI:
         """The models being served."""
         return [_described(model) for model in registry]
 
-    async def score(request: Request) -> Response:
-        name, version = request.path_params.get("model"), request.path_params.get("version")
-        model = registry.find(name, version)
-        request.state.log.update(model=model.name, version=model.version)
-        content_type = (request.headers.get("content-type") or JSON).partition(";")[0].strip().lower()
-        body = await _read(request, settings.max_body_bytes)
+    @app.get("/metrics", tags=["health"], response_class=PlainTextResponse)
+    def metrics() -> Response:
+        """Prometheus metrics, of all workers."""
+        return Response(exposition(), media_type=CONTENT_TYPE_LATEST)
 
-        def work() -> Floats:
-            return model.engine.score(read_body(content_type, body, model.spec, settings.max_rows))
-
-        scores = await run_in_threadpool(work)
-        request.state.log.update(rows=len(scores))
-        return Response(answer(model.name, model.version, scores), media_type=JSON)
-
-    app.add_route("/v1/score", score, methods=["POST"], include_in_schema=False)
-    app.add_route("/v1/models/{model}/score", score, methods=["POST"], include_in_schema=False)
-    app.add_route("/v1/models/{model}/versions/{version}/score", score, methods=["POST"], include_in_schema=False)
-
+    app.include_router(v2_router(registry, settings.max_rows))
     app.router.redirect_slashes = False  # a path with a slash too many is another path
     app.add_exception_handler(RequestError, _refused)
     app.add_exception_handler(HTTPException, _not_routed)
-    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _failed)
 
     def describe() -> dict[str, Any]:
         description = get_openapi(title=app.title, version="1", routes=app.routes)
-        description["paths"] |= score_paths(registry)
+        for path in description["paths"].values():
+            for operation in path.values():
+                operation["responses"].pop("422", None)  # a path that names no model is a 404
+        for unused in ("HTTPValidationError", "ValidationError"):
+            description["components"]["schemas"].pop(unused)
+        description["paths"] |= scoring_paths(registry)
         return description
 
     app.openapi = describe  # type: ignore[method-assign]
-    return app
+    scoring = Scoring(app, registry, settings)
+    return AccessLog(scoring) if settings.access_log else scoring
 
 
 def _described(model: Model) -> ModelDescription:
@@ -127,34 +118,14 @@ def _described(model: Model) -> ModelDescription:
     )
 
 
-async def _read(request: Request, limit: int) -> bytes:
-    """The body, read no further than the limit."""
-    encoding = request.headers.get("content-encoding") or "identity"
-    if encoding.lower() != "identity":
-        raise RequestError(415, f"Content-Encoding {encoding[:40]!r} is not supported", unread=True)
-    too_large = RequestError(413, f"the body is larger than the limit of {limit} bytes", unread=True)
-    if int(request.headers.get("content-length", 0)) > limit:
-        raise too_large
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > limit:
-            raise too_large
-    return bytes(body)
-
-
-def _error(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
-    return Response(orjson.dumps({"error": message}), status, headers, media_type=JSON)
-
-
 async def _refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestError)
-    return _error(error.status, error.message, {"connection": "close"} if error.unread else None)
+    return Response(error.body, error.status, error.headers, media_type=JSON)
 
 
 async def _not_routed(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    path, headers = request.url.path[:200], dict(error.headers or {})
+    path, headers = request.scope["raw_path"].decode("ascii")[:200], dict(error.headers or {})
     match error.status_code:
         case HTTPStatus.NOT_FOUND:
             message = f"there is nothing at {path}"
@@ -162,12 +133,8 @@ async def _not_routed(request: Request, error: Exception) -> Response:
             message = f"{request.method} is not allowed at {path}, only {headers.get('Allow', headers.get('allow'))}"
         case _:
             message = str(error.detail)
-    return _error(error.status_code, message, headers)
-
-
-async def _gone(_: Request, __: Exception) -> Response:
-    return Response(status_code=499)  # nobody reads it; nginx's number for it appears in the access log
+    return Response(error_body(message), error.status_code, headers, media_type=JSON)
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    return _error(500, "internal error, see the server's log")
+    return Response(error_body("internal error, see the server's log"), 500, media_type=JSON)

@@ -1,15 +1,46 @@
-"""What a client did wrong, in one sentence that names the culprit."""
+"""What a client did wrong or cannot have now, in one sentence that names the culprit."""
+
+from math import ceil
+
+import orjson
 
 
 class RequestError(Exception):
-    """Answered as {"error": message} with this status; the connection is closed where the body was not read."""
+    """Answered as {"error": message} with this status.
 
-    def __init__(self, status: int, message: str, *, unread: bool = False) -> None:
+    `retry_after` is in seconds; `allow` is the method for a 405. `unread`: the body was not read to its end, so the
+    connection is closed.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        allow: str | None = None,
+        unread: bool = False,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
-        self.unread = unread
+        self.headers: dict[str, str] = {}
+        if retry_after is not None:
+            self.headers["retry-after"] = str(max(ceil(retry_after), 1))
+        if allow is not None:
+            self.headers["allow"] = allow
+        if unread:
+            self.headers["connection"] = "close"
+
+    @property
+    def body(self) -> bytes:
+        return error_body(self.message)
 
 
 class StartupError(Exception):
     """Why the server cannot start, in one sentence."""
+
+
+def error_body(message: str) -> bytes:
+    """The JSON of an error."""
+    return orjson.dumps({"error": message})

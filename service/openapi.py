@@ -3,31 +3,51 @@
 import re
 from typing import Any
 
+import numpy as np
+
+from models.hashing import ID_LIMIT
+from service.engine import golden_batch
 from service.registry import Model, Registry
 from service.wire import JSON, TSV
 
 _BREAKS = re.compile(r"[\t\r\n]")
-ERROR = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
-ERRORS = {
+_ERROR_SCHEMA = {
+    "type": "object",
+    "required": ["error"],
+    "additionalProperties": False,
+    "properties": {"error": {"type": "string", "description": "one sentence that says what is wrong"}},
+}
+_ERROR = {JSON: {"schema": _ERROR_SCHEMA}}
+_MEANINGS = {
     "400": "malformed, or a value out of range",
     "404": "no such model or version",
+    "408": "the request did not arrive in time",
     "413": "too many bytes or rows",
-    "415": "Content-Type not supported",
+    "415": "Content-Type or Content-Encoding not supported",
+    "429": "too many rows wait, or these would be ready too late; Retry-After says in how many seconds to come again",
+    "504": "the timeout passed, or these rows alone take longer",
 }
+ERRORS: dict[str, dict[str, Any]] = {
+    status: {"description": meaning, "content": _ERROR} for status, meaning in _MEANINGS.items()
+}
+ERRORS["429"]["headers"] = {"Retry-After": {"schema": {"type": "integer"}}}
+BINARY = "application/octet-stream"
 
 
-def score_paths(registry: Registry) -> dict[str, Any]:
+def scoring_paths(registry: Registry) -> dict[str, Any]:
     """The paths of all scoring routes."""
     models = list(registry)
     paths: dict[str, Any] = {}
     if len(models) == 1:
         paths["/v1/score"] = {"post": _score(models[0], "score", "Score rows with the model")}
     for model in models:
-        plain = f"/v1/models/{model.name}/score"
-        versioned = f"/v1/models/{model.name}/versions/{model.version}/score"
-        paths[plain] = {"post": _score(model, f"score_{model.name}", f"Score rows with {model.name}")}
-        title = f"Score rows with version {model.version} of {model.name}"
-        paths[versioned] = {"post": _score(model, f"score_{model.name}_{model.version}", title)}
+        name, version = model.name, model.version
+        title = f"Score rows with version {version} of {name}"
+        paths[f"/v1/models/{name}/score"] = {"post": _score(model, f"score_{name}", f"Score rows with {name}")}
+        paths[f"/v1/models/{name}/versions/{version}/score"] = {"post": _score(model, f"score_{name}_{version}", title)}
+        paths[f"/v2/models/{name}/infer"] = {"post": _infer(model, f"infer_{name}", f"Infer with {name}")}
+        title = f"Infer with version {version} of {name}"
+        paths[f"/v2/models/{name}/versions/{version}/infer"] = {"post": _infer(model, f"infer_{name}_{version}", title)}
     return paths
 
 
@@ -48,11 +68,19 @@ def _score(model: Model, operation: str, title: str) -> dict[str, Any]:
             "Tab-separated lines hold the dense features, then the fields, with or without a label before them."
         ),
         "tags": ["score"],
+        "parameters": [
+            {
+                "name": "Timeout-Ms",
+                "in": "header",
+                "description": "milliseconds that the answer is worth waiting for",
+                "schema": {"type": "integer", "minimum": 1, "maximum": 999_999_999},
+            }
+        ],
         "requestBody": {
             "required": True,
             "content": {
                 JSON: {"schema": _request_schema(model), "example": request},
-                TSV: {"schema": {"type": "string"}, "example": line},
+                TSV: {"schema": {"type": "string", "minLength": 1}, "example": line},
             },
         },
         "responses": {
@@ -60,10 +88,60 @@ def _score(model: Model, operation: str, title: str) -> dict[str, Any]:
                 "description": "a click probability for each row, in the order of the request",
                 "content": {JSON: {"schema": _ANSWER, "example": answer}},
             },
-            **{
-                status: {"description": meaning, "content": {JSON: {"schema": ERROR}}}
-                for status, meaning in ERRORS.items()
+            **ERRORS,
+        },
+    }
+
+
+def _infer(model: Model, operation: str, title: str) -> dict[str, Any]:
+    golden = model.spec.golden
+    assert golden is not None
+    batch = golden_batch(model.spec, golden)
+    tensors = [("dense", "FP32", batch.dense[:1].tolist()[0]), ("ids", "INT64", batch.ids[:1].tolist()[0])]
+    inputs = [
+        {"name": name, "datatype": datatype, "shape": [1, len(row)], "data": [None if x != x else x for x in row]}
+        for name, datatype, row in tensors
+    ]
+    output = {"name": "score", "datatype": "FP32", "shape": [1], "data": [round(golden.scores[0], 6)]}
+    answer = {"model_name": model.name, "model_version": str(model.version), "outputs": [output]}
+    return {
+        "operationId": operation,
+        "summary": title,
+        "description": (
+            "The Open Inference Protocol, with Triton's binary tensors: the JSON, whose length "
+            "Inference-Header-Content-Length says, and the tensors behind it. The Content-Type is not looked at."
+        ),
+        "tags": ["Open Inference Protocol"],
+        "parameters": [
+            {
+                "name": "Inference-Header-Content-Length",
+                "in": "header",
+                "description": "bytes of JSON before the binary tensors; without it, all of the body is JSON",
+                "schema": {"type": "integer", "minimum": 0},
+            }
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {
+                JSON: {"schema": _inference_schema(model), "example": {"inputs": inputs}},
+                BINARY: {"schema": {"type": "string", "format": "binary"}},
             },
+        },
+        "responses": {
+            "200": {
+                "description": "a click probability for each row, in the order of the request",
+                "headers": {
+                    "Inference-Header-Content-Length": {
+                        "description": "bytes of JSON before the binary tensor, where the scores are binary",
+                        "schema": {"type": "integer", "minimum": 0},
+                    }
+                },
+                "content": {
+                    JSON: {"schema": _INFERRED, "example": answer},
+                    BINARY: {"schema": {"type": "string", "format": "binary"}},
+                },
+            },
+            **ERRORS,
         },
     }
 
@@ -77,9 +155,11 @@ _ANSWER = {
         "scores": {"type": "array", "items": {"type": "number", "minimum": 0, "maximum": 1}},
     },
 }
+_FLOAT32 = {"minimum": float(np.finfo(np.float32).min), "maximum": float(np.finfo(np.float32).max)}
+_ID = {"minimum": 0, "exclusiveMaximum": ID_LIMIT}
 _VALUES: dict[str, dict[str, Any]] = {
-    "number": {"type": ["number", "string", "null"], "pattern": r"^\s*$"},
-    "int": {"type": ["integer", "string", "null"], "pattern": r"^\s*$", "minimum": 0, "exclusiveMaximum": 1 << 60},
+    "number": {"type": ["number", "string", "null"], "pattern": r"^\s*$", **_FLOAT32},
+    "int": {"type": ["integer", "string", "null"], "pattern": r"^\s*$", **_ID},
     "hex": {"type": ["string", "null"], "pattern": r"^(\s*|[0-9a-fA-F]{1,15})$"},
     "string": {"type": ["string", "null"]},
 }
@@ -96,4 +176,90 @@ def _request_schema(model: Model) -> dict[str, Any]:
         "required": ["features"],
         "additionalProperties": False,
         "properties": {"features": {"type": "object", "additionalProperties": False, "properties": features}},
+    }
+
+
+_INFERRED = {
+    "type": "object",
+    "required": ["model_name", "model_version", "outputs"],
+    "properties": {
+        "id": {"type": "string"},
+        "model_name": {"type": "string"},
+        "model_version": {"type": "string"},
+        "outputs": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 1,
+            "items": {
+                "type": "object",
+                "required": ["name", "datatype", "shape", "data"],
+                "properties": {
+                    "name": {"const": "score"},
+                    "datatype": {"const": "FP32"},
+                    "shape": {"type": "array", "items": {"type": "integer"}},
+                    "data": {"type": "array", "items": {"type": "number", "minimum": 0, "maximum": 1}},
+                },
+            },
+        },
+    },
+}
+
+
+_PARAMETERS = {
+    "type": "object",
+    "properties": {
+        "timeout": {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": (1 << 63) - 1,
+            "description": "microseconds that the answer is worth waiting for, 0 for the server's own timeout",
+        },
+        "binary_data_output": {"type": "boolean", "description": "whether scores are binary where outputs do not say"},
+    },
+}
+_OUTPUT = {
+    "type": "object",
+    "required": ["name"],
+    "properties": {
+        "name": {"const": "score"},
+        "parameters": {"type": "object", "properties": {"binary_data": {"type": "boolean"}}},
+    },
+}
+
+
+def _inference_schema(model: Model) -> dict[str, Any]:
+    def tensor(name: str, datatype: str, width: int, item: dict[str, Any]) -> dict[str, Any]:
+        shape = [{"type": "integer", "minimum": 1}, {"const": width}]
+        row = {"type": "array", "minItems": width, "maxItems": width, "items": item}
+        flat = {"type": "array", "minItems": width, "items": item}
+        return {
+            "type": "object",
+            "required": ["name", "datatype", "shape", "data"],
+            "properties": {
+                "name": {"const": name},
+                "datatype": {"const": datatype},
+                "shape": {"type": "array", "prefixItems": shape, "minItems": 2, "maxItems": 2},
+                "data": {"anyOf": [{"type": "array", "minItems": 1, "items": row}, flat]},
+            },
+        }
+
+    fields = len(model.spec.fields)
+    dense = tensor("dense", "FP32", len(model.spec.dense), {"type": ["number", "null"], **_FLOAT32})
+    numbers = tensor("ids", "INT64", fields, {"type": ["integer", "null"], **_ID})
+    texts = tensor("ids", "BYTES", fields, {"type": "string"})
+    return {
+        "type": "object",
+        "required": ["inputs"],
+        "properties": {
+            "id": {"type": "string"},
+            "inputs": {
+                "type": "array",
+                "description": "in either order",
+                "prefixItems": [dense, {"anyOf": [numbers, texts]}],
+                "minItems": 2,
+                "maxItems": 2,
+            },
+            "outputs": {"type": "array", "maxItems": 1, "items": _OUTPUT},
+            "parameters": _PARAMETERS,
+        },
     }

@@ -1,6 +1,7 @@
 """The models being served, found in a repository laid out as MODEL/VERSION/model.onnx."""
 
 import logging
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,10 +9,14 @@ from pathlib import Path
 
 from models.spec import MODEL_NAME, ModelSpec
 from service.artifact import ArtifactError, read_artifact
+from service.batcher import Batcher
 from service.engine import Engine
 from service.errors import RequestError, StartupError
+from service.metrics import ModelMetrics
 from service.native import find_native_ops
+from service.oip import InferenceReader
 from service.settings import Settings
+from service.wire import RowReader
 
 MODEL_FILE = "model.onnx"
 _NAME = re.compile(MODEL_NAME)
@@ -28,6 +33,10 @@ class Model:
     path: Path
     file_bytes: int
     engine: Engine
+    batcher: Batcher
+    rows: RowReader
+    inferences: InferenceReader
+    metrics: ModelMetrics
 
     @property
     def spec(self) -> ModelSpec:
@@ -39,6 +48,7 @@ class Registry:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._threads = settings.threads or max(len(os.sched_getaffinity(0)) // settings.workers, 1)
         self._native = find_native_ops(settings.ops_library)
         self._models = {model.name: model for model in self._load_all(settings.repository)}
         if not self._models:
@@ -49,17 +59,20 @@ class Registry:
 
     def find(self, name: str | None = None, version: str | None = None) -> Model:
         """The model of a name, or the only one. RequestError 404: there is none, or not that version of it."""
-        served = ", ".join(f"{model.name} version {model.version}" for model in self)
         if name is None:
             if len(self._models) > 1:
-                raise RequestError(404, f"several models are served ({served}), use /v1/models/MODEL/score")
+                raise RequestError(404, f"several models are served ({self._served()}), use /v1/models/MODEL/score")
             return next(iter(self))
         if name not in self._models:
-            raise RequestError(404, f"no model {name[:64]!r} is served; there is {served}")
+            raise RequestError(404, f"no model {name[:64]!r} is served; there is {self._served()}")
         model = self._models[name]
         if version is not None and version != str(model.version):
-            raise RequestError(404, f"version {version[:20]} of {name} is not served; there is {served}")
+            shown = version[:20].encode("unicode_escape").decode()
+            raise RequestError(404, f"version {shown} of {name} is not served; there is {self._served()}")
         return model
+
+    def _served(self) -> str:
+        return ", ".join(f"{model.name} version {model.version}" for model in self)
 
     def _load_all(self, source: Path) -> Iterator[Model]:
         if source.is_file():
@@ -84,16 +97,29 @@ class Registry:
                     log.error("refused %s", error)
 
     def _load(self, path: Path) -> Model:
-        artifact = read_artifact(path, self._settings.max_model_bytes)
-        engine = Engine(artifact, self._settings.device, self._settings.threads, self._native)
+        settings = self._settings
+        artifact = read_artifact(path, settings.max_model_bytes)
+        spec = artifact.spec
+        engine = Engine(artifact, settings.device, self._threads, self._native, settings.batch_rows)
         folder = path.absolute().parent
         in_repository = _VERSION.fullmatch(folder.name) is not None
+        name = folder.parent.name if in_repository else artifact.spec.name
+        version = int(folder.name) if in_repository else 1
+        metrics = ModelMetrics(name, version)
+        metrics.describe(engine.provider, engine.lookup, spec.embedding.scheme, str(spec.precision))
+        rows = RowReader(spec, settings.max_rows)
         model = Model(
-            name=folder.parent.name if in_repository else artifact.spec.name,
-            version=int(folder.name) if in_repository else 1,
+            name=name,
+            version=version,
             path=path,
             file_bytes=len(artifact.content),
             engine=engine,
+            batcher=Batcher(
+                engine, engine.warm_up(), settings.max_queued_rows, settings.timeout_ms / 1e3, metrics.batch
+            ),
+            rows=rows,
+            inferences=InferenceReader(spec, rows),
+            metrics=metrics,
         )
         log.info("loaded %s version %d from %s, runs on %s", model.name, model.version, path, engine.provider)
         return model

@@ -19,6 +19,7 @@ class Settings(BaseSettings):
         cli_kebab_case=True,
         cli_hide_none_type=True,
         cli_avoid_json=True,
+        cli_implicit_flags=True,
     )
 
     repository: CliPositionalArg[Path] = Field(
@@ -30,13 +31,29 @@ class Settings(BaseSettings):
     device: Annotated[
         Literal["auto", "cpu", "cuda"], Field(description="where to score; auto takes a GPU where there is one")
     ] = "auto"
-    threads: Annotated[int, Field(ge=0, description="CPU threads of a model, 0 for one a core")] = 0
+    threads: Annotated[
+        int, Field(ge=0, description="CPU threads of a model, 0 for the cores that there are for a worker")
+    ] = 0
+    workers: Annotated[
+        int, Field(gt=0, description="processes that share the port; a connection stays with one of them")
+    ] = 1
+    batch_rows: Annotated[
+        int, Field(ge=0, description="rows that the engine scores at a time, 0 for 64 on a CPU and 4096 on a GPU")
+    ] = 0
+    max_queued_rows: Annotated[
+        int, Field(gt=0, description="a request that finds so many rows waiting is refused with 429")
+    ] = 4096
+    timeout_ms: Annotated[
+        float, Field(gt=0, description="milliseconds that a request may take if it brings no timeout of its own")
+    ] = 10_000
     ops_library: Annotated[
         Path | None, Field(description="library of the native lookup, by default the one built with this package")
     ] = None
     max_rows: Annotated[int, Field(gt=0, description="rows in one request")] = 10_000
-    max_body_bytes: Annotated[int, Field(gt=0, description="bytes in one request")] = 16 * MIB
+    max_body_bytes: Annotated[int, Field(gt=0, description="bytes in one request, also once decompressed")] = 16 * MIB
+    read_timeout_s: Annotated[float, Field(gt=0, description="seconds in which a request must arrive whole")] = 10
     max_model_bytes: Annotated[int, Field(gt=0, description="bytes of one .onnx file, external data apart")] = 256 * MIB
+    access_log: Annotated[bool, Field(description="log a line a request")] = True
     log_format: Annotated[Literal["human", "json"], Field(description="json: one line of JSON a request and event")] = (
         "human"
     )

@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,10 +31,14 @@ def shell(script: str, folder: Path) -> str:
 
 
 def test_the_requests_shown_are_answered_as_shown(tmp_path: Path) -> None:
-    requests, (shown,) = blocks("Score rows"), blocks("Score rows", "json")
+    requests, (shown,), (script,) = (blocks("Score rows", language) for language in ("sh", "json", "python"))
     assert len(requests) == 2
     with running(DEMO) as server:
         candidates, lines = (shell(r.replace("http://127.0.0.1:8000", server.url), tmp_path) for r in requests)
+        script = script.replace("http://127.0.0.1:8000", server.url)
+        printed = subprocess.check_output([sys.executable, "-c", script], text=True)
+    by_client = [float(number) for number in re.findall(r"0\.\d+", printed)]
+    assert by_client == pytest.approx(json.loads(shown)["scores"], abs=5e-3)
     assert json.loads(candidates)["scores"] == pytest.approx(json.loads(shown)["scores"], abs=5e-3)
     assert re.fullmatch(r'\{"model":"demo","version":1,"scores":\[0\.\d+\]\}', lines)
 

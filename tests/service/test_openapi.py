@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import httpx
 import onnx
 import pytest
 
@@ -9,10 +10,10 @@ from export.evaluate import read_spec
 from export.golden import golden_batch
 from export.onnx import describe
 from models.spec import GoldenRows
-from service.openapi import score_paths
+from service.openapi import scoring_paths
 from service.registry import Registry
 from service.settings import Settings
-from service.wire import read_json, read_tsv
+from service.wire import RowReader
 from tests.artifacts import write_artifact
 from tests.samples import small_spec
 
@@ -28,12 +29,21 @@ def test_examples_are_a_row_that_both_forms_can_carry(tmp_path: Path) -> None:
     onnx.save_model(model, path)
 
     registry = Registry(Settings(repository=tmp_path))
-    operation = score_paths(registry)["/v1/score"]["post"]
+    operation = scoring_paths(registry)["/v1/score"]["post"]
     forms = operation["requestBody"]["content"]
     expected = operation["responses"]["200"]["content"]["application/json"]["example"]["scores"]
     score = registry.find().engine.score
     json_body = json.dumps(forms["application/json"]["example"]).encode()
-    by_json = score(read_json(json_body, spec, 9))
-    by_line = score(read_tsv(forms["text/tab-separated-values"]["example"].encode(), spec, 9))
+    by_json = score(RowReader(spec, 9).json(json_body))
+    by_line = score(RowReader(spec, 9).tsv(forms["text/tab-separated-values"]["example"].encode()))
     assert by_json.tolist() == pytest.approx(expected, abs=1e-5)
     assert by_line.tolist() == pytest.approx(expected, abs=1e-5)
+
+
+def test_only_answers_that_can_come_are_described(client: httpx.Client) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    statuses = {path: set(operation["responses"]) for path, item in paths.items() for operation in item.values()}
+    assert statuses["/v2"] == statuses["/v2/models/stats"] == statuses["/v1/models"] == {"200"}
+    assert statuses["/v2/models/{model}"] == statuses["/v2/models/{model}/versions/{version}/config"] == {"200", "404"}
+    for path in ("/v1/score", "/v2/models/criteo/infer"):
+        assert statuses[path] == {"200", "400", "404", "408", "413", "415", "429", "504"}

@@ -4,26 +4,26 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.spec import ModelSpec
 from service.errors import RequestError
-from service.wire import JSON, TSV, read_body, read_json, read_tsv
+from service.wire import JSON, TSV, RowReader
 from tests.samples import small_spec
 
 SPEC = small_spec(kinds=("string", "int", "hex"))
+ROWS = RowReader(SPEC, 10)
 
 
 def body(**features: Any) -> bytes:
     return json.dumps({"features": features}).encode()
 
 
-def refusal(content: bytes, content_type: str = JSON, max_rows: int = 4, spec: ModelSpec = SPEC) -> tuple[int, str]:
+def refusal(content: bytes, content_type: str = JSON) -> tuple[int, str]:
     with pytest.raises(RequestError) as caught:
-        read_body(content_type, content, spec, max_rows)
+        RowReader(SPEC, 4).read(content_type, content)
     return caught.value.status, caught.value.message
 
 
 def test_a_scalar_is_shared_and_a_list_has_a_value_a_row() -> None:
-    batch = read_json(body(d0=3, d2=[1, None, 2.5], f1=[7, 8, None], f2="ff"), SPEC, 10)
+    batch = ROWS.json(body(d0=3, d2=[1, None, 2.5], f1=[7, 8, None], f2="ff"))
     assert batch.dense.dtype == np.float32 and batch.ids.dtype == np.int64
     np.testing.assert_array_equal(batch.dense[:, 0], [3, 3, 3])
     np.testing.assert_array_equal(batch.dense[:, 1], [np.nan] * 3)
@@ -32,25 +32,25 @@ def test_a_scalar_is_shared_and_a_list_has_a_value_a_row() -> None:
 
 
 def test_scalars_alone_are_one_row() -> None:
-    assert read_json(body(d0=1), SPEC, 10).ids.shape == (1, 3)
-    assert read_json(body(), SPEC, 10).dense.shape == (1, 3)
+    assert ROWS.json(body(d0=1)).ids.shape == (1, 3)
+    assert ROWS.json(body()).dense.shape == (1, 3)
 
 
 def test_a_list_of_one_is_one_row() -> None:
-    assert read_json(body(d0=[1], f0="a"), SPEC, 10).ids.shape == (1, 3)
+    assert ROWS.json(body(d0=[1], f0="a")).ids.shape == (1, 3)
 
 
 def test_blank_and_null_are_missing() -> None:
-    batch = read_json(body(d0="", f0=" ", f1="", f2=None), SPEC, 10)
+    batch = ROWS.json(body(d0="", f0=" ", f1="", f2=None))
     assert np.isnan(batch.dense).all() and not batch.ids.any()
 
 
 def test_json_and_tsv_give_the_same_rows() -> None:
-    by_json = read_json(body(d0=[1, 2], d1=[None, 4], d2=0.5, f0=["x", "ß"], f1=[5, None], f2="AbC"), SPEC, 10)
+    by_json = ROWS.json(body(d0=[1, 2], d1=[None, 4], d2=0.5, f0=["x", "ß"], f1=[5, None], f2="AbC"))
     plain = "1\t\t0.5\tx\t5\tAbC\n2\t4\t0.5\tß\t\tAbC\n"
     labelled = "0\t1\t\t0.5\tx\t5\tAbC\r\n1\t2\t4\t0.5\tß\t\tAbC"
     for text in (plain, labelled):
-        by_tsv = read_tsv(text.encode(), SPEC, 10)
+        by_tsv = ROWS.tsv(text.encode())
         np.testing.assert_array_equal(by_json.dense, by_tsv.dense)
         np.testing.assert_array_equal(by_json.ids, by_tsv.ids)
 
@@ -124,7 +124,7 @@ def test_bad_lines_are_refused_by_number(content: bytes, status: int, culprit: s
 
 
 def test_a_whole_row_of_blanks_is_a_row() -> None:
-    batch = read_body(TSV, b"\t\t\t\t\t", SPEC, 4)
+    batch = ROWS.read(TSV, b"\t\t\t\t\t")
     assert np.isnan(batch.dense).all() and not batch.ids.any()
 
 

@@ -1,0 +1,251 @@
+"""The queue before an engine.
+
+The event loop owns the queue, one thread runs the engine. As soon as the engine is free it gets what has waited
+meanwhile, up to a batch: there is no timer, so a lone request is never held back. Requests are served in the order in
+which they came; one that is larger than a batch goes to the end of the queue after each of its batches.
+
+A request is refused at once when too many rows wait or when it cannot be ready in time, and dropped before it is
+computed when its time is up or its client has gone. Scores that were computed are answered, late or not.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from time import monotonic
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from models.features import Batch
+from models.hashing import Floats
+from service.cost import Cost
+from service.errors import RequestError
+
+log = logging.getLogger("thimble")
+
+
+class Runner(Protocol):
+    """What scores batches: `fill` with parts of at most `batch_rows` rows together, then `run` these rows.
+
+    One thread at a time. A batch that is expected to take at most `inline_seconds` is run on the event loop itself.
+    """
+
+    batch_rows: int
+    inline_seconds: float
+
+    def fill(self, parts: Sequence[Batch]) -> int: ...
+
+    def run(self, rows: int) -> Floats: ...
+
+
+class BatchTimes(NamedTuple):
+    """A batch that was scored, times in seconds.
+
+    `waited` has the requests of which it held the first rows, `queued` is how many rows wait behind it.
+    """
+
+    rows: int
+    requests: int
+    queued: int
+    waited: list[float]
+    fill: float
+    run: float
+    give: float
+
+
+class ClientGoneError(Exception):
+    """Whoever asked does not wait for the answer any more."""
+
+
+@dataclass(eq=False, slots=True)
+class _Work:
+    batch: Batch
+    rows: int
+    arrived: float
+    deadline: float
+    gone: Callable[[], bool]
+    scores: Floats
+    done: asyncio.Future[Floats]
+    taken: int = 0
+    scored: int = 0
+
+
+class _Piece(NamedTuple):
+    work: _Work
+    start: int
+    stop: int
+
+
+class _Computed(NamedTuple):
+    """A batch's scores, and when it was begun, filled in and run."""
+
+    scores: Floats
+    start: float
+    filled: float
+    ran: float
+
+
+class Batcher:
+    """Scores requests on an engine, together where they come together."""
+
+    def __init__(
+        self, engine: Runner, cost: Cost, max_queued_rows: int, timeout: float, record: Callable[[BatchTimes], None]
+    ) -> None:
+        """`timeout` is in seconds, for requests that bring none; `record` is told of every batch."""
+        self._engine = engine
+        self._cost = cost
+        self._max_queued_rows = max_queued_rows
+        self._timeout = timeout
+        self._record = record
+        self._thread = ThreadPoolExecutor(1, "engine")
+        self._queue: deque[_Work] = deque()
+        self._busy = False
+        self._free_at = 0.0
+        self.queued_rows = 0
+
+    async def score(
+        self, batch: Batch, timeout: float | None = None, gone: Callable[[], bool] = lambda: False
+    ) -> Floats:
+        """Click probabilities, float32 [rows]. `timeout` is in seconds; `gone` says whether the client has left.
+
+        RequestError: 429 too many rows wait, or would be ready too late; 504 time is up, or too short for these rows.
+        ClientGoneError: nobody waits for the answer.
+        """
+        rows, now = len(batch.ids), monotonic()
+        timeout = self._timeout if timeout is None else timeout
+        self.check_room()
+        self._check_time(rows, now, timeout)
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[Floats] = loop.create_future()
+        self._queue.append(_Work(batch, rows, now, now + timeout, gone, np.empty(rows, np.float32), done))
+        self.queued_rows += rows
+        if not self._busy:
+            self._busy = True
+            self._dispatch_soon(loop)
+        return await done
+
+    def check_room(self) -> None:
+        """RequestError 429: as many rows wait as may."""
+        if self.queued_rows >= self._max_queued_rows:
+            surplus = self.queued_rows - self._max_queued_rows + 1
+            raise RequestError(
+                429,
+                f"{_rows(self.queued_rows)} are waiting, {self._max_queued_rows} or more are too many",
+                retry_after=self._cost.expected(surplus),
+            )
+
+    def _check_time(self, rows: int, now: float, timeout: float) -> None:
+        alone = self._cost.at_best(rows)
+        if alone > timeout:
+            raise RequestError(504, f"{_rows(rows)} would take {_ms(alone)}, more than the timeout of {_ms(timeout)}")
+        if not self._busy:
+            return
+        late = max(self._free_at - now, 0) + self._cost.expected(self.queued_rows + rows) - timeout
+        if late > 0:
+            raise RequestError(
+                429,
+                f"{_rows(self.queued_rows)} are waiting, so {rows} more would not be ready within {_ms(timeout)}",
+                retry_after=late,
+            )
+
+    def _dispatch_soon(self, loop: asyncio.AbstractEventLoop) -> None:
+        """After one look at the sockets, so that requests whose bytes are there go along, if there is room for them."""
+        if self.queued_rows < self._engine.batch_rows:
+            loop.call_soon(loop.call_soon, self._dispatch, loop)
+        else:
+            loop.call_soon(self._dispatch, loop)
+
+    def _dispatch(self, loop: asyncio.AbstractEventLoop) -> None:
+        pieces = self._next_batch()
+        self._busy = bool(pieces)
+        if not pieces:
+            return
+        seconds = self._cost.expected(sum(piece.stop - piece.start for piece in pieces))
+        self._free_at = monotonic() + seconds
+        if seconds <= self._engine.inline_seconds:
+            self._dispatch_soon(loop)
+            self._give(pieces, partial(self._compute, pieces))
+            return
+        computed = self._thread.submit(self._compute, pieces)
+        computed.add_done_callback(lambda _: loop.call_soon_threadsafe(self._finish, loop, pieces, computed))
+
+    def _next_batch(self) -> list[_Piece]:
+        pieces: list[_Piece] = []
+        room, now = self._engine.batch_rows, monotonic()
+        while room and self._queue:
+            work = self._queue.popleft()
+            left = work.rows - work.taken
+            if not self._wanted(work, now):
+                self.queued_rows -= left
+                continue
+            taken = min(room, left)
+            pieces.append(_Piece(work, work.taken, work.taken + taken))
+            work.taken += taken
+            room -= taken
+            self.queued_rows -= taken
+            if taken < left:
+                self._queue.append(work)
+        return pieces
+
+    def _wanted(self, work: _Work, now: float) -> bool:
+        if work.done.done():  # a batch before failed, or its task was cancelled
+            return False
+        if work.gone():
+            work.done.set_exception(ClientGoneError())
+        elif now >= work.deadline:
+            message = f"the timeout of {_ms(work.deadline - work.arrived)} passed before all rows were scored"
+            work.done.set_exception(RequestError(504, message))
+        return not work.done.done()
+
+    def _compute(self, pieces: list[_Piece]) -> _Computed:
+        """Runs in the engine's thread."""
+        start = monotonic()
+        rows = self._engine.fill([_part(piece) for piece in pieces])
+        filled = monotonic()
+        scores = self._engine.run(rows)
+        return _Computed(scores, start, filled, monotonic())
+
+    def _finish(self, loop: asyncio.AbstractEventLoop, pieces: list[_Piece], computed: Future[_Computed]) -> None:
+        try:
+            self._give(pieces, computed.result)
+        finally:
+            self._dispatch(loop)
+
+    def _give(self, pieces: list[_Piece], result: Callable[[], _Computed]) -> None:
+        """Give each request its scores, or all of them the error."""
+        try:
+            scores, start, filled, ran = result()
+        except Exception as error:  # ORT has no public base class for its errors
+            log.error("a batch of %d requests failed: %s", len(pieces), error)
+            for work in {piece.work for piece in pieces if not piece.work.done.done()}:
+                work.done.set_exception(RequestError(500, "the model failed on this batch, see the server's log"))
+            return
+        at = 0
+        for work, first, last in pieces:
+            work.scores[first:last] = scores[at : at + last - first]
+            at += last - first
+            work.scored += last - first
+            if work.scored == work.rows and not work.done.done():
+                work.done.set_result(work.scores)
+        self._cost.learn(at, ran - start)
+        waited = [start - work.arrived for work, first, _ in pieces if first == 0]
+        self._record(
+            BatchTimes(at, len(pieces), self.queued_rows, waited, filled - start, ran - filled, monotonic() - ran)
+        )
+
+
+def _part(piece: _Piece) -> Batch:
+    work, start, stop = piece
+    return work.batch if stop - start == work.rows else Batch(work.batch.dense[start:stop], work.batch.ids[start:stop])
+
+
+def _ms(seconds: float) -> str:
+    return f"{float(f'{seconds * 1e3:.3g}'):g} ms"
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count} rows"
