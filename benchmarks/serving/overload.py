@@ -1,0 +1,165 @@
+"""Requests of 64 rows offered at three times what one core can serve, for a minute.
+
+    python -m benchmarks.serving.overload [MODEL.onnx]
+
+The demo, whose MLPs are int8, or another file over the same features. `thimble-export export runs/criteo-tb`, after the
+training command in benchmarks/precision/compare.py, writes one with float32 MLPs, which serve fewer rows and so refuse
+fewer. Scores are checked where it is the demo.
+
+Capacity and its 99th percentile come from a closed loop whose requests bring no timeout; it is measured before and
+after, and the mean counts. The overload is an open loop at an even pace: latencies count from when a request was due.
+"Back to normal" is the first second after it, at half of capacity. One core for the server, one for the client.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from benchmarks.precision.compare import processor
+from benchmarks.serving.efficiency import FLAGS, SERVE
+from benchmarks.serving.load import Run, closed_loop, open_loop
+from benchmarks.serving.messages import MODEL, golden_rows, infer_binary, random_rows
+from benchmarks.serving.processes import Server, free_port, pin_client, running
+from models.features import Batch
+
+RESULTS = Path(__file__).parent / "results"
+ROWS, CAPACITY_CONNECTIONS, MAX_CONNECTIONS, FACTOR = 64, 8, 256, 3
+QUEUED_ROWS = 512
+GOALS = {
+    "goodput / capacity": "at least 0.95",
+    "p99 answered / p99 at capacity": "at most 2",
+    "99th percentile of a refusal, ms": "at most 10",
+    "memory after / before": "flat",
+    "p99 in the second after / before": "normal",
+}
+
+
+class Memory(threading.Thread):
+    """Resident memory of a server, MiB, twice a second until it is stopped."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__(daemon=True)
+        self.samples: list[float] = []
+        self._server = server
+        self._stop_asked = threading.Event()
+
+    def run(self) -> None:
+        while not self._stop_asked.wait(0.5):
+            self.samples.append(round(self._server.memory().rss, 1))
+
+    def stop(self) -> list[float]:
+        self._stop_asked.set()
+        self.join()
+        return self.samples
+
+
+def measure(model: Path, seconds: float) -> dict[str, Any]:
+    name, port = model.parts[-3], free_port()
+    golden, scores = golden_rows(model)
+    full = Batch(np.tile(golden.dense, (2, 1)), np.tile(golden.ids, (2, 1)))
+    requests = [
+        infer_binary(full, np.tile(scores, 2), name),
+        *(infer_binary(random_rows(ROWS, seed), model=name) for seed in range(31)),
+    ]
+    command: list[str | Path] = [SERVE, model, *FLAGS, str(port), "--max-queued-rows", str(QUEUED_ROWS)]
+    with running(command, port, "/readyz") as server:
+
+        def capacity() -> Run:
+            return closed_loop(server.address, requests, CAPACITY_CONNECTIONS, seconds / 4)
+
+        closed_loop(server.address, requests, CAPACITY_CONNECTIONS, 3)
+        before = capacity()
+        rate = before.requests_per_second
+        calm = open_loop(server.address, requests, rate / 2, 5, MAX_CONNECTIONS, "even")
+        memory = Memory(server)
+        memory.start()
+        overload = open_loop(server.address, requests, FACTOR * rate, seconds, MAX_CONNECTIONS, "even")
+        ended = time.perf_counter()
+        recovery = open_loop(server.address, requests, rate / 2, 1, MAX_CONNECTIONS, "even", warmup=0)
+        after = capacity()
+        samples = memory.stop()
+    for run in (before, calm, overload, recovery, after):
+        if run.wrong:
+            raise RuntimeError(f"{run.wrong} answers were wrong")
+    goodput = statistics.mean([before.rows_per_second, after.rows_per_second])
+    p99 = statistics.mean([before.percentile(99), after.percentile(99)])
+    return {
+        "ratios": {
+            "goodput / capacity": overload.rows_per_second / goodput,
+            "p99 answered / p99 at capacity": overload.percentile(99) / p99,
+            "99th percentile of a refusal, ms": overload.percentile(99, 429) * 1e3,
+            "memory after / before": samples[-1] / samples[0],
+            "p99 in the second after / before": recovery.percentile(99) / calm.percentile(99),
+        },
+        "runs": {
+            "capacity before": before.summary(),
+            "half of capacity": calm.summary(),
+            "overload": overload.summary(),
+            "the second after, half of capacity": recovery.summary(),
+            "capacity after": after.summary(),
+        },
+        "memory_mib": samples,
+        "recovery_began_after_s": time.perf_counter() - ended,
+    }
+
+
+def table(results: dict[str, Any]) -> str:
+    """Markdown."""
+    lines = [
+        f"{results['processor']['name']}, ONNX Runtime {results['runtime']}; {results['model']}, requests of "
+        f"{ROWS} rows, --max-queued-rows {QUEUED_ROWS}, one core for the server, one for the client.",
+        "",
+        "| | requests/s offered | answered 200 | refused 429 | other | p50, ms | p99, ms | p99 of a refusal, ms |",
+        "| --- |" + " ---: |" * 7,
+    ]
+    for name, run in results["runs"].items():
+        counts = {int(status): count / run["seconds"] for status, count in run["counts"].items()}
+        ok, refused = counts.pop(200, 0), counts.pop(429, 0)
+        latency = run["latency_ms"]
+        offered = run["offered_requests_per_second"]
+        cells = [
+            "as fast as answered" if offered is None else f"{offered:,.0f}",
+            f"{ok:,.0f}",
+            f"{refused:,.0f}",
+            f"{sum(counts.values()):,.0f}",
+            *(f"{latency['200'][p]:.1f}" for p in ("p50", "p99")),
+            f"{latency['429']['p99']:.1f}" if "429" in latency else "",
+        ]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    memory = results["memory_mib"]
+    lines += [
+        "",
+        f"Resident memory: {memory[0]} MiB when it began, {max(memory)} at most, {memory[-1]} at the end.",
+        "",
+    ]
+    lines += ["| | measured | goal |", "| --- | ---: | ---: |"]
+    lines += [f"| {name} | {value:.2f} | {GOALS[name]} |" for name, value in results["ratios"].items()]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path, nargs="?", default=MODEL)
+    parser.add_argument("--seconds", type=float, default=60)
+    arguments = parser.parse_args()
+    os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])
+    pin_client()
+    name = arguments.model.parts[-3]
+    measured = measure(arguments.model, arguments.seconds)
+    results = {"processor": processor(), "runtime": onnxruntime.__version__, "model": name, **measured}
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"overload-{name}.json").write_text(json.dumps(results, indent=1) + "\n")
+    (RESULTS / f"overload-{name}.md").write_text(table(results) + "\n")
+    print(table(results))
+
+
+if __name__ == "__main__":
+    main()
