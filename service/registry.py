@@ -1,7 +1,6 @@
 """The models being served, found in a repository laid out as MODEL/VERSION/model.onnx."""
 
 import logging
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -48,7 +47,6 @@ class Registry:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._threads = settings.threads or max(len(os.sched_getaffinity(0)) // settings.workers, 1)
         self._native = find_native_ops(settings.ops_library)
         self._models = {model.name: model for model in self._load_all(settings.repository)}
         if not self._models:
@@ -100,7 +98,7 @@ class Registry:
         settings = self._settings
         artifact = read_artifact(path, settings.max_model_bytes)
         spec = artifact.spec
-        engine = Engine(artifact, settings.device, self._threads, self._native, settings.batch_rows)
+        engine = Engine(artifact, settings.device, settings.threads, self._native, settings.batch_rows)
         folder = path.absolute().parent
         in_repository = _VERSION.fullmatch(folder.name) is not None
         name = folder.parent.name if in_repository else artifact.spec.name

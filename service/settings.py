@@ -31,9 +31,7 @@ class Settings(BaseSettings):
     device: Annotated[
         Literal["auto", "cpu", "cuda"], Field(description="where to score; auto takes a GPU where there is one")
     ] = "auto"
-    threads: Annotated[
-        int, Field(ge=0, description="CPU threads of a model, 0 for the cores that there are for a worker")
-    ] = 0
+    threads: Annotated[int, Field(gt=0, description="CPU threads of a model; more cores are used best by workers")] = 1
     workers: Annotated[
         int, Field(gt=0, description="processes that share the port; a connection stays with one of them")
     ] = 1
