@@ -1,8 +1,9 @@
 """The queue before an engine.
 
-The event loop owns the queue, one thread runs the engine. As soon as the engine is free it gets what has waited
-meanwhile, up to a batch: there is no timer, so a lone request is never held back. Requests are served in the order in
-which they came; one that is larger than a batch goes to the end of the queue after each of its batches.
+The event loop owns the queue, and runs short batches itself; long ones run in a thread. As soon as the engine is free
+it gets what has waited meanwhile, up to a batch: there is no timer, so a lone request is never held back. Requests are
+served in the order in which they came; one that is larger than a batch goes to the end of the queue after each of its
+batches.
 
 A request is refused at once when too many rows wait or when it cannot be ready in time, and dropped before it is
 computed when its time is up or its client has gone. Scores that were computed are answered, late or not.
@@ -202,7 +203,7 @@ class Batcher:
         return not work.done.done()
 
     def _compute(self, pieces: list[_Piece]) -> _Computed:
-        """Runs in the engine's thread."""
+        """Runs on the event loop or in the engine's thread, never in both at once."""
         start = monotonic()
         rows = self._engine.fill([_part(piece) for piece in pieces])
         filled = monotonic()
