@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp
 
 from service.admin import admin_router
@@ -28,6 +29,8 @@ from service.scoring import Scoring
 from service.settings import Settings
 from service.v2 import v2_router
 from service.wire import JSON
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 class Feature(BaseModel):
@@ -142,10 +145,21 @@ async def _not_routed(request: Request, error: Exception) -> Response:
         case HTTPStatus.NOT_FOUND:
             message = f"there is nothing at {path}"
         case HTTPStatus.METHOD_NOT_ALLOWED:
-            message = f"{request.method} is not allowed at {path}, only {headers.get('Allow', headers.get('allow'))}"
+            headers = {"Allow": ", ".join(_allowed(request))}
+            message = f"{request.method} is not allowed at {path}, only {headers['Allow']}"
         case _:
             message = str(error.detail)
     return Response(error_body(message), error.status_code, headers, media_type=JSON)
+
+
+def _allowed(request: Request) -> list[str]:
+    """The methods of all routes of a path; Starlette names those of the first alone."""
+    routes: list[BaseRoute] = request.app.routes
+    return [
+        method
+        for method in METHODS
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+    ]
 
 
 async def _failed(request: Request, error: Exception) -> Response:

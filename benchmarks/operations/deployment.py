@@ -15,8 +15,10 @@ from typing import Any
 import httpx
 import psutil
 
-from benchmarks.serving.messages import MODEL, NAME
+from benchmarks.serving.load import Request
+from benchmarks.serving.messages import MODEL, NAME, golden_rows, random_rows, score_json
 from benchmarks.serving.processes import MIB, Server, free_port, running
+from models.features import Batch
 
 SERVE = Path(sys.executable).with_name("thimble-serve")
 ADMIN_KEY = "the-key-of-the-benchmarks"
@@ -81,6 +83,18 @@ def deployed(*flags: str, versions: int = 3) -> Iterator[Deployment]:
         env = {"THIMBLE_ADMIN_KEYS": ADMIN_KEY, "PYTHONPATH": str(ROOT)}
         with running(command, port, "/readyz", env) as server:
             yield Deployment(server, versions)
+
+
+def single_rows() -> list[Request]:
+    """Golden rows, whose scores are checked, and 56 others, each as JSON."""
+    golden, scores = golden_rows()
+    others = random_rows(56)
+
+    def row(batch: Batch, place: int) -> Batch:
+        return Batch(batch.dense[place : place + 1], batch.ids[place : place + 1])
+
+    checked = [score_json(row(golden, i), scores[i : i + 1]) for i in range(len(scores))]
+    return [*checked, *(score_json(row(others, i)) for i in range(len(others.ids)))]
 
 
 class Beside(threading.Thread):

@@ -14,10 +14,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.operations.deployment import Beside, deployed, in_this_tree, revision
+from benchmarks.operations.deployment import Beside, deployed, in_this_tree, revision, single_rows
 from benchmarks.precision.compare import processor
 from benchmarks.serving.load import closed_loop, open_loop
-from benchmarks.serving.messages import infer_binary, random_rows, score_json
+from benchmarks.serving.messages import infer_binary, random_rows
 from benchmarks.serving.processes import pin_client
 
 RESULTS = Path(__file__).parent / "results"
@@ -27,7 +27,7 @@ MAX_CONNECTIONS = 64
 
 def measure(seconds: float) -> dict[str, Any]:
     """What the load met, and the readings."""
-    requests = [score_json(random_rows(1, seed)) for seed in range(63)] + [infer_binary(random_rows(64))]
+    requests = [*single_rows(), infer_binary(random_rows(64))]
     with deployed() as server:
         closed_loop(server.address, requests, 16, 3)
         for version in (2, 3, 1):

@@ -6,7 +6,7 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -96,8 +96,12 @@ def until(condition: Callable[[], bool]) -> None:
 
 def children(server: Server) -> list[psutil.Process]:
     """Processes apart."""
-    processes = psutil.Process(server.process.pid).children(recursive=True)
-    return [it for it in processes if it.status() != psutil.STATUS_ZOMBIE and "service.apart" in it.cmdline()]
+    found = []
+    for process in psutil.Process(server.process.pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # a zombie, or gone by now
+            if "service.apart" in process.cmdline():
+                found.append(process)
+    return found
 
 
 def test_a_new_version_is_loaded_and_rolled_back_at_once(repository: Path, versions: Path) -> None:
