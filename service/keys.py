@@ -22,6 +22,7 @@ SHORTEST = 16
 LOOK_SECONDS = 1.0
 OPEN_PATHS = ("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready")
 _BEARER = b"bearer "
+_State = tuple[int, int, int, int]
 log = logging.getLogger("thimble")
 
 
@@ -29,10 +30,11 @@ class KeyRing:
     """Keys from a file, which may change at any time, and from an environment variable."""
 
     def __init__(self, path: Path | None, variable: str) -> None:
-        """StartupError: a key is too weak, or the file cannot be read or holds none."""
+        """StartupError: a key is too weak, or the file cannot be read or holds none, or the variable is set without."""
         self._path = path
-        self._fixed = _digests(os.environ.get(variable, "").split(","), variable)
-        self._state: tuple[int, int, int] | None = None
+        self._fixed = _digests(os.environ[variable].split(","), variable) if variable in os.environ else []
+        self._state: _State | None = None
+        self._problem = ""
         self._from_file: list[bytes] = []
         self._looked = monotonic()
         if path is not None:
@@ -44,28 +46,30 @@ class KeyRing:
 
     def holds(self, key: bytes) -> bool:
         """Whether it is one of the keys."""
-        self._look()
+        self.look()
         digest = hashlib.sha256(key).digest()
         found = False
         for known in (*self._fixed, *self._from_file):
             found |= hmac.compare_digest(digest, known)
         return found
 
-    def _look(self) -> None:
-        """Read the file again if it has changed. What is no list of keys changes nothing."""
+    def look(self) -> None:
+        """Read the file again if it has changed. What is no list of keys changes nothing, until it is one."""
         now = monotonic()
         if self._path is None or now - self._looked < LOOK_SECONDS:
             return
         self._looked = now
         state = _state(self._path)
-        if state == self._state:
-            return
-        self._state = state
-        try:
-            self._from_file = _read(self._path)
-            log.info("%s: %d keys are in force", self._path, len(self._from_file))
-        except StartupError as error:
-            log.error("the keys stay as they were: %s", error)
+        problem = ""
+        if state != self._state:
+            try:
+                self._from_file, self._state = _read(self._path), state
+                log.info("%s: %d keys are in force", self._path, len(self._from_file))
+            except StartupError as error:
+                problem = str(error)
+                if problem != self._problem:
+                    log.error("the keys stay as they were: %s", problem)
+        self._problem = problem
 
 
 class Keys:
@@ -75,6 +79,12 @@ class Keys:
         """StartupError."""
         self._api = KeyRing(settings.api_keys_file, API_KEYS)
         self._admin = KeyRing(settings.admin_keys_file, ADMIN_KEYS)
+        self.may_change = settings.api_keys_file is not None or settings.admin_keys_file is not None
+
+    def look(self) -> None:
+        """Take changed files into account, as every check does."""
+        self._api.look()
+        self._admin.look()
 
     @property
     def guard_scoring(self) -> bool:
@@ -132,12 +142,12 @@ def _unknown(headers: Headers, wanted: str) -> RequestError:
     return RequestError(401, f"{wanted} is needed, as Authorization: Bearer KEY, and {problem}", unread=True)
 
 
-def _state(path: Path) -> tuple[int, int, int] | None:
+def _state(path: Path) -> _State | None:
     try:
         status = path.stat()
     except OSError:
         return None
-    return status.st_ino, status.st_size, status.st_mtime_ns
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _read(path: Path) -> list[bytes]:
@@ -147,19 +157,18 @@ def _read(path: Path) -> list[bytes]:
         raise StartupError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise StartupError(f"{path}: keys are printable ASCII") from None
-    digests = _digests(["" if line.lstrip().startswith("#") else line for line in lines], str(path))
-    if not digests:
-        raise StartupError(f"{path}: it holds no key")
-    return digests
+    return _digests(["" if line.lstrip().startswith("#") else line for line in lines], str(path))
 
 
 def _digests(keys: list[str], source: str) -> list[bytes]:
-    """The digests of keys, some of them blank. StartupError: one is weak."""
+    """The digests of keys, some of them blank. StartupError: one is weak, or there is none: nobody means that."""
     digests = []
     for number, key in enumerate(map(str.strip, keys), 1):
         if not key:
             continue
-        if len(key) < SHORTEST or not key.isprintable() or " " in key or "," in key:
+        if len(key) < SHORTEST or not (key.isascii() and key.isprintable()) or " " in key or "," in key:
             raise StartupError(f"{source}: key {number} is not at least {SHORTEST} printable characters without spaces")
         digests.append(hashlib.sha256(key.encode()).digest())
+    if not digests:
+        raise StartupError(f"{source}: it holds no key")
     return digests

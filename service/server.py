@@ -36,9 +36,9 @@ def serve(settings: Settings) -> None:
     uvloop.run(_serve(settings))
 
 
-def serve_channel(settings: Settings, channel: Channel) -> None:
+def serve_channel(settings: Settings, keys: Keys, channel: Channel) -> None:
     """Load the models and serve the connections that the supervisor sends, until it says stop or ends. StartupError."""
-    uvloop.run(_serve_channel(settings, channel))
+    uvloop.run(_serve_channel(settings, keys, channel))
 
 
 async def _serve(settings: Settings) -> None:
@@ -67,8 +67,7 @@ async def _serve(settings: Settings) -> None:
     registry.close()
 
 
-async def _serve_channel(settings: Settings, channel: Channel) -> None:
-    keys = Keys(settings)
+async def _serve_channel(settings: Settings, keys: Keys, channel: Channel) -> None:
     siblings = _Siblings(channel)
     registry = await Registry.open(settings, siblings)
     server = _ChannelServer(_config(registry, settings, keys), registry, channel, siblings)

@@ -22,6 +22,7 @@ from prometheus_client import multiprocess
 
 from service.channel import Channel
 from service.errors import StartupError
+from service.keys import LOOK_SECONDS, Keys
 from service.listener import url_of
 from service.server import serve_channel
 from service.settings import Settings
@@ -35,7 +36,7 @@ log = logging.getLogger("thimble")
 class Worker:
     """A serving process and the channel that it gets its connections from."""
 
-    def __init__(self, number: int, settings: Settings, close: Callable[[], None]) -> None:
+    def __init__(self, number: int, settings: Settings, keys: Keys, close: Callable[[], None]) -> None:
         """`close` shuts, in the new process, what belongs to this one."""
         self.number = number
         self.ready = False
@@ -47,7 +48,7 @@ class Worker:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             close()
             self.channel.close()
-            sys.exit(_work(settings, theirs))
+            sys.exit(_work(settings, keys, theirs))
 
         self.process: ForkProcess = FORK.Process(target=run, name=f"worker {number}")
         self.process.start()
@@ -60,9 +61,9 @@ class Worker:
         multiprocess.mark_process_dead(self.process.pid)  # type: ignore[no-untyped-call]
 
 
-def _work(settings: Settings, channel: Channel) -> int:
+def _work(settings: Settings, keys: Keys, channel: Channel) -> int:
     try:
-        serve_channel(settings, channel)
+        serve_channel(settings, keys, channel)
     except StartupError as error:
         log.error("%s", error)
         return 1
@@ -82,7 +83,9 @@ class Supervisor:
     """Starts the workers, deals connections out to them and replaces the dead until it is told to stop."""
 
     def __init__(self, settings: Settings, listener: socket.socket) -> None:
+        """StartupError: there is something wrong with the keys."""
         self._settings = settings
+        self._keys = Keys(settings)
         self._listener = listener
         self._selector = selectors.DefaultSelector()
         self._wake, self._woken = socket.socketpair()
@@ -117,7 +120,7 @@ class Supervisor:
             raise StartupError("a worker could not start")
 
     def _start(self, number: int) -> None:
-        worker = self._workers[number] = Worker(number, self._settings, self._close_inherited)
+        worker = self._workers[number] = Worker(number, self._settings, self._keys, self._close_inherited)
         self._selector.register(worker.channel, selectors.EVENT_READ, lambda: self._hear(worker))
         self._selector.register(worker.process.sentinel, selectors.EVENT_READ, lambda: self._mourn(worker))
         if self._ends is not None:
@@ -206,6 +209,7 @@ class Supervisor:
         self._retry[worker.number] = time.monotonic() + (0 if worker.ready else RETRY_SECONDS)
 
     def _do_what_is_due(self) -> None:
+        self._keys.look()  # a new worker starts with those in force, whatever became of their file since
         now = time.monotonic()
         for number in [number for number, when in self._retry.items() if when <= now]:
             del self._retry[number]
@@ -216,7 +220,10 @@ class Supervisor:
     def _patience(self) -> float | None:
         """Seconds until something is due."""
         due = [*self._retry.values(), *([self._ends] if self._ends is not None and not self._stopping else [])]
-        return max(min(due) - time.monotonic(), 0) if due else None
+        seconds = max(min(due) - time.monotonic(), 0) if due else None
+        if not self._keys.may_change:
+            return seconds
+        return LOOK_SECONDS if seconds is None else min(seconds, LOOK_SECONDS)
 
     def _told_to_stop(self) -> None:
         """SIGTERM is obeyed in time, SIGINT and a second signal at once."""

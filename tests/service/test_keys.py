@@ -1,5 +1,8 @@
 """Who may ask, and what those see who may not."""
 
+import os
+import resource
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +15,7 @@ import pytest
 
 from models.spec import ModelSpec
 from service.client import Client
+from service.keys import KeyRing
 from tests.servers import SCRIPTS, Server, running
 
 API, ADMIN = "a-key-for-scoring-rows", "a-key-for-those-on-call"
@@ -144,6 +148,83 @@ def test_keys_are_changed_while_serving(small_artifact: Path, tmp_path: Path, wo
         file.write_text("the-third-of-all-keys\n")
         until_status(server, "the-third-of-all-keys", 200)
         assert "of-all-keys" not in "\n".join(server.lines)
+
+
+def test_a_worker_that_is_replaced_knows_the_keys_in_force_though_their_file_is_broken(
+    small_artifact: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "keys"
+    file.write_text("the-first-of-all-keys\n")
+    with running(small_artifact, "--api-keys-file", file, "--workers", "2") as server:
+        supervisor = psutil.Process(server.process.pid)
+        file.write_text("the-second-of-all-keys\n")
+        until_status(server, "the-second-of-all-keys", 200)
+        end = monotonic() + 30
+        while len([line for line in server.lines if f"{file}: 1 keys are in force" in line]) < 3:  # all processes
+            assert monotonic() < end
+            until_status(server, "the-second-of-all-keys", 200)
+        file.unlink()
+        for _ in range(2):
+            victim = min(child.pid for child in supervisor.children())
+            os.kill(victim, signal.SIGKILL)
+            server.wait_for_line(f"worker {victim} died with status -9 and is replaced")
+            until_status(server, "the-second-of-all-keys", 200)
+            until_status(server, "the-first-of-all-keys", 401)  # revoked stays revoked
+        assert len([line for line in server.lines if "is replaced" in line]) == 2
+        assert "could not start" not in "\n".join(server.lines)
+
+
+def test_what_could_not_be_read_once_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.keys.LOOK_SECONDS", 0)
+    file = tmp_path / "keys"
+    file.write_text("the-first-of-all-keys\n")
+    ring = KeyRing(file, "NO_SUCH_VARIABLE")
+    file.write_text("the-second-of-all-keys\n")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))  # no file can be opened, but its state can be had
+    try:
+        assert ring.holds(b"the-first-of-all-keys")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert ring.holds(b"the-second-of-all-keys") and not ring.holds(b"the-first-of-all-keys")
+
+
+def test_a_file_that_is_given_other_rights_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("service.keys.LOOK_SECONDS", 0)
+    caplog.set_level("INFO", "thimble")
+    file = tmp_path / "keys"
+    file.write_text("the-first-of-all-keys\n")
+    ring = KeyRing(file, "NO_SUCH_VARIABLE")
+    for mode in (0o640, 0o600):
+        file.chmod(mode)
+        assert ring.holds(b"the-first-of-all-keys")
+    assert len(caplog.records) == 2
+
+
+@pytest.mark.parametrize("variable", ["THIMBLE_API_KEYS", "THIMBLE_ADMIN_KEYS"])
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("", "it holds no key"),
+        (" , ", "it holds no key"),
+        ("schlüsselschlüsselschlüssel", "key 1 is not at least 16 printable characters"),
+        (f"{API},short-key", "key 2 is not at least 16 printable characters"),
+    ],
+)
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_variable_without_a_usable_key_opens_nothing(
+    small_artifact: Path, variable: str, value: str, reason: str, workers: str
+) -> None:
+    server = Server(small_artifact, "--port", "0", "--workers", workers, env={variable: value})
+    try:
+        assert server.process.wait(30) == 1
+    finally:
+        server.process.terminate()  # one that did start
+        server.wait()
+    log = "\n".join(server.lines)
+    assert log.count(f"{variable}: {reason}") == 1 and "short-key" not in log and "Traceback" not in log
 
 
 @pytest.mark.parametrize(
