@@ -53,7 +53,9 @@ def _serve_with_workers(settings: Settings) -> None:
     with tempfile.TemporaryDirectory(prefix="thimble-metrics-") as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # read when service.metrics is imported
         from service.engine import check_runtime
+        from service.tls import Certificate
         from service.workers import Supervisor
 
         check_runtime()
+        Certificate.of(settings)  # what is wrong is said once, not by every worker
         Supervisor(settings, listen(settings.host, settings.port)).run()

@@ -36,7 +36,7 @@ class KeyRing:
         self._from_file: list[bytes] = []
         self._looked = monotonic()
         if path is not None:
-            self._state = _state(path)
+            self._state = file_state(path)
             self._from_file = _read(path)
 
     def __bool__(self) -> bool:
@@ -57,7 +57,7 @@ class KeyRing:
         if self._path is None or now - self._looked < LOOK_SECONDS:
             return
         self._looked = now
-        state = _state(self._path)
+        state = file_state(self._path)
         if state == self._state:
             return
         self._state = state
@@ -132,7 +132,8 @@ def _unknown(headers: Headers, wanted: str) -> RequestError:
     return RequestError(401, f"{wanted} is needed, as Authorization: Bearer KEY, and {problem}", unread=True)
 
 
-def _state(path: Path) -> tuple[int, int, int] | None:
+def file_state(path: Path) -> tuple[int, int, int] | None:
+    """What changes when a file does, None where there is none."""
     try:
         status = path.stat()
     except OSError:
