@@ -41,6 +41,13 @@ class Target(NamedTuple):
     version: str | None
     inference: bool
 
+    @property
+    def route(self) -> str:
+        """The path with placeholders."""
+        model = "" if self.model is None else "/models/{model}"
+        version = "" if self.version is None else "/versions/{version}"
+        return f"/v2{model}{version}/infer" if self.inference else f"/v1{model}{version}/score"
+
 
 class Answer(NamedTuple):
     body: bytes

@@ -14,6 +14,7 @@ from typing import Any
 
 import uvicorn
 import uvloop
+from starlette.types import ASGIApp
 
 from service.app import create_app
 from service.channel import Channel
@@ -79,9 +80,9 @@ async def _serve_channel(settings: Settings, channel: Channel) -> None:
     registry.close()
 
 
-def _config(registry: Registry, settings: Settings, keys: Keys) -> uvicorn.Config:
+def _config(app: ASGIApp, registry: Registry, settings: Settings, keys: Keys) -> uvicorn.Config:
     return uvicorn.Config(
-        create_app(registry, settings, keys),
+        app,
         http=partial(  # type: ignore[arg-type]
             Protocol, door=partial(door, registry, keys), patience=settings.read_timeout_s
         ),
@@ -101,7 +102,14 @@ class _Server(uvicorn.Server):
     """
 
     def __init__(self, registry: Registry, settings: Settings, keys: Keys, certificate: Certificate | None) -> None:
-        super().__init__(_config(registry, settings, keys))
+        app = create_app(registry, settings, keys)
+        self._flush: Callable[[], None] = lambda: None
+        if settings.tracing:
+            from service.tracing import Tracing
+
+            app = tracing = Tracing(app)
+            self._flush = tracing.close
+        super().__init__(_config(app, registry, settings, keys))
         self.server_state = self._state = State()
         self._registry = registry
         self._certificate = certificate
@@ -140,6 +148,7 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._state.closing = True
         await super().shutdown(sockets)
+        self._flush()
 
     async def on_tick(self, counter: int) -> bool:
         """uvicorn calls this `TICKS_A_SECOND` times a second."""
