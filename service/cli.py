@@ -42,18 +42,27 @@ def main() -> None:
 
 
 def _serve(settings: Settings) -> None:
-    from service.engine import check_runtime
     from service.server import serve
 
-    check_runtime()
+    _check(settings)
     serve(settings)
 
 
 def _serve_with_workers(settings: Settings) -> None:
     with tempfile.TemporaryDirectory(prefix="thimble-metrics-") as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # read when service.metrics is imported
-        from service.engine import check_runtime
         from service.workers import Supervisor
 
-        check_runtime()
+        _check(settings)
         Supervisor(settings, listen(settings.host, settings.port)).run()
+
+
+def _check(settings: Settings) -> None:
+    """Say what cannot work before models are loaded, and once for all workers. StartupError."""
+    from service.engine import check_runtime
+    from service.tls import Certificate
+
+    check_runtime()
+    Certificate.of(settings)
+    if settings.tracing:
+        import service.tracing  # noqa: F401  which says what is missing

@@ -22,7 +22,7 @@ SHORTEST = 16
 LOOK_SECONDS = 1.0
 OPEN_PATHS = ("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready")
 _BEARER = b"bearer "
-_State = tuple[int, int, int, int]
+FileState = tuple[int, int, int, int]
 log = logging.getLogger("thimble")
 
 
@@ -33,12 +33,12 @@ class KeyRing:
         """StartupError: a key is too weak, or the file cannot be read or holds none, or the variable is set without."""
         self._path = path
         self._fixed = _digests(os.environ[variable].split(","), variable) if variable in os.environ else []
-        self._state: _State | None = None
+        self._state: FileState | None = None
         self._problem = ""
         self._from_file: list[bytes] = []
         self._looked = monotonic()
         if path is not None:
-            self._state = _state(path)
+            self._state = file_state(path)
             self._from_file = _read(path)
 
     def __bool__(self) -> bool:
@@ -59,7 +59,7 @@ class KeyRing:
         if self._path is None or now - self._looked < LOOK_SECONDS:
             return
         self._looked = now
-        state = _state(self._path)
+        state = file_state(self._path)
         problem = ""
         if state != self._state:
             try:
@@ -142,7 +142,8 @@ def _unknown(headers: Headers, wanted: str) -> RequestError:
     return RequestError(401, f"{wanted} is needed, as Authorization: Bearer KEY, and {problem}", unread=True)
 
 
-def _state(path: Path) -> _State | None:
+def file_state(path: Path) -> FileState | None:
+    """What changes when a file does, None where there is none."""
     try:
         status = path.stat()
     except OSError:

@@ -1,15 +1,25 @@
 """Logs: lines for people, or JSON for machines. One access line a request."""
 
+import itertools
 import json
 import logging
+import re
+import secrets
 import sys
 import time
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 PATH_SHOWN = 200
+REQUEST_ID, TRACEPARENT = b"x-request-id", b"traceparent"
+_FIT_ID = re.compile(rb"[!-~]{1,128}").fullmatch
+_TRACEPARENT = re.compile(
+    rb"(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-[0-9a-f]{2}(?P<more>-.*)?"
+).fullmatch
+# Line ends, and what a terminal takes for orders.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 access_log = logging.getLogger("thimble.access")
 
 
@@ -27,20 +37,40 @@ class _JsonFormatter(logging.Formatter):
         return json.dumps(line)
 
 
+class _HumanFormatter(logging.Formatter):
+    """Lines that nothing in a message can break or colour; the lines of a traceback stand for themselves."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        record.message = _printable(record.message.strip())
+        return super().formatMessage(record)
+
+    def formatException(self, error: Any) -> str:  # noqa: N802
+        return "\n".join(map(_printable, super().formatException(error).split("\n")))
+
+
+def _printable(text: str) -> str:
+    return _CONTROL.sub(lambda match: ascii(match[0])[1:-1], text)
+
+
 def configure(log_format: Literal["human", "json"]) -> None:
     """Send this process's logs to standard error; uvicorn's own access log is replaced by ours."""
     handler = logging.StreamHandler(sys.stderr)
-    human = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S")
+    human = _HumanFormatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S")
     handler.setFormatter(_JsonFormatter() if log_format == "json" else human)
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
 
 
 class AccessLog:
-    """ASGI middleware: a line a request, with the fields that a route put into `request.state.log`."""
+    """ASGI middleware: a line a request, with the fields that a route put into its note, and an id that names it.
+
+    The id is the client's, where it sent a fit one, and is told with the answer.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._prefix = secrets.token_hex(6).encode()  # of the ids of this process
+        self._numbers = itertools.count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -48,26 +78,62 @@ class AccessLog:
             return
         start = time.perf_counter()
         status = 0
+        headers = dict(scope["headers"])
+        name = headers.get(REQUEST_ID, b"")
+        if not _FIT_ID(name):
+            name = b"%s-%d" % (self._prefix, next(self._numbers))
 
-        async def note_status(message: Message) -> None:
+        async def answer(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                message["headers"] = [*message["headers"], (REQUEST_ID, name)]
             await send(message)
 
-        scope.setdefault("state", {})["log"] = {}
+        note = note_of(scope)
+        note["request_id"] = name.decode("ascii")
+        if "trace_id" not in note and (parent := traceparent(headers.get(TRACEPARENT, b""))):
+            note["trace_id"], note["span_id"] = parent
         try:
-            await self._app(scope, receive, note_status)
-        except Exception:
+            await self._app(scope, receive, answer)
+        except Exception as error:
             status = status or 500  # answered further out
+            error.add_note(f"This was {named(scope)}.")  # uvicorn logs it, and knows no ids
             raise
         finally:
             fields = {
                 "method": scope["method"],
-                "path": scope["path"][:PATH_SHOWN].encode("unicode_escape").decode(),
+                "path": shown_path(scope),
                 "status": status,
                 "ms": round((time.perf_counter() - start) * 1000, 3),
-                "client": scope["client"][0] if scope["client"] else None,
-                **scope["state"]["log"],
+                "client": scope["client"][0][:PATH_SHOWN] if scope["client"] else None,
+                **note,
             }
             access_log.info("%(method)s %(path)s %(status)d %(ms).1f ms", fields, extra={"fields": fields})
+
+
+def note_of(scope: Scope) -> dict[str, Any]:
+    """What is noted of a request for the access log and its span; routes add to it."""
+    note: dict[str, Any] = scope.setdefault("state", {}).setdefault("note", {})
+    return note
+
+
+def named(scope: Scope) -> str:
+    """A request by its path and id, for other log lines."""
+    name = note_of(scope).get("request_id")
+    return f"{shown_path(scope)}, request {name}," if name else shown_path(scope)
+
+
+def shown_path(scope: Scope) -> str:
+    """A request's path without its query, which may hold secrets, in printable ASCII and not too long."""
+    path: str = scope["path"]
+    return path[:PATH_SHOWN].encode("unicode_escape").decode()
+
+
+def traceparent(header: bytes) -> tuple[str, str] | None:
+    """The ids of the trace and the span that a request belongs to by W3C's header, None if it has no valid one."""
+    match = _TRACEPARENT(header)
+    if match is None or match["version"] == b"ff" or (match["version"] == b"00" and match["more"]):
+        return None
+    trace, span = match["trace"].decode(), match["span"].decode()
+    return (trace, span) if trace.strip("0") and span.strip("0") else None

@@ -8,6 +8,7 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
 
 from service.errors import RequestError
 
@@ -22,6 +23,12 @@ HEADS = (b"HTTP/1.1 2", b"HTTP/1.1 3", b"HTTP/1.1 4", b"HTTP/1.1 5")
 
 Door = Callable[[str, list[tuple[bytes, bytes]]], RequestError | None]
 """Says of a path and headers, before the body is there, why a request is refused, None if it is not."""
+
+
+class State(ServerState):
+    """What the connections of a server share."""
+
+    closing = False
 
 
 class Protocol(HttpToolsProtocol):
@@ -44,8 +51,9 @@ class Protocol(HttpToolsProtocol):
     _turned_away = False
     _last_words: RequestError | None = None
 
-    def __init__(self, *arguments: Any, door: Door, patience: float, **named: Any) -> None:
-        super().__init__(*arguments, **named)
+    def __init__(self, *, server_state: State, door: Door, patience: float, **named: Any) -> None:
+        super().__init__(server_state=server_state, **named)
+        self._state = server_state
         self._door = door
         self._patience = patience
 
@@ -54,6 +62,8 @@ class Protocol(HttpToolsProtocol):
         super().connection_made(self._output)  # type: ignore[arg-type]
         self.flow = _Flow(transport, self.pipeline)
         self._watch()
+        if self._state.closing:  # while it shook hands for TLS
+            self.shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._in_time()
@@ -136,9 +146,10 @@ class Protocol(HttpToolsProtocol):
             self._watch()
 
     def shutdown(self) -> None:
+        """uvicorn's. TLS's farewell is no more waited for than an answer to be taken."""
         super().shutdown()
         if self.transport.is_closing():
-            self._close()
+            self._close(max(self._patience - self._idle(), 0))
 
     def timeout_keep_alive_handler(self) -> None:
         self._close()
@@ -235,11 +246,16 @@ class Protocol(HttpToolsProtocol):
             self._write(self._last_words)
             self._close()
 
-    def _close(self) -> None:
+    def _idle(self) -> float:
+        """Seconds since the last answer."""
+        end = self.timeout_keep_alive_task
+        return 0 if end is None else self.timeout_keep_alive - (end.when() - self.loop.time())
+
+    def _close(self, patience: float | None = None) -> None:
         """Close once the client has taken what was written, or has had the time to."""
         self._in_time()
         self.transport.close()
-        self._late = self.loop.call_later(self._patience, self.transport.abort)
+        self._late = self.loop.call_later(self._patience if patience is None else patience, self.transport.abort)
 
     def _write(self, error: RequestError) -> None:
         body = error.body

@@ -19,6 +19,7 @@ from service.batcher import ClientGoneError, UnusableError
 from service.errors import RequestError, send_error
 from service.keys import Keys
 from service.loader import Model
+from service.logs import named, note_of
 from service.registry import Registry
 from service.settings import Settings
 
@@ -39,6 +40,13 @@ class Target(NamedTuple):
     model: str | None
     version: str | None
     inference: bool
+
+    @property
+    def route(self) -> str:
+        """The path with placeholders."""
+        model = "" if self.model is None else "/models/{model}"
+        version = "" if self.version is None else "/versions/{version}"
+        return f"/v2{model}{version}/infer" if self.inference else f"/v1{model}{version}/score"
 
 
 class Answer(NamedTuple):
@@ -62,7 +70,7 @@ class Scoring:
             return
         start = monotonic()
         status, model = 200, None
-        note = scope.get("state", {}).get("log", {})
+        note = note_of(scope)
         try:
             if scope["method"] != "POST":
                 path = scope["raw_path"].decode("ascii")[:200]
@@ -80,7 +88,7 @@ class Scoring:
             status = CLIENT_GONE
             await _send(send, status, [], b"")
         except Exception:
-            log.exception("%s failed", scope["path"][:200])
+            log.exception("%s failed", named(scope))
             status = 500
             await send_error(send, RequestError(500, "internal error, see the server's log"))
         if model is not None:

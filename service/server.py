@@ -14,19 +14,22 @@ from typing import Any
 
 import uvicorn
 import uvloop
+from starlette.types import ASGIApp
 
 from service.app import create_app
 from service.channel import Channel
 from service.keys import Keys
-from service.listener import listen, url_of
-from service.protocol import Protocol
+from service.listener import BACKLOG, listen, url_of
+from service.protocol import Protocol, State
 from service.registry import Registry
 from service.scoring import door
 from service.settings import Settings
+from service.tls import Certificate
 
 # Longer than proxies keep their idle connections, so that they, not this server, close them: a request that crosses
 # a close on its way fails.
 KEEP_ALIVE_SECONDS = 75
+TICKS_A_SECOND = 10
 CLOSE = (b"connection", b"close")
 log = logging.getLogger("thimble")
 
@@ -42,10 +45,11 @@ def serve_channel(settings: Settings, keys: Keys, channel: Channel) -> None:
 
 
 async def _serve(settings: Settings) -> None:
-    keys = Keys(settings)
+    keys, certificate = Keys(settings), Certificate.of(settings)
     registry = await Registry.open(settings)
     listener = listen(settings.host, settings.port)
-    server = _Server(_config(registry, settings, keys), registry)
+    server = _Server(registry, settings, keys, certificate)
+    url = url_of(listener, certificate is not None)
     last = 0
 
     def stop(number: int, _: FrameType | None) -> None:
@@ -59,26 +63,26 @@ async def _serve(settings: Settings) -> None:
     gc.freeze()  # what is loaded stays, so no collection need look at it again
     for model in registry:
         lookup = f" with its {model.engine.lookup} lookup" if model.engine.lookup else ""
-        url, provider = url_of(listener), model.engine.provider
-        log.info("serving %s version %d at %s%s on %s", model.name, model.version, url, lookup, provider)
+        log.info("serving %s version %d at %s%s on %s", model.name, model.version, url, lookup, model.engine.provider)
     if not any(registry):
-        log.info("serving no model yet at %s", url_of(listener))
+        log.info("serving no model yet at %s", url)
     await server.serve(sockets=[listener])
     registry.close()
 
 
 async def _serve_channel(settings: Settings, keys: Keys, channel: Channel) -> None:
+    certificate = Certificate.of(settings)
     siblings = _Siblings(channel)
     registry = await Registry.open(settings, siblings)
-    server = _ChannelServer(_config(registry, settings, keys), registry, channel, siblings)
+    server = _ChannelServer(registry, settings, keys, certificate, channel, siblings)
     server.heed_signals(lambda *_: None)  # the supervisor says when to stop
     await server.serve(sockets=[])
     registry.close()
 
 
-def _config(registry: Registry, settings: Settings, keys: Keys) -> uvicorn.Config:
+def _config(app: ASGIApp, registry: Registry, settings: Settings, keys: Keys) -> uvicorn.Config:
     return uvicorn.Config(
-        create_app(registry, settings, keys),
+        app,
         http=partial(  # type: ignore[arg-type]
             Protocol, door=partial(door, registry, keys), patience=settings.read_timeout_s
         ),
@@ -97,9 +101,26 @@ class _Server(uvicorn.Server):
     In that time it says that it is not ready, takes what still comes, and asks with each answer to come no more.
     """
 
-    def __init__(self, config: uvicorn.Config, registry: Registry) -> None:
-        super().__init__(config)
+    def __init__(self, registry: Registry, settings: Settings, keys: Keys, certificate: Certificate | None) -> None:
+        app = create_app(registry, settings, keys)
+        self._flush: Callable[[], None] = lambda: None
+        if settings.tracing:
+            from service.tracing import Tracing
+
+            app = tracing = Tracing(app)
+            self._flush = tracing.close
+        super().__init__(_config(app, registry, settings, keys))
+        self.server_state = self._state = State()
         self._registry = registry
+        self._certificate = certificate
+        self._tls: dict[str, Any] = {}
+        if certificate is not None:
+            patience = settings.read_timeout_s
+            self._tls = {
+                "ssl": certificate.context,
+                "ssl_handshake_timeout": patience,
+                "ssl_shutdown_timeout": patience,
+            }
         self._ends: float | None = None
 
     def heed_signals(self, handler: Callable[[int, FrameType | None], None]) -> None:
@@ -117,13 +138,34 @@ class _Server(uvicorn.Server):
         self._registry.draining = True
         self._ends = monotonic() + seconds
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's, but for the options of TLS, which it has no say in."""
+        await super().startup([])
+        loop = asyncio.get_running_loop()
+        for listener in sockets or []:
+            self.servers.append(await loop.create_server(self._protocol, sock=listener, backlog=BACKLOG, **self._tls))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._state.closing = True
+        await super().shutdown(sockets)
+        self._flush()
+
     async def on_tick(self, counter: int) -> bool:
-        """uvicorn calls this ten times a second."""
+        """uvicorn calls this `TICKS_A_SECOND` times a second."""
         self.should_exit = self.should_exit or (self._ends is not None and monotonic() >= self._ends)
         stop = await super().on_tick(counter)
+        if self._certificate is not None and counter % TICKS_A_SECOND == 0:
+            self._certificate.look()
         if self._registry.draining and CLOSE not in self.server_state.default_headers:
             self.server_state.default_headers = [*self.server_state.default_headers, CLOSE]
         return stop
+
+    def _protocol(self) -> asyncio.Protocol:
+        make: Any = self.config.http_protocol_class
+        protocol: asyncio.Protocol = make(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return protocol
 
 
 class _Siblings:
@@ -147,8 +189,16 @@ class _Siblings:
 
 
 class _ChannelServer(_Server):
-    def __init__(self, config: uvicorn.Config, registry: Registry, channel: Channel, siblings: _Siblings) -> None:
-        super().__init__(config, registry)
+    def __init__(
+        self,
+        registry: Registry,
+        settings: Settings,
+        keys: Keys,
+        certificate: Certificate | None,
+        channel: Channel,
+        siblings: _Siblings,
+    ) -> None:
+        super().__init__(registry, settings, keys, certificate)
         self._channel = channel
         self._siblings = siblings
         self._tasks: set[asyncio.Task[None]] = set()
@@ -177,15 +227,8 @@ class _ChannelServer(_Server):
         self._channel.send("done", number, await self._registry.reconcile(model))
 
     async def _join(self, connection: socket.socket) -> None:
-        with contextlib.suppress(OSError):  # the client has left already
-            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
-
-    def _protocol(self) -> asyncio.Protocol:
-        make: Any = self.config.http_protocol_class
-        protocol: asyncio.Protocol = make(
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
-        )
-        return protocol
+        with contextlib.suppress(OSError):  # the client has left already, or speaks no TLS
+            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection, **self._tls)
 
     def _begin(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -64,9 +64,17 @@ class Settings(BaseSettings):
     admin_keys_file: Annotated[
         Path | None, Field(description=f"keys that allow to change what is served, likewise; {ADMIN_KEYS} has more")
     ] = None
+    tls_cert: Annotated[
+        Path | None, Field(description="serve HTTPS with this certificate chain (PEM), which may be renewed in place")
+    ] = None
+    tls_key: Annotated[Path | None, Field(description="the private key of the certificate (PEM, no password)")] = None
     read_timeout_s: Annotated[float, Field(gt=0, description="seconds in which a request must arrive whole")] = 10
     max_model_bytes: Annotated[int, Field(gt=0, description="bytes of one .onnx file, external data apart")] = 256 * MIB
     access_log: Annotated[bool, Field(description="log a line a request")] = True
+    tracing: Annotated[
+        bool,
+        Field(description="send a span a request to OpenTelemetry, as its OTEL_* variables say; needs thimble[otel]"),
+    ] = False
     log_format: Annotated[Literal["human", "json"], Field(description="json: one line of JSON a request and event")] = (
         "human"
     )

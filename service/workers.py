@@ -87,6 +87,7 @@ class Supervisor:
         self._settings = settings
         self._keys = Keys(settings)
         self._listener = listener
+        self._url = url_of(listener, settings.tls_cert is not None)
         self._selector = selectors.DefaultSelector()
         self._wake, self._woken = socket.socketpair()
         self._workers: dict[int, Worker] = {}
@@ -164,7 +165,7 @@ class Supervisor:
             self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
         if not self._announced and all(other.ready for other in self._workers.values()):
             self._announced = True
-            log.info("serving at %s with %d workers", url_of(self._listener), len(self._workers))
+            log.info("serving at %s with %d workers", self._url, len(self._workers))
 
     def _report(self, number: int) -> None:
         """Tell who asked, once all others have done as it did."""
