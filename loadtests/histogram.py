@@ -1,0 +1,61 @@
+"""Latencies in buckets that widen with them: any percentile to 0.1 %, and histograms of several processes add up."""
+
+import math
+
+from pydantic import BaseModel
+
+SMALLEST_MS = 0.001
+GROWTH = 1.001
+_LOG_GROWTH = math.log(GROWTH)
+
+
+class Histogram(BaseModel):
+    """Counts by bucket. Bucket b holds latencies from SMALLEST_MS * GROWTH^b to GROWTH times that, in milliseconds."""
+
+    counts: dict[int, int] = {}
+    total_ms: float = 0
+    max_ms: float = 0
+
+    def record(self, ms: float) -> None:
+        bucket = int(math.log(ms / SMALLEST_MS) / _LOG_GROWTH) if ms > SMALLEST_MS else 0
+        self.counts[bucket] = self.counts.get(bucket, 0) + 1
+        self.total_ms += ms
+        self.max_ms = max(self.max_ms, ms)
+
+    def add(self, other: "Histogram") -> None:
+        for bucket, count in other.counts.items():
+            self.counts[bucket] = self.counts.get(bucket, 0) + count
+        self.total_ms += other.total_ms
+        self.max_ms = max(self.max_ms, other.max_ms)
+
+    @property
+    def count(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def mean_ms(self) -> float:
+        """NaN without latencies."""
+        count = self.count
+        return self.total_ms / count if count else math.nan
+
+    def percentile(self, q: float) -> float:
+        """Milliseconds that `q` percent of the latencies do not exceed; NaN without latencies."""
+        count = self.count
+        if not count:
+            return math.nan
+        rank = max(math.ceil(count * q / 100), 1)
+        if rank == count:
+            return self.max_ms
+        seen = 0
+        for bucket in sorted(self.counts):
+            seen += self.counts[bucket]
+            if seen >= rank:
+                break
+        return min(SMALLEST_MS * GROWTH ** (bucket + 0.5), self.max_ms)
+
+    def share_above(self, ms: float) -> float:
+        """Share of the latencies in buckets above that of `ms`; NaN without latencies."""
+        count = self.count
+        limit = SMALLEST_MS * GROWTH**0.5
+        above = sum(n for bucket, n in self.counts.items() if limit * GROWTH**bucket > ms)
+        return above / count if count else math.nan
