@@ -38,24 +38,20 @@ class Histogram(BaseModel):
         count = self.count
         return self.total_ms / count if count else math.nan
 
+    def percentiles(self, *shares: float) -> list[float]:
+        """For each q, ascending, the milliseconds that q percent of the latencies do not exceed; NaN without any."""
+        count = self.count
+        buckets = iter(sorted(self.counts.items()))
+        seen, ms = 0, math.nan
+        found = []
+        for q in shares:
+            rank = max(math.ceil(count * q / 100), 1)
+            while seen < rank and (entry := next(buckets, None)):
+                seen += entry[1]
+                ms = SMALLEST_MS * GROWTH ** (entry[0] + 0.5)
+            found.append(self.max_ms if rank == count else min(ms, self.max_ms))
+        return found
+
     def percentile(self, q: float) -> float:
         """Milliseconds that `q` percent of the latencies do not exceed; NaN without latencies."""
-        count = self.count
-        if not count:
-            return math.nan
-        rank = max(math.ceil(count * q / 100), 1)
-        if rank == count:
-            return self.max_ms
-        seen = 0
-        for bucket in sorted(self.counts):
-            seen += self.counts[bucket]
-            if seen >= rank:
-                break
-        return min(SMALLEST_MS * GROWTH ** (bucket + 0.5), self.max_ms)
-
-    def share_above(self, ms: float) -> float:
-        """Share of the latencies in buckets above that of `ms`; NaN without latencies."""
-        count = self.count
-        limit = SMALLEST_MS * GROWTH**0.5
-        above = sum(n for bucket, n in self.counts.items() if limit * GROWTH**bucket > ms)
-        return above / count if count else math.nan
+        return self.percentiles(q)[0]

@@ -27,7 +27,7 @@ class Latency(BaseModel):
 
     @classmethod
     def of(cls, histogram: Histogram) -> Self:
-        p50, p90, p99, p99_9, longest = map(histogram.percentile, (50, 90, 99, 99.9, 100))
+        p50, p90, p99, p99_9, longest = histogram.percentiles(50, 90, 99, 99.9, 100)
         return cls(p50=p50, p90=p90, p99=p99, p99_9=p99_9, max=longest, mean=histogram.mean_ms)
 
 
@@ -72,8 +72,18 @@ class Step(BaseModel):
         """Share of the requests without a right answer: failed or rejected."""
         return 1 - self.ok / self.due if self.due else 0.0
 
+    @property
+    def failures(self) -> int:
+        return sum(self.failed.values())
+
+    @property
+    def worst(self) -> str:
+        """The most frequent reason of failures; empty without any."""
+        return max(self.failed, key=lambda reason: self.failed[reason], default="")
+
     def add(self, other: "Step") -> None:
         """Another process's share of this step, or a repetition of it: rates stay, counts and latencies add up."""
+        self.elapsed = max(self.elapsed, other.elapsed)
         self.due += other.due
         self.ok += other.ok
         self.ok_rows += other.ok_rows
@@ -133,10 +143,37 @@ class Run(BaseModel):
 
     def write(self, path: Path) -> None:
         """At once, or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
-        partial.write_text(self.model_dump_json(indent=1))
-        partial.replace(path)
+        _replace(path, self.model_dump_json())
+
+
+class Journal:
+    """The results file of a run that is going on.
+
+    Writing takes time from the load that the same process generates, so steps that are done are put in text once.
+    """
+
+    def __init__(self, run: Run, path: Path) -> None:
+        self._run = run
+        self._path = path
+        self._done: list[str] = []
+
+    def add(self, step: Step) -> None:
+        """A step that is done."""
+        self._run.steps.append(step)
+        self._done.append(step.model_dump_json())
+
+    def write(self, current: Step | None = None) -> None:
+        """With the step that is going on."""
+        steps = [*self._done, *([current.model_dump_json()] if current else [])]
+        rest = self._run.model_dump_json(exclude={"steps"})
+        _replace(self._path, f'{rest[:-1]},"steps":[{",".join(steps)}]}}')
+
+
+def _replace(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_text(text)
+    partial.replace(path)
 
 
 def joined(steps: Sequence[Step]) -> Step:
