@@ -1,6 +1,6 @@
 """Takes a run through its shape: tells the generating processes what to do, adds up what they report, ends it."""
 
-import logging
+import os
 import sys
 import uuid
 from collections.abc import Iterator
@@ -13,21 +13,20 @@ from locust.runners import MasterRunner
 
 from loadtests import gates, shapes, summary
 from loadtests import options as given
+from loadtests.gates import CUT_SHORT, FAILED
 from loadtests.member import Member, Order, Report
 from loadtests.results import Journal, Run, Step
 from loadtests.served import LoadError, served
 
 ORDER = "thimble_order"
 REPORT = "thimble"
+PARENT = "THIMBLE_LOAD_PARENT"
+"""Environment variable with the process without which a run is to end."""
 POLL_SECONDS = 0.05
 WRITE_SECONDS = 1.0
 # A server that has answered nothing for so long, while so many requests failed, is gone.
 GONE_SECONDS = 3.0
 GONE_FAILURES = 3
-FAILED, CUT_SHORT = 1, 3
-"""Exit statuses: a gate was not kept, or nothing could be measured; the run is not complete."""
-
-log = logging.getLogger("thimble.load")
 
 
 class CutShortError(Exception):
@@ -108,11 +107,12 @@ class Controller:
 
     def _follow(self) -> None:
         assert self._run is not None
+        self._say(summary.HEAD)
         try:
             offer = next(self._shape)
             while True:
                 step = self._step(offer)
-                log.info("%s", summary.line(step))
+                self._say(summary.line(step, self._run.ceiling))
                 offer = self._shape.send(step)
         except StopIteration as end:
             self._run.knee = end.value
@@ -145,6 +145,8 @@ class Controller:
                 return step
             if loss := self._loss():
                 raise CutShortError(loss)
+            if os.environ.get(PARENT, parent := str(os.getppid())) != parent:
+                raise CutShortError("the process that started it is gone")
             if (now := perf_counter()) - written >= WRITE_SECONDS:
                 written = now
                 step = self._added(reports)
@@ -185,6 +187,9 @@ class Controller:
             return None
         return f"{lost} of {len(self._workers)} workers was lost after {self._after()}, and its share of the load"
 
+    def _say(self, text: str) -> None:
+        print(text, flush=True)
+
     def _after(self) -> str:
         return f"{perf_counter() - self._begun:.0f} s"
 
@@ -193,12 +198,12 @@ class Controller:
         self._greenlet = None
         run, options = self._run, self._environment.parsed_options
         if run is None:
-            log.error("no load test: %s", reason or "it was stopped before it began")
+            print(f"thimble-load: {reason or 'it was stopped before it began'}", file=sys.stderr, flush=True)
             return
         if reason and len(run.steps) < self._number:
             self._journal.add(self._added(list(self._current())))
         run.complete, run.reason = reason is None, reason
         run.gates = gates.gates(run, options.max_p99_ms, options.max_error_share)
         self._journal.write()
-        print(summary.text(run, options.results), flush=True)
+        self._say(summary.verdict(run, options.results))
         self._environment.process_exit_code = CUT_SHORT if reason else FAILED * (not run.passed)

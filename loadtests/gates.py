@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from loadtests.results import Gate, Run, Step
 
 KNEE_P99_MS = 50.0
+FAILED, CUT_SHORT = 1, 3
+"""Exit statuses: a gate was not kept, or nothing could be measured; the run is not complete."""
 
 
 def sustained(step: Step, max_p99_ms: float, max_error_share: float) -> bool:

@@ -10,55 +10,61 @@ from loadtests.served import LoadError
 from loadtests.shapes import Name
 from loadtests.traffic import Encoding, Scenario, Traffic
 
-RESULTS = "load.json"
-
 
 def add(parser: Any) -> None:
     """To Locust's parser, or one of argparse. Paths stay text, as Locust sends options to its workers."""
     add_traffic(parser)
-    parser.add_argument(
+    _choice(
+        parser,
         "--shape",
-        choices=list(get_args(Name)),
-        default="constant",
-        help="how the rate goes: constant, step (one rate after the other), spike (base, peak, base), diurnal (a day "
-        "from trough to peak in 24 steps), knee (doubles until p99 breaks --max-p99-ms, then closes in)",
+        Name,
+        "how the rate goes: constant, step (one rate after the other), spike (base, peak, base), diurnal (a day from "
+        "trough to peak in 24 steps), knee (doubles until p99 breaks --max-p99-ms, then closes in)",
     )
-    parser.add_argument(
+    _value(
+        parser,
         "--rate",
-        default="50",
-        help="requests/s to offer; several, separated by commas, for step (each), spike (base,peak) and diurnal "
+        "50",
+        "requests/s to offer; several, separated by commas, for step (each), spike (base,peak) and diurnal "
         "(trough,peak); where to begin for knee",
     )
-    parser.add_argument("--seconds", type=float, default=10, help="how long each step takes")
-    parser.add_argument(
-        "--pacing", choices=list(get_args(Pacing)), default="poisson", help="how requests are spread over a second"
-    )
-    parser.add_argument(
-        "--timeout-s", type=float, default=10, help="how long to wait for an answer, and for a backlog after its step"
-    )
+    _value(parser, "--seconds", 10.0, "how long each step takes")
+    _choice(parser, "--pacing", Pacing, "how requests are spread over time")
+    _value(parser, "--timeout-s", 10.0, "how long to wait for an answer, and for a backlog after its step")
     parser.add_argument("--max-p99-ms", type=float, help="exit status 1 if a step's p99 is above; the knee's limit")
-    parser.add_argument(
+    _value(
+        parser,
         "--max-error-share",
-        type=float,
-        default=0.0,
-        help="exit status 1 if a larger share of a step's requests gets no right answer, refusals among them",
+        0.0,
+        "exit status 1 if a larger share of a step's requests gets no right answer, refusals among them",
     )
     parser.add_argument("--ceiling", type=float, help="what the generator can do here, requests/s, if it is known")
-    parser.add_argument("--results", default=RESULTS, help="JSON file, written anew every second")
+    _value(parser, "--results", "load.json", "JSON file, written anew every second")
 
 
 def add_traffic(parser: Any) -> None:
-    parser.add_argument(
+    """Those that say what is sent."""
+    _choice(
+        parser,
         "--scenario",
-        choices=list(get_args(Scenario)),
-        default="single",
-        help="what a request holds: a single row, a batch of --rows, or one user's context with 100 to 700 candidates",
+        Scenario,
+        "what a request holds: a single row, a batch of --rows, or one user's context with 100 to 700 candidates",
     )
-    parser.add_argument("--encoding", choices=list(get_args(Encoding)), default="json", help="how it is written")
-    parser.add_argument("--rows", type=int, default=64, help="rows of a batch")
+    _choice(parser, "--encoding", Encoding, "how it is written")
+    _value(parser, "--rows", 64, "rows of a batch")
     parser.add_argument("--clicks", help="draw rows from this file of Criteo lines instead of inventing them")
     parser.add_argument("--model", help="name of the model, where several are served")
-    parser.add_argument("--seed", type=int, default=0, help="the same seed, the same requests at the same times")
+    _value(parser, "--seed", 0, "the same seed, the same requests at the same times")
+
+
+def _choice(parser: Any, name: str, choices: Any, meaning: str) -> None:
+    """The first is the default."""
+    names = list(get_args(choices))
+    parser.add_argument(name, choices=names, default=names[0], help=f"%(default)s: {meaning}")
+
+
+def _value(parser: Any, name: str, default: str | int | float, meaning: str) -> None:
+    parser.add_argument(name, type=type(default), default=default, help=f"%(default)s: {meaning}")
 
 
 def traffic(options: argparse.Namespace) -> Traffic:
@@ -79,7 +85,19 @@ def rates(text: str) -> list[float]:
         raise LoadError(f"--rate {text}: not numbers separated by commas") from None
 
 
+def arguments(options: argparse.Namespace) -> list[str]:
+    """The options in writing."""
+    parser = argparse.ArgumentParser()
+    add(parser)
+    names = [action.dest for action in parser._actions if action.dest != "help"]
+    return _written({name: getattr(options, name) for name in names})
+
+
 def traffic_arguments(traffic: Traffic) -> list[str]:
     """The options that give this traffic."""
-    given = traffic.model_dump(exclude_none=True)
-    return [argument for name, value in given.items() for argument in (f"--{name}", str(value))]
+    return _written(traffic.model_dump())
+
+
+def _written(given: dict[str, Any]) -> list[str]:
+    kept = {name: value for name, value in given.items() if value is not None}
+    return [text for name, value in kept.items() for text in (f"--{name.replace('_', '-')}", str(value))]

@@ -13,6 +13,7 @@ from loadtests.machine import Machine, this_machine, versions
 from loadtests.traffic import Traffic
 
 NEAR_CEILING = 0.8
+GOING_ON = "it was still going on when this was written"
 
 
 class Latency(BaseModel):
@@ -93,6 +94,11 @@ class Step(BaseModel):
         self.histogram.add(other.histogram)
 
 
+def near(step: Step, ceiling: float | None) -> bool:
+    """Whether so much was offered that the generator itself may have been measured."""
+    return ceiling is not None and step.offered > NEAR_CEILING * ceiling
+
+
 class Gate(BaseModel):
     """A limit that decides the exit status. `found` is None where there was nothing to measure it on."""
 
@@ -125,13 +131,17 @@ class Run(BaseModel):
     ceiling: float | None = None
     gates: list[Gate] = []
     complete: bool = False
-    reason: str | None = "it was still going on when this was written"
+    reason: str | None = GOING_ON
 
     @computed_field  # type: ignore[prop-decorator]
     @property
     def near_ceiling(self) -> list[int]:
         """Places of the steps whose rate is above 80 % of the generator's ceiling: they may measure it instead."""
-        return [i for i, step in enumerate(self.steps) if self.ceiling and step.offered > NEAR_CEILING * self.ceiling]
+        return [i for i, step in enumerate(self.steps) if near(step, self.ceiling)]
+
+    @property
+    def going_on(self) -> bool:
+        return self.reason == GOING_ON
 
     @property
     def passed(self) -> bool:
