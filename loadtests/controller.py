@@ -63,7 +63,9 @@ class Controller:
         try:
             self._begin()
             self._follow()
-        except (LoadError, CutShortError) as error:
+        except LoadError as error:
+            reason, self._run = str(error), None
+        except CutShortError as error:
             reason = str(error)
         self._end(reason)
         runner = self._environment.runner
@@ -107,11 +109,12 @@ class Controller:
 
     def _follow(self) -> None:
         assert self._run is not None
-        self._say(summary.HEAD)
         try:
             offer = next(self._shape)
             while True:
                 step = self._step(offer)
+                if not self._run.steps[1:]:
+                    self._say(summary.HEAD)
                 self._say(summary.line(step, self._run.ceiling))
                 offer = self._shape.send(step)
         except StopIteration as end:
@@ -198,6 +201,7 @@ class Controller:
         self._greenlet = None
         run, options = self._run, self._environment.parsed_options
         if run is None:
+            Path(options.results).unlink(missing_ok=True)
             print(f"thimble-load: {reason or 'it was stopped before it began'}", file=sys.stderr, flush=True)
             return
         if reason and len(run.steps) < self._number:

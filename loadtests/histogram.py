@@ -6,6 +6,7 @@ from pydantic import BaseModel
 
 SMALLEST_MS = 0.001
 GROWTH = 1.001
+ROUNDING = 1e-9  # 99.9 % of 1000 is a little more than 999 in binary
 _LOG_GROWTH = math.log(GROWTH)
 
 
@@ -45,7 +46,7 @@ class Histogram(BaseModel):
         seen, ms = 0, math.nan
         found = []
         for q in shares:
-            rank = max(math.ceil(count * q / 100), 1)
+            rank = max(math.ceil(count * q / 100 - ROUNDING), 1)
             while seen < rank and (entry := next(buckets, None)):
                 seen += entry[1]
                 ms = SMALLEST_MS * GROWTH ** (entry[0] + 0.5)

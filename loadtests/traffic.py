@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import orjson
@@ -38,10 +38,10 @@ class Traffic(BaseModel):
 
     scenario: Scenario = "single"
     encoding: Encoding = "json"
-    rows: int = Field(64, gt=0)
+    rows: Annotated[int, Field(gt=0)] = 64
     clicks: Path | None = None
     model: str | None = None
-    seed: int = Field(0, ge=0)
+    seed: Annotated[int, Field(ge=0)] = 0
 
 
 class Prepared(NamedTuple):
