@@ -25,8 +25,8 @@ def main() -> None:
         description="Offer load to a server. Any other option of Locust's goes on to it, as --csv PREFIX.",
     )
     run.add_argument("url", help="of the server, as http://127.0.0.1:8000")
-    run.add_argument("--connections", type=int, default=measure.CONNECTIONS, help="%(default)s: most requests at once")
-    run.add_argument("--processes", type=int, default=1, help="%(default)s: processes that generate the load")
+    run.add_argument("--connections", type=int, default=measure.CONNECTIONS, help="most requests at once [%(default)s]")
+    run.add_argument("--processes", type=int, default=1, help="processes that generate the load [%(default)s]")
     options.add(run)
     run.set_defaults(command=_run)
     known, others = parser.parse_known_args()

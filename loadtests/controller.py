@@ -44,6 +44,10 @@ class Controller:
         self._reports: dict[str, Report] = {}
         self._workers: list[str] = []
 
+    def reset(self) -> None:
+        """Before users are spawned for a new run: until it ends well, it has failed."""
+        self._environment.process_exit_code = FAILED
+
     def start(self) -> None:
         """Begin, unless a run is going on."""
         if not self._greenlet:
@@ -78,7 +82,6 @@ class Controller:
         """LoadError: the options are wrong, or there is no server."""
         runner, options = self._environment.runner, self._environment.parsed_options
         self._run = None
-        self._environment.process_exit_code = FAILED
         self._reports.clear()
         self._workers = sorted(self._alive())
         traffic = given.traffic(options)

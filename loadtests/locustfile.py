@@ -36,6 +36,7 @@ def connect(environment: Any, runner: Any, **_: Any) -> None:
             controller.heard(client_id, Report.model_validate_json(data[REPORT]))
 
     environment.events.worker_report.add_listener(heard)
+    environment.events.test_start.add_listener(lambda **_: controller.reset())
     environment.events.spawning_complete.add_listener(lambda **_: controller.start())
     environment.events.test_stopping.add_listener(lambda **_: controller.stopped())
     environment.events.quitting.add_listener(lambda **_: controller.stopped())

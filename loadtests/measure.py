@@ -136,7 +136,7 @@ def ceiling(like: str, traffic: Traffic, *, connections: int = CONNECTIONS, locu
 
 @contextmanager
 def _stub(like: str, traffic: Traffic) -> Iterator[str]:
-    command = [sys.executable, "-m", "loadtests.stub", "--like", like, *traffic_arguments(traffic)]
+    command = [sys.executable, "-m", "loadtests.stub", "--like", like.rstrip("/"), *traffic_arguments(traffic)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as stub:
         assert stub.stdout and stub.stderr
         try:

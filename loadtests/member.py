@@ -43,6 +43,7 @@ class Member:
 
     def reset(self) -> None:
         """Before users are spawned for a new run."""
+        self._environment.host = (self._environment.host or "").rstrip("/")
         self._order: Order | None = None
         self._prepared = False
         self._error: str | None = None

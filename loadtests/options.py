@@ -60,11 +60,11 @@ def add_traffic(parser: Any) -> None:
 def _choice(parser: Any, name: str, choices: Any, meaning: str) -> None:
     """The first is the default."""
     names = list(get_args(choices))
-    parser.add_argument(name, choices=names, default=names[0], help=f"%(default)s: {meaning}")
+    parser.add_argument(name, choices=names, default=names[0], help=f"{meaning} [%(default)s]")
 
 
 def _value(parser: Any, name: str, default: str | int | float, meaning: str) -> None:
-    parser.add_argument(name, type=type(default), default=default, help=f"%(default)s: {meaning}")
+    parser.add_argument(name, type=type(default), default=default, help=f"{meaning} [%(default)s]")
 
 
 def traffic(options: argparse.Namespace) -> Traffic:

@@ -174,7 +174,8 @@ class Journal:
 
     def write(self, current: Step | None = None) -> None:
         """With the step that is going on."""
-        steps = [*self._done, *([current.model_dump_json()] if current else [])]
+        going_on = [current.model_dump_json(exclude={"latency"})] if current else []  # to sort takes longest
+        steps = [*self._done, *going_on]
         rest = self._run.model_dump_json(exclude={"steps"})
         _replace(self._path, f'{rest[:-1]},"steps":[{",".join(steps)}]}}')
 

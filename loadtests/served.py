@@ -59,6 +59,8 @@ def served(url: str, model: str | None = None) -> tuple[Served, dict[str, Any]]:
 
 def get(url: str, path: str) -> Any:
     """The JSON at a path. LoadError: there is none."""
+    if not url.startswith(("http://", "https://")):
+        raise LoadError(f"{url} is no URL of a server, such as http://127.0.0.1:8000")
     request = urllib.request.Request(url + path, headers=authorization())  # noqa: S310 - the caller's own server
     try:
         with urllib.request.urlopen(request, timeout=GET_SECONDS) as response:  # noqa: S310

@@ -17,7 +17,7 @@ def thimble_load(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 def test_a_run_prints_its_steps_and_the_generators_ceiling(server: Server, tmp_path: Path) -> None:
     path = tmp_path / "load.json"
     options = ("--shape", "spike", "--rate", "20,80", "--seconds", "0.5", "--seed", "7", "--encoding", "tsv")
-    done = thimble_load("run", server.url, *options, "--results", path, "--max-p99-ms", "5000")
+    done = thimble_load("run", f"{server.url}/", *options, "--results", path, "--max-p99-ms", "5000")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     run = Run.read(path)
@@ -50,7 +50,6 @@ def test_a_gate_that_is_not_kept_sets_the_exit_status(server: Server, tmp_path: 
     ("options", "message"),
     [
         (["--shape", "spike"], "the shape spike takes 2 rates, not 1"),
-        (["--rate", "fast"], "--rate fast: not numbers separated by commas"),
         (["--rows", "0"], "--rows: input should be greater than 0"),
         (["--clicks", "nowhere.tsv"], "cannot read clicks from nowhere.tsv"),
         (["--model", "other"], "serves no model other"),
@@ -73,6 +72,8 @@ def test_no_server_is_said_in_one_line(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith(f"thimble-load: no server answers at {url}: ")
     assert len(done.stderr.splitlines()) == 1
+    done = thimble_load("run", "127.0.0.1:8000", "--results", tmp_path / "load.json")
+    assert done.stderr == "thimble-load: 127.0.0.1:8000 is no URL of a server, such as http://127.0.0.1:8000\n"
 
 
 def test_flags_are_checked() -> None:
