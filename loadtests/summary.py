@@ -25,7 +25,7 @@ def verdict(run: Run, path: str) -> str:
         lines.append("steps that near it may have measured the generator: use more --processes, or another machine")
     if run.knee is not None:
         lines.append(f"highest rate sustained: {run.knee:.1f} requests/s" if run.knee else "no rate was sustained")
-    for gate in run.gates:
+    for gate in run.gates if run.knee is None else []:
         found = "nothing to measure" if gate.found is None else f"{gate.found:.4g}"
         lines.append(f"{gate.name}: {found}, limit {gate.limit:g}: {'kept' if gate.passed else 'NOT KEPT'}")
     lines.append(f"PARTIAL: {run.reason}" if run.reason else "complete")

@@ -40,20 +40,17 @@ def test_what_is_refused_or_wrong_is_counted_apart(stub: Stub) -> None:
 
 
 def test_the_knee_is_found_and_reported(stub: Stub) -> None:
-    """One connection and 20 ms an answer: 50 a second are as many as there can be."""
-    with stub("--delay-ms", "20") as url:
-        found = find_knee(url, Traffic(), 100, start=40, seconds=0.5, connections=1)
+    """One connection and 5 ms an answer: 200 a second are as many as there can be."""
+    with stub("--delay-ms", "5") as url:
+        found = find_knee(url, Traffic(), 100, start=160, seconds=0.3, connections=1)
     assert found.knee is not None
-    assert 25 <= found.knee <= 75
+    assert 80 <= found.knee <= 320
     assert found.passed
     assert len(found.steps) > 4
 
 
-def test_the_generators_ceiling_is_above_what_it_measures(server: Server) -> None:
-    highest = ceiling(server.url, Traffic(scenario="context", encoding="tsv"))
-    assert highest > 100
-    found = run(server.url, Traffic(), "constant", [20], 1, ceiling=24)
-    assert found.near_ceiling == [0]
+def test_the_generator_has_a_ceiling(server: Server) -> None:
+    assert ceiling(f"{server.url}/", Traffic(scenario="context", encoding="binary")) > 100
 
 
 def test_what_cannot_begin_says_why(server: Server) -> None:

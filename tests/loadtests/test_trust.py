@@ -48,7 +48,7 @@ def test_locusts_own_percentiles_are_not(stub: Stub, tmp_path: Path) -> None:
     """Its users wait for their answers, so each sends one request into a stall and none while it lasts."""
     file = tmp_path / "plain.py"
     file.write_text(textwrap.dedent(CLOSED_LOOP))
-    options = ("--headless", "-u", "10", "-r", "10", "-t", f"{SECONDS}s", "--csv", tmp_path / "plain")
+    options = ("--headless", "-u", "10", "-r", "10", "-t", "3s", "--csv", tmp_path / "plain")
     with stub(*OPTIONS) as url, locust("--host", url, *options, file=file) as process:
         process.communicate(timeout=60)
     with (tmp_path / "plain_stats.csv").open() as lines:
