@@ -14,12 +14,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from service.admin import admin_router
 from service.engine import Lookup
 from service.errors import RequestError, error_body
+from service.family import Part
+from service.keys import Gate, Keys
+from service.loader import Model
 from service.logs import AccessLog
 from service.metrics import exposition
-from service.openapi import scoring_paths
-from service.registry import Model, Registry
+from service.openapi import ERRORS, describe_keys, scoring_paths
+from service.registry import Registry
 from service.scoring import Scoring
 from service.settings import Settings
 from service.v2 import v2_router
@@ -35,13 +39,15 @@ class ModelDescription(BaseModel):
     """A model being served. Sizes are in bytes; `provider` is the ONNX Runtime provider that really runs it.
 
     `lookup` is what turns its ids into embeddings: the native op, or the function of standard operators in its file;
-    null for ordinary tables.
+    null for ordinary tables. `part` is `live` for what answers, `canary` for what answers some, and `standby` for what
+    answers requests that name its version.
     """
 
     name: str
     version: int
     provider: str
     lookup: Lookup | None
+    part: Part
     scheme: str
     precision: str
     file_bytes: int
@@ -55,7 +61,7 @@ class Status(BaseModel):
     status: str
 
 
-def create_app(registry: Registry, settings: Settings) -> ASGIApp:
+def create_app(registry: Registry, settings: Settings, keys: Keys) -> ASGIApp:
     """The application over the models of a registry."""
     app: FastAPI = FastAPIOffline(redoc_url=None, title="Thimble")
 
@@ -64,21 +70,23 @@ def create_app(registry: Registry, settings: Settings) -> ASGIApp:
         """The process answers."""
         return Status(status="alive")
 
-    @app.get("/readyz", tags=["health"])
+    @app.get("/readyz", tags=["health"], responses={503: ERRORS["503"]})
     async def ready() -> Status:
-        """Models are loaded, verified and ready to score."""
+        """Models are loaded, verified and ready to score, and the server is not shutting down."""
+        registry.check_ready()
         return Status(status="ready")
 
     @app.get("/v1/models", tags=["models"])
     async def models() -> list[ModelDescription]:
         """The models being served."""
-        return [_described(model) for model in registry]
+        return [_described(model, part) for family in registry.families for model, part in family]
 
     @app.get("/metrics", tags=["health"], response_class=PlainTextResponse)
     def metrics() -> Response:
         """Prometheus metrics, of all workers."""
         return Response(exposition(), media_type=CONTENT_TYPE_LATEST)
 
+    app.include_router(admin_router(registry, settings, keys))
     app.include_router(v2_router(registry, settings.max_rows))
     app.router.redirect_slashes = False  # a path with a slash too many is another path
     app.add_exception_handler(RequestError, _refused)
@@ -93,14 +101,17 @@ def create_app(registry: Registry, settings: Settings) -> ASGIApp:
         for unused in ("HTTPValidationError", "ValidationError"):
             description["components"]["schemas"].pop(unused)
         description["paths"] |= scoring_paths(registry)
+        describe_keys(description, keys)
         return description
 
     app.openapi = describe  # type: ignore[method-assign]
-    scoring = Scoring(app, registry, settings)
-    return AccessLog(scoring) if settings.access_log else scoring
+    guarded: ASGIApp = Scoring(app, registry, settings)
+    if keys.guard_scoring:
+        guarded = Gate(guarded, keys)
+    return AccessLog(guarded) if settings.access_log else guarded
 
 
-def _described(model: Model) -> ModelDescription:
+def _described(model: Model, part: Part) -> ModelDescription:
     spec = model.spec
     dense = [Feature(name=name, kind="number") for name in spec.dense]
     return ModelDescription(
@@ -108,6 +119,7 @@ def _described(model: Model) -> ModelDescription:
         version=model.version,
         provider=model.engine.provider,
         lookup=model.engine.lookup,
+        part=part,
         scheme=spec.embedding.scheme,
         precision=str(spec.precision),
         file_bytes=model.file_bytes,

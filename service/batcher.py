@@ -42,6 +42,8 @@ class Runner(Protocol):
 
     def run(self, rows: int) -> Floats: ...
 
+    def filled(self, rows: int) -> Batch: ...
+
 
 class BatchTimes(NamedTuple):
     """A batch that was scored, times in seconds.
@@ -56,6 +58,13 @@ class BatchTimes(NamedTuple):
     fill: float
     run: float
     give: float
+
+
+class UnusableError(RequestError):
+    """The model gave no usable scores for these rows."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(500, message)
 
 
 class ClientGoneError(Exception):
@@ -93,15 +102,29 @@ class _Computed(NamedTuple):
 class Batcher:
     """Scores requests on an engine, together where they come together."""
 
+    mirror: Callable[[Batch, Floats], None] | None = None
+    """Shown every batch and its scores. The batch is good only until it returns."""
+
     def __init__(
-        self, engine: Runner, cost: Cost, max_queued_rows: int, timeout: float, record: Callable[[BatchTimes], None]
+        self,
+        engine: Runner,
+        cost: Cost,
+        max_queued_rows: int,
+        timeout: float,
+        record: Callable[[BatchTimes], None],
+        judge: Callable[[int, int], None],
     ) -> None:
-        """`timeout` is in seconds, for requests that bring none; `record` is told of every batch."""
+        """`timeout` is in seconds, for requests that bring none.
+
+        `record` is told of every batch that was scored, and `judge` of every batch how many rows it had and how many of
+        them got no usable score.
+        """
         self._engine = engine
         self._cost = cost
         self._max_queued_rows = max_queued_rows
         self._timeout = timeout
         self._record = record
+        self._judge = judge
         self._thread = ThreadPoolExecutor(1, "engine")
         self._queue: deque[_Work] = deque()
         self._busy = False
@@ -114,6 +137,7 @@ class Batcher:
         """Click probabilities, float32 [rows]. `timeout` is in seconds; `gone` says whether the client has left.
 
         RequestError: 429 too many rows wait, or would be ready too late; 504 time is up, or too short for these rows.
+        UnusableError: the model failed, or gave a score that is no number.
         ClientGoneError: nobody waits for the answer.
         """
         rows, now = len(batch.ids), monotonic()
@@ -223,20 +247,30 @@ class Batcher:
         except Exception as error:  # ORT has no public base class for its errors
             log.error("a batch of %d requests failed: %s", len(pieces), error)
             for work in {piece.work for piece in pieces if not piece.work.done.done()}:
-                work.done.set_exception(RequestError(500, "the model failed on this batch, see the server's log"))
+                work.done.set_exception(UnusableError("the model failed on this batch, see the server's log"))
+            rows = sum(piece.stop - piece.start for piece in pieces)
+            self._judge(rows, rows)
             return
+        finite = np.isfinite(scores)
+        all_finite = finite.all()
         at = 0
         for work, first, last in pieces:
             work.scores[first:last] = scores[at : at + last - first]
-            at += last - first
             work.scored += last - first
-            if work.scored == work.rows and not work.done.done():
-                work.done.set_result(work.scores)
+            if not work.done.done():
+                if not all_finite and not finite[at : at + last - first].all():
+                    work.done.set_exception(UnusableError("the model gave a score that is not a number"))
+                elif work.scored == work.rows:
+                    work.done.set_result(work.scores)
+            at += last - first
         self._cost.learn(at, ran - start)
         waited = [start - work.arrived for work, first, _ in pieces if first == 0]
         self._record(
             BatchTimes(at, len(pieces), self.queued_rows, waited, filled - start, ran - filled, monotonic() - ran)
         )
+        self._judge(at, 0 if all_finite else at - int(finite.sum()))
+        if self.mirror is not None:
+            self.mirror(self._engine.filled(at), scores)
 
 
 def _part(piece: _Piece) -> Batch:

@@ -42,12 +42,11 @@ def main() -> None:
 
 
 def _serve(settings: Settings) -> None:
-    from service import server
     from service.engine import check_runtime
-    from service.registry import Registry
+    from service.server import serve
 
     check_runtime()
-    server.serve(Registry(settings), settings, listen(settings.host, settings.port))
+    serve(settings)
 
 
 def _serve_with_workers(settings: Settings) -> None:

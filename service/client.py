@@ -110,15 +110,21 @@ class Client:
     """Scores rows on a server. Threads may share one."""
 
     def __init__(
-        self, url: str, model: str | None = None, version: int | None = None, patience: float = 10, wait: float = 10
+        self,
+        url: str,
+        model: str | None = None,
+        version: int | None = None,
+        key: str | None = None,
+        patience: float = 10,
+        wait: float = 10,
     ) -> None:
-        """By default the only model in its newest version.
+        """By default the only model in the version that is live; `key` is for servers that ask for one.
 
         A server that is busy or cannot be reached is asked again, as it says when, for `patience` seconds; `wait` is
         how many seconds to wait for each answer.
         """
         self._wire = _Wire(model, version, patience)
-        self._http = httpx.Client(base_url=url, timeout=wait)
+        self._http = httpx.Client(base_url=url, timeout=wait, headers=_bearer(key))
 
     def score(self, features: Features, timeout: float | None = None) -> Floats:
         """Click probabilities, float32 [rows]; a scalar is shared by all rows, a list has one value a row.
@@ -134,7 +140,7 @@ class Client:
         NaN is a missing number, 0 a missing id.
         """
         if self._wire.model is None:
-            self._wire.model = self._wire.only_model(self._http.post("/v2/repository/index"))
+            self._wire.model = self._wire.only_model(self._http.get("/v1/models"))
         return self._ask(self._wire.arrays(dense, ids, timeout))
 
     def close(self) -> None:
@@ -166,11 +172,17 @@ class AsyncClient:
     """`Client` for asyncio."""
 
     def __init__(
-        self, url: str, model: str | None = None, version: int | None = None, patience: float = 10, wait: float = 10
+        self,
+        url: str,
+        model: str | None = None,
+        version: int | None = None,
+        key: str | None = None,
+        patience: float = 10,
+        wait: float = 10,
     ) -> None:
         """As `Client`."""
         self._wire = _Wire(model, version, patience)
-        self._http = httpx.AsyncClient(base_url=url, timeout=wait)
+        self._http = httpx.AsyncClient(base_url=url, timeout=wait, headers=_bearer(key))
 
     async def score(self, features: Features, timeout: float | None = None) -> Floats:
         """As `Client.score`."""
@@ -179,7 +191,7 @@ class AsyncClient:
     async def score_arrays(self, dense: Floats, ids: Int64s, timeout: float | None = None) -> Floats:
         """As `Client.score_arrays`."""
         if self._wire.model is None:
-            self._wire.model = self._wire.only_model(await self._http.post("/v2/repository/index"))
+            self._wire.model = self._wire.only_model(await self._http.get("/v1/models"))
         return await self._ask(self._wire.arrays(dense, ids, timeout))
 
     async def close(self) -> None:
@@ -207,6 +219,10 @@ class AsyncClient:
                 return self._wire.scores(_answered(outcome))
             await asyncio.sleep(pause)
             attempt += 1
+
+
+def _bearer(key: str | None) -> dict[str, str]:
+    return {} if key is None else {"authorization": f"Bearer {key}"}
 
 
 def _answered(outcome: httpx.Response | httpx.TransportError) -> httpx.Response:

@@ -1,8 +1,10 @@
 """What a client did wrong or cannot have now, in one sentence that names the culprit."""
 
+from http import HTTPStatus
 from math import ceil
 
 import orjson
+from starlette.types import Send
 
 
 class RequestError(Exception):
@@ -31,10 +33,21 @@ class RequestError(Exception):
             self.headers["allow"] = allow
         if unread:
             self.headers["connection"] = "close"
+        if status == HTTPStatus.UNAUTHORIZED:
+            self.headers["www-authenticate"] = "Bearer"
 
     @property
     def body(self) -> bytes:
         return error_body(self.message)
+
+
+async def send_error(send: Send, error: RequestError) -> None:
+    """Answer an ASGI request with an error."""
+    body = error.body
+    headers = [(name.encode(), value.encode()) for name, value in error.headers.items()]
+    headers += [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": error.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 class StartupError(Exception):

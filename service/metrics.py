@@ -14,6 +14,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import REGISTRY
 
 from service.batcher import BatchTimes
+from service.comparison import DIFFERENCES, Comparison
 
 # Seconds. A row takes some hundred microseconds, a full batch some milliseconds, and a timeout is ten seconds.
 _TIMES = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -35,6 +36,30 @@ INFO = Gauge(
     (*_MODEL, "provider", "lookup", "scheme", "precision"),
     multiprocess_mode="livemax",
 )
+UNUSABLE = Counter("thimble_unusable_rows", "Rows for which the model failed or gave a score that is no number", _MODEL)
+_SHADOW = (*_MODEL, "live")
+SHADOW_ROWS = Counter(
+    "thimble_shadow_rows",
+    "Rows shown to a shadow (`version`) that `live` had scored: scored, not_finite, failed, or dropped as it was busy",
+    (*_SHADOW, "outcome"),
+)
+SHADOW_ABOVE = Counter(
+    "thimble_shadow_diverged_rows", "Rows that a shadow scored differently by more than `above`", (*_SHADOW, "above")
+)
+SHADOW_ABSOLUTE = Counter(
+    "thimble_shadow_difference", "Sum of the absolute differences between a shadow's scores and the live ones", _SHADOW
+)
+SHADOW_SIGNED = Gauge(
+    "thimble_shadow_bias", "Sum of a shadow's scores less the live ones", _SHADOW, multiprocess_mode="sum"
+)
+SHADOW_UP = Gauge("thimble_shadow_up", "Shadow processes that run", _MODEL, multiprocess_mode="livesum")
+SHADOW_CRASHES = Counter("thimble_shadow_crashes", "Shadow processes that died", _MODEL)
+CHANGES = Counter(
+    "thimble_release_changes",
+    "Changes of what is served: released, refused (what was served goes on), or rolled_back by the server itself",
+    ("model", "outcome"),
+)
+LIVE = Gauge("thimble_live_version", "The version that answers", ("model",), multiprocess_mode="livemax")
 
 
 class ModelMetrics:
@@ -44,6 +69,7 @@ class ModelMetrics:
         labels = self._labels = (model, str(version))
         self._requests: dict[int, Histogram] = {}
         self._queue, self._run, self._batch = (metric.labels(*labels) for metric in (QUEUE, RUN, BATCH))
+        self.unusable = UNUSABLE.labels(*labels).inc
         self._last, self._queued = LAST.labels(*labels), QUEUED.labels(*labels)
         self._fill, self._infer, self._give = (
             STAGES.labels(*labels, stage) for stage in ("compute_input", "compute_infer", "compute_output")
@@ -51,7 +77,13 @@ class ModelMetrics:
 
     def describe(self, provider: str, lookup: str | None, scheme: str, precision: str) -> None:
         """Say how the model is served."""
-        INFO.labels(*self._labels, provider, lookup or "none", scheme, precision).set(1)
+        self._info = INFO.labels(*self._labels, provider, lookup or "none", scheme, precision)
+        self._info.set(1)
+
+    def withdraw(self) -> None:
+        """Say that it is served no more. What was counted stays, as counters must."""
+        self._info.set(0)
+        self._queued.set(0)
 
     def request(self, status: int, seconds: float) -> None:
         """A request was answered."""
@@ -70,6 +102,38 @@ class ModelMetrics:
         self._give.inc(times.give * times.requests)
         self._last.set_to_current_time()
         self._queued.set(times.queued)
+
+
+class ShadowMetrics:
+    """The metrics of a shadow."""
+
+    def __init__(self, model: str, version: int) -> None:
+        self._labels = (model, str(version))
+
+    def up(self, running: bool) -> None:
+        """Its process has started, or is gone."""
+        SHADOW_UP.labels(*self._labels).set(running)
+
+    def crashed(self) -> None:
+        """Its process has died."""
+        SHADOW_CRASHES.labels(*self._labels).inc()
+
+    def dropped(self, live: int, rows: int) -> None:
+        """It was too busy to be shown rows."""
+        SHADOW_ROWS.labels(*self._labels, str(live), "dropped").inc(rows)
+
+    def compared(self, comparison: Comparison) -> None:
+        """It has scored rows, or failed to."""
+        labels = (*self._labels, str(comparison.live))
+        scored = comparison.rows - comparison.not_finite - comparison.failed
+        outcomes = {"scored": scored, "not_finite": comparison.not_finite, "failed": comparison.failed}
+        for outcome, rows in outcomes.items():
+            if rows:
+                SHADOW_ROWS.labels(*labels, outcome).inc(rows)
+        for bound, rows in zip(DIFFERENCES, comparison.above, strict=True):
+            SHADOW_ABOVE.labels(*labels, str(bound)).inc(rows)
+        SHADOW_ABSOLUTE.labels(*labels).inc(comparison.absolute)
+        SHADOW_SIGNED.labels(*labels).inc(comparison.signed)
 
 
 def exposition() -> bytes:

@@ -7,7 +7,9 @@ import numpy as np
 
 from models.hashing import ID_LIMIT
 from service.engine import golden_batch
-from service.registry import Model, Registry
+from service.keys import OPEN_PATHS, Keys
+from service.loader import Model
+from service.registry import Registry
 from service.wire import JSON, TSV
 
 _BREAKS = re.compile(r"[\t\r\n]")
@@ -20,16 +22,22 @@ _ERROR_SCHEMA = {
 _ERROR = {JSON: {"schema": _ERROR_SCHEMA}}
 _MEANINGS = {
     "400": "malformed, or a value out of range",
+    "401": "a key is needed, and there is none or an unknown one",
+    "403": "this key allows no changes, or no key does",
     "404": "no such model or version",
     "408": "the request did not arrive in time",
     "413": "too many bytes or rows",
+    "409": "a release that cannot be, or a version that is there already",
     "415": "Content-Type or Content-Encoding not supported",
     "429": "too many rows wait, or these would be ready too late; Retry-After says in how many seconds to come again",
+    "503": "no model is loaded, or the server is shutting down",
+    "507": "it could not be written down",
     "504": "the timeout passed, or these rows alone take longer",
 }
 ERRORS: dict[str, dict[str, Any]] = {
     status: {"description": meaning, "content": _ERROR} for status, meaning in _MEANINGS.items()
 }
+SCORING = {status: ERRORS[status] for status in ("400", "404", "408", "413", "415", "429", "504")}
 ERRORS["429"]["headers"] = {"Retry-After": {"schema": {"type": "integer"}}}
 BINARY = "application/octet-stream"
 
@@ -49,6 +57,17 @@ def scoring_paths(registry: Registry) -> dict[str, Any]:
         title = f"Infer with version {version} of {name}"
         paths[f"/v2/models/{name}/versions/{version}/infer"] = {"post": _infer(model, f"infer_{name}_{version}", title)}
     return paths
+
+
+def describe_keys(description: dict[str, Any], keys: Keys) -> None:
+    """Say in a description which operations need a key."""
+    description.setdefault("components", {})["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    for path, operations in description["paths"].items():
+        for operation in operations.values():
+            changes = "403" in operation["responses"]
+            if path not in OPEN_PATHS and (keys.guard_scoring or (changes and keys.guard_changes)):
+                operation["security"] = [{"key": []}]
+                operation["responses"]["401"] = ERRORS["401"]
 
 
 def _score(model: Model, operation: str, title: str) -> dict[str, Any]:
@@ -88,7 +107,7 @@ def _score(model: Model, operation: str, title: str) -> dict[str, Any]:
                 "description": "a click probability for each row, in the order of the request",
                 "content": {JSON: {"schema": _ANSWER, "example": answer}},
             },
-            **ERRORS,
+            **SCORING,
         },
     }
 
@@ -141,7 +160,7 @@ def _infer(model: Model, operation: str, title: str) -> dict[str, Any]:
                     BINARY: {"schema": {"type": "string", "format": "binary"}},
                 },
             },
-            **ERRORS,
+            **SCORING,
         },
     }
 

@@ -20,8 +20,8 @@ PIPELINED = 256
 # How answers begin that something follows: all but 100 Continue.
 HEADS = (b"HTTP/1.1 2", b"HTTP/1.1 3", b"HTTP/1.1 4", b"HTTP/1.1 5")
 
-Door = Callable[[str], RequestError | None]
-"""Says of a path, when a request's headers are there, why the request is refused, None if it is not."""
+Door = Callable[[str, list[tuple[bytes, bytes]]], RequestError | None]
+"""Says of a path and headers, before the body is there, why a request is refused, None if it is not."""
 
 
 class Protocol(HttpToolsProtocol):
@@ -97,7 +97,7 @@ class Protocol(HttpToolsProtocol):
             if self.parser.get_method() == b"CONNECT":
                 raise RequestError(400, "CONNECT is not supported: this is no proxy", unread=True)
             return
-        if self._may_turn_away() and (error := self._door(self.url.decode("latin-1"))):
+        if self._may_turn_away() and (error := self._door(self.url.decode("latin-1"), self.headers)):
             self._turned_away = True
             self._write(error)
         elif len(self.pipeline) == PIPELINED:

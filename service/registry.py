@@ -1,133 +1,330 @@
-"""The models being served, found in a repository laid out as MODEL/VERSION/model.onnx."""
+"""The models that are served, and every change of them.
 
+A change is loaded and verified beside what is served, written down, and takes effect in one step: whatever goes wrong
+before that leaves all as it was. What is retired answers the requests that it has.
+"""
+
+import asyncio
 import logging
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
+from typing import Protocol
 
-from models.spec import MODEL_NAME, ModelSpec
+from models.features import shown
 from service.artifact import ArtifactError, read_artifact
-from service.batcher import Batcher
-from service.engine import Engine
+from service.assembly import Assembly, Load, Parts
 from service.errors import RequestError, StartupError
-from service.metrics import ModelMetrics
-from service.native import find_native_ops
-from service.oip import InferenceReader
+from service.family import Family
+from service.loader import Loader, Model
+from service.metrics import CHANGES, LIVE
+from service.release import FOLLOW_NEWEST, Release, ReleaseError
+from service.repository import MODEL_FILE, NAME, Look, Place, Repository, StoreError, TakenError, place_of
 from service.settings import Settings
-from service.wire import RowReader
 
-MODEL_FILE = "model.onnx"
-_NAME = re.compile(MODEL_NAME)
-_VERSION = re.compile(r"[1-9]\d{0,17}")
 log = logging.getLogger("thimble")
 
 
-@dataclass(frozen=True)
-class Model:
-    """A model being served."""
+class Peers(Protocol):
+    """The other workers of the server."""
 
-    name: str
-    version: int
-    path: Path
-    file_bytes: int
-    engine: Engine
-    batcher: Batcher
-    rows: RowReader
-    inferences: InferenceReader
-    metrics: ModelMetrics
+    async def sync(self, model: str) -> list[str]:
+        """Have all of them serve what is written down for a model. Returns what kept them from it."""
+        ...
 
-    @property
-    def spec(self) -> ModelSpec:
-        return self.engine.spec
+
+class Alone:
+    """No other workers."""
+
+    async def sync(self, model: str) -> list[str]:
+        return []
 
 
 class Registry:
-    """The newest good version of every model. StartupError when there is none at all."""
+    """All models of a repository."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, peers: Peers) -> None:
         self._settings = settings
-        self._native = find_native_ops(settings.ops_library)
-        self._models = {model.name: model for model in self._load_all(settings.repository)}
-        if not self._models:
-            raise StartupError(f"{settings.repository}: none of its models can be served")
+        self._peers = peers
+        self._families: dict[str, Family] = {}
+        self._loader = Loader(settings, self._spoiled)
+        self._repository = None if settings.repository.is_file() else Repository(settings.repository)
+        self._changing = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.draining = False
+
+    @classmethod
+    async def open(cls, settings: Settings, peers: Peers | None = None) -> "Registry":
+        """Load what is to be served, at a time when nothing else has to be done.
+
+        StartupError: there is nothing, and nothing can come.
+        """
+        registry = cls(settings, peers or Alone())
+        repository = registry._repository
+        if repository is None:
+            await registry._open_file(settings.repository)
+            return registry
+        seen = repository.look()
+        for name in seen:
+            if problem := await registry._follow(name, registry._loader.load_now):
+                log.error("%s", problem)
+        if not any(registry) and not settings.models_may_come:
+            raise StartupError(
+                f"{repository.folder}: none of its models can be served" if seen else _nothing_in(repository.folder)
+            )
+        if settings.poll_s:
+            registry._begin(registry._poll(repository, seen, settings.poll_s))
+        return registry
 
     def __iter__(self) -> Iterator[Model]:
-        return iter(self._models.values())
+        """Everything that can be asked."""
+        for family in self._families.values():
+            for model, _ in family:
+                yield model
+
+    @property
+    def families(self) -> list[Family]:
+        """The models, with those that were unloaded or refused."""
+        return list(self._families.values())
+
+    def known_family(self, name: str) -> Family:
+        """A model that is served or lies in the repository. RequestError 404."""
+        if name in self._families:
+            return self._families[name]
+        if not self.stored(name):
+            raise RequestError(404, f"there is no model {shown(name)} in the repository")
+        return Family(name)
+
+    def check_ready(self) -> None:
+        """RequestError 503: why requests should go elsewhere."""
+        if self.draining:
+            raise RequestError(503, "the server is shutting down")
+        if not any(family.live for family in self._families.values()):
+            raise RequestError(503, "no model is loaded")
 
     def find(self, name: str | None = None, version: str | None = None) -> Model:
-        """The model of a name, or the only one. RequestError 404: there is none, or not that version of it."""
+        """A model by its name, or the only one, in a version or the live one. RequestError 404: there is none."""
+        family = self._family(name)
+        return _loaded(family, family.live if version is None else family.version(version))
+
+    def route(self, name: str | None, version: str | None, headers: Mapping[bytes, bytes]) -> Model:
+        """The same for a request to be scored, which goes to the canary if its headers or chance say so."""
+        family = self._family(name)
+        return _loaded(family, family.pick(headers) if version is None else family.version(version))
+
+    def _family(self, name: str | None) -> Family:
         if name is None:
-            if len(self._models) > 1:
-                raise RequestError(404, f"several models are served ({self._served()}), use /v1/models/MODEL/score")
-            return next(iter(self))
-        if name not in self._models:
-            raise RequestError(404, f"no model {name[:64]!r} is served; there is {self._served()}")
-        model = self._models[name]
-        if version is not None and version != str(model.version):
-            shown = version[:20].encode("unicode_escape").decode()
-            raise RequestError(404, f"version {shown} of {name} is not served; there is {self._served()}")
-        return model
+            served = [family for family in self._families.values() if family.live]
+            if len(served) == 1:
+                return served[0]
+            if not served:
+                raise RequestError(404, "no model is loaded")
+            raise RequestError(404, f"several models are served ({self._served()}), use /v1/models/MODEL/score")
+        if name not in self._families:
+            raise RequestError(404, f"no model {name[:64]!r} is served; there is {self._served() or 'none'}")
+        return self._families[name]
+
+    def beside(self, model: Model) -> Model | None:
+        """The live version beside a canary, None beside others."""
+        family = self._families.get(model.name)
+        return family.live if family is not None and family.canary is model else None
+
+    def stored(self, name: str) -> dict[int, Place]:
+        """The versions of a model that are in the repository, the newest first."""
+        return self._repository.versions(name) if self._repository and NAME.fullmatch(name) else {}
+
+    def known(self) -> list[str]:
+        """Names of all models in the repository and of all that are served."""
+        return sorted({*self._families, *(self._repository.models() if self._repository else ())})
+
+    async def release(self, name: str, wanted: Release) -> None:
+        """Serve what is wanted of a model. RequestError: why all is as it was."""
+        await self._change(name, lambda _: wanted)
+
+    async def unload(self, name: str) -> None:
+        """Serve nothing of a model. RequestError: 404 there is no such model."""
+        await self._change(name, lambda family: family.release.model_copy(update={"loaded": False}))
+
+    async def roll_back(self, name: str) -> None:
+        """Serve what was live before, or else the version before. RequestError: 409 there is none."""
+        await self._change(name, self._way_back)
+
+    async def store(self, name: str, version: int, content: bytes) -> None:
+        """Verify a version that came in a request and put it into the repository. RequestError: why it is not there."""
+        repository = self._changeable()
+        if not NAME.fullmatch(name):
+            raise RequestError(
+                400, f"{shown(name)} is no name for a model: letters, digits, '.', '_' and '-', at most 64"
+            )
+        async with self._changing:
+            try:
+                with repository.incoming(name, version, content) as path:
+                    await self._loader.verify(path)
+                    repository.admit(name, version, path)
+            except ArtifactError as error:
+                reason = str(error).removeprefix(f"{path}: ")
+                raise self._refused(name, ArtifactError(f"version {version} of {name}: {reason}")) from None
+            except StoreError as error:
+                raise self._refused(name, error) from None
+        log.info("stored version %d of %s", version, name)
+
+    async def reconcile(self, name: str) -> str | None:
+        """Serve what is written down for a model. Returns what kept from it, None if nothing did."""
+        async with self._changing:
+            return await self._follow(name, self._loader.load_beside)
+
+    def close(self) -> None:
+        """End what runs beside the serving."""
+        for task in self._tasks:
+            task.cancel()
+        for family in self._families.values():
+            family.set_shadow(None)
+
+    async def _change(self, name: str, wanted: Callable[[Family], Release]) -> None:
+        repository = self._changeable()
+        async with self._changing:
+            family, places = self.known_family(name), self.stored(name)
+            try:
+                release = wanted(family)
+                parts = await Assembly(family, places, self._loader, self._loader.load_beside, True).parts(release)
+                try:
+                    repository.keep(name, release)
+                except StoreError:
+                    if parts.shadow is not None and parts.shadow is not family.shadow:
+                        parts.shadow.stop()
+                    raise
+            except (ArtifactError, ReleaseError, StoreError) as error:
+                raise self._refused(name, error) from None
+            self._switch(family, release, parts)
+        if problems := await self._peers.sync(name):
+            raise RequestError(500, f"not all workers serve it: {'; '.join(problems)}")
+
+    def _refused(self, name: str, error: ArtifactError | ReleaseError | StoreError) -> RequestError:
+        CHANGES.labels(name, "refused").inc()
+        log.error("refused a change of %s, which stays as it was: %s", name, error)
+        conflict = isinstance(error, ReleaseError | TakenError)
+        status = 400 if isinstance(error, ArtifactError) else 409 if conflict else 507
+        return RequestError(status, str(error))
+
+    async def _follow(self, name: str, load: Load) -> str | None:
+        """Serve what is written down for a model as far as it can be had. Returns what kept from it."""
+        assert self._repository is not None
+        family = self._families.setdefault(name, Family(name))
+        try:
+            release = self._repository.release(name)
+            parts = await Assembly(family, self._repository.versions(name), self._loader, load, False).parts(release)
+        except (ArtifactError, ReleaseError) as error:
+            CHANGES.labels(name, "refused").inc()
+            return str(error)
+        self._switch(family, release, parts)
+        return "; ".join(parts.missing) or None
+
+    def _switch(self, family: Family, release: Release, parts: Parts) -> None:
+        if parts.canary is None:
+            release = release.model_copy(update={"canary": None})
+        before = family.live
+        retired = family.switch(release, parts.live, parts.canary, parts.also)
+        family.set_shadow(parts.shadow)
+        self._families[family.name] = family
+        for model in retired:
+            model.metrics.withdraw()
+        for model, _ in family:
+            model.announce()
+        LIVE.labels(family.name).set(parts.live.version if parts.live else 0)
+        if parts.live is not before:
+            CHANGES.labels(family.name, "released").inc()
+            log.info("%s: %s answers now, %s before", family.name, _named(parts.live), _named(before))
+
+    def _way_back(self, family: Family) -> Release:
+        assert self._repository is not None
+        if family.live is None:
+            raise ReleaseError(f"{family.name} is not loaded")
+        places = self._repository.versions(family.name)
+        older = [version for version in places if version < family.live.version]
+        candidates = [family.previous] if family.previous is not None else older
+        if not candidates:
+            raise ReleaseError(f"there is no version of {family.name} to go back to from {family.live.version}")
+        return Release(live=candidates[0], also=family.release.also)
+
+    def _spoiled(self, name: str, version: int) -> None:
+        self._begin(self._demote(name, version))
+
+    async def _demote(self, name: str, version: int) -> None:
+        """Take a version that gives no usable scores out of the traffic."""
+        async with self._changing:
+            family = self._families[name]
+            loaded, release = family.loaded(), family.release
+            if family.canary is not None and family.canary.version == version:
+                wanted, parts = release.model_copy(update={"canary": None}), Parts(live=family.live)
+            elif family.live is not None and family.live.version == version:
+                if family.previous not in loaded:
+                    log.error("version %d of %s gives no usable scores, and there is none to go back to", version, name)
+                    return
+                wanted = Release(live=family.previous, also=release.also)
+                parts = Parts(live=loaded[family.previous])
+            else:
+                return
+            log.error("version %d of %s gives no usable scores and is taken out", version, name)
+            parts.also = [loaded[number] for number in release.also if number in loaded]
+            parts.shadow = family.shadow if parts.live is family.live else None
+            try:
+                if self._repository is not None:
+                    self._repository.keep(name, wanted)
+            except StoreError as error:
+                log.error("this will not outlast a restart: %s", error)
+            CHANGES.labels(name, "rolled_back").inc()
+            self._switch(family, wanted, parts)
+        await self._peers.sync(name)
+
+    async def _poll(self, repository: Repository, seen: dict[str, Look], seconds: float) -> None:
+        """Serve what appears in the repository, once two looks have found it the same: files grow while they come."""
+        served = before = seen
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                now = await asyncio.to_thread(repository.look)
+            except OSError as error:
+                log.error("%s: %s", repository.folder, error.strerror)
+                continue
+            for name, look in now.items():
+                if look == before.get(name) and look != served.get(name):
+                    served = {**served, name: look}
+                    if problem := await self.reconcile(name):
+                        log.error("%s", problem)
+            before = now
+
+    def _changeable(self) -> Repository:
+        if self._repository is None:
+            raise RequestError(409, f"{self._settings.repository} is one file; models come and go in a repository")
+        return self._repository
+
+    async def _open_file(self, path: Path) -> None:
+        try:
+            artifact = read_artifact(path, self._settings.max_model_bytes)
+            model = await self._loader.load_now(place_of(path, artifact.spec.name))
+        except ArtifactError as error:
+            raise StartupError(str(error)) from None
+        self._switch(Family(model.name), FOLLOW_NEWEST, Parts(live=model))
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _served(self) -> str:
         return ", ".join(f"{model.name} version {model.version}" for model in self)
 
-    def _load_all(self, source: Path) -> Iterator[Model]:
-        if source.is_file():
-            try:
-                yield self._load(source)
-            except ArtifactError as error:
-                raise StartupError(str(error)) from None
-            return
-        if not source.is_dir():
-            raise StartupError(f"{source}: no such file or folder")
-        families = _families(source)
-        if not families:
-            inside = any(source.glob(f"[1-9]*/{MODEL_FILE}"))
-            hint = f"; its parent {source.absolute().parent} may be the repository" if inside else ""
-            raise StartupError(f"{source}: neither a {MODEL_FILE} nor a repository of MODEL/VERSION/{MODEL_FILE}{hint}")
-        for versions in families:
-            for path in versions:
-                try:
-                    yield self._load(path)
-                    break
-                except ArtifactError as error:
-                    log.error("refused %s", error)
 
-    def _load(self, path: Path) -> Model:
-        settings = self._settings
-        artifact = read_artifact(path, settings.max_model_bytes)
-        spec = artifact.spec
-        engine = Engine(artifact, settings.device, settings.threads, self._native, settings.batch_rows)
-        folder = path.absolute().parent
-        in_repository = _VERSION.fullmatch(folder.name) is not None
-        name = folder.parent.name if in_repository else artifact.spec.name
-        version = int(folder.name) if in_repository else 1
-        metrics = ModelMetrics(name, version)
-        metrics.describe(engine.provider, engine.lookup, spec.embedding.scheme, str(spec.precision))
-        rows = RowReader(spec, settings.max_rows)
-        model = Model(
-            name=name,
-            version=version,
-            path=path,
-            file_bytes=len(artifact.content),
-            engine=engine,
-            batcher=Batcher(
-                engine, engine.warm_up(), settings.max_queued_rows, settings.timeout_ms / 1e3, metrics.batch
-            ),
-            rows=rows,
-            inferences=InferenceReader(spec, rows),
-            metrics=metrics,
-        )
-        log.info("loaded %s version %d from %s, runs on %s", model.name, model.version, path, engine.provider)
-        return model
+def _loaded(family: Family, model: Model | None) -> Model:
+    if model is None:
+        raise RequestError(404, f"model {family.name} is not loaded")
+    return model
 
 
-def _families(repository: Path) -> list[list[Path]]:
-    """For every model its versions' files, newest first."""
-    families = []
-    for folder in sorted(p for p in repository.iterdir() if p.is_dir() and _NAME.fullmatch(p.name)):
-        versions = [p for p in folder.iterdir() if _VERSION.fullmatch(p.name) and (p / MODEL_FILE).is_file()]
-        if versions:
-            families.append([p / MODEL_FILE for p in sorted(versions, key=lambda p: int(p.name), reverse=True)])
-    return families
+def _named(model: Model | None) -> str:
+    return "nothing" if model is None else f"version {model.version}"
+
+
+def _nothing_in(folder: Path) -> str:
+    inside = any(folder.glob(f"[1-9]*/{MODEL_FILE}"))
+    hint = f"; its parent {folder.absolute().parent} may be the repository" if inside else ""
+    return f"{folder}: neither a {MODEL_FILE} nor a repository of MODEL/VERSION/{MODEL_FILE}{hint}"

@@ -6,7 +6,7 @@ scoring a row. `service.openapi` describes them.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from time import monotonic
 from typing import NamedTuple, TypeVar
@@ -15,9 +15,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from models.features import shown
 from service import bodies, oip, wire
-from service.batcher import ClientGoneError
-from service.errors import RequestError
-from service.registry import Model, Registry
+from service.batcher import ClientGoneError, UnusableError
+from service.errors import RequestError, send_error
+from service.keys import Keys
+from service.loader import Model
+from service.registry import Registry
 from service.settings import Settings
 
 # More JSON or text is read, and answers compressed, beside the event loop, which would stand still too long.
@@ -65,52 +67,71 @@ class Scoring:
             if scope["method"] != "POST":
                 path = scope["raw_path"].decode("ascii")[:200]
                 raise RequestError(405, f"{scope['method']} is not allowed at {path}, only POST", allow="POST")
-            model = self._registry.find(target.model, target.version)
-            note.update(model=model.name, version=model.version)
             headers = dict(scope["headers"])
-            answer, rows = await self._score(model, target, headers, receive)
-            note["rows"] = rows
+            model = self._registry.route(target.model, target.version, headers)
+            note["model"], note["version"] = model.name, model.version
+            answer, rows, model = await self._score(model, target, headers, receive)
+            note.update(version=model.version, rows=rows)
             await _answer(send, headers, answer)
         except RequestError as error:
             status = error.status
-            await _refuse(send, error)
+            await send_error(send, error)
         except (bodies.DisconnectedError, ClientGoneError):
             status = CLIENT_GONE
             await _send(send, status, [], b"")
         except Exception:
             log.exception("%s failed", scope["path"][:200])
             status = 500
-            await _refuse(send, RequestError(500, "internal error, see the server's log"))
+            await send_error(send, RequestError(500, "internal error, see the server's log"))
         if model is not None:
             model.metrics.request(status, monotonic() - start)
 
     async def _score(
         self, model: Model, target: Target, headers: bodies.Headers, receive: Receive
-    ) -> tuple[Answer, int]:
+    ) -> tuple[Answer, int, Model]:
+        """The answer, its number of rows, and which model gave it."""
         settings = self._settings
         encoding = bodies.encoding(headers)
         body = await bodies.read(headers, receive, settings.max_body_bytes, settings.read_timeout_s)
-        gone = partial(bodies.departed, receive)
         size = len(body) if encoding is None else settings.max_body_bytes  # as many as it may inflate to
 
         def plain() -> bytes:
             return bodies.decompress(body, encoding, settings.max_body_bytes) if encoding else body
 
-        if target.inference:
-            length = _header_length(headers)
-            slow = size if encoding or length is None or oip.BYTES in body[:length] else length
-            inference = await _beside(slow, lambda: model.inferences.read(plain(), length))
-            scores = await model.batcher.score(inference.batch, inference.timeout, gone)
-            content, header_length = oip.answer(model.name, model.version, inference, scores)
-            kind = b"application/json" if header_length is None else b"application/octet-stream"
-            return Answer(content, kind, header_length), len(scores)
-        content_type = headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
-        batch = await _beside(size, lambda: model.rows.read(content_type.decode("latin-1"), plain()))
-        scores = await model.batcher.score(batch, _timeout(headers), gone)
-        return Answer(wire.answer(model.name, model.version, scores), b"application/json"), len(scores)
+        answer = _inferred if target.inference else _scored
+        gone = partial(bodies.departed, receive)
+        try:
+            return *await answer(model, headers, plain, size, gone), model
+        except UnusableError:
+            live = self._registry.beside(model)
+            if live is None:
+                raise
+            return *await answer(live, headers, plain, size, gone), live  # nobody has to suffer from a bad canary
 
 
-def door(registry: Registry, path: str) -> RequestError | None:
+async def _scored(
+    model: Model, headers: bodies.Headers, plain: Callable[[], bytes], size: int, gone: Callable[[], bool]
+) -> tuple[Answer, int]:
+    content_type = headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
+    batch = await _beside(size, lambda: model.rows.read(content_type.decode("latin-1"), plain()))
+    scores = await model.batcher.score(batch, _timeout(headers), gone)
+    return Answer(wire.answer(model.name, model.version, scores), b"application/json"), len(scores)
+
+
+async def _inferred(
+    model: Model, headers: bodies.Headers, plain: Callable[[], bytes], size: int, gone: Callable[[], bool]
+) -> tuple[Answer, int]:
+    length = _header_length(headers)
+    if length is not None and bodies.encoding(headers) is None and oip.BYTES not in plain()[:length]:
+        size = length
+    inference = await _beside(size, lambda: model.inferences.read(plain(), length))
+    scores = await model.batcher.score(inference.batch, inference.timeout, gone)
+    content, header_length = oip.answer(model.name, model.version, inference, scores)
+    kind = b"application/json" if header_length is None else b"application/octet-stream"
+    return Answer(content, kind, header_length), len(scores)
+
+
+def door(registry: Registry, keys: Keys, path: str, headers: Sequence[tuple[bytes, bytes]]) -> RequestError | None:
     """Why a request to a path would be refused whatever it asks: too many rows wait before its model."""
     target = target_of(path.partition("?")[0])
     if target is None:
@@ -121,9 +142,13 @@ def door(registry: Registry, path: str) -> RequestError | None:
         return None  # the application says it better
     try:
         model.batcher.check_room()
-    except RequestError as error:
-        model.metrics.request(error.status, 0)
-        return error
+    except RequestError as full:
+        try:
+            keys.check(dict(headers))
+        except RequestError:
+            return None  # as above
+        model.metrics.request(full.status, 0)
+        return full
     return None
 
 
@@ -141,11 +166,6 @@ def target_of(path: str) -> Target | None:
         case ["", "v2", "models", model, "versions", version, "infer"]:
             return Target(model, version, True)
     return None
-
-
-async def _refuse(send: Send, error: RequestError) -> None:
-    headers = [(name.encode(), value.encode()) for name, value in error.headers.items()]
-    await _send(send, error.status, [(b"content-type", b"application/json"), *headers], error.body)
 
 
 async def _answer(send: Send, request: bodies.Headers, answer: Answer) -> None:

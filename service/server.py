@@ -6,14 +6,19 @@ import gc
 import logging
 import signal
 import socket
+from collections.abc import Callable, Coroutine
 from functools import partial
+from time import monotonic
+from types import FrameType
 from typing import Any
 
 import uvicorn
 import uvloop
 
 from service.app import create_app
-from service.listener import url_of
+from service.channel import Channel
+from service.keys import Keys
+from service.listener import listen, url_of
 from service.protocol import Protocol
 from service.registry import Registry
 from service.scoring import door
@@ -22,37 +27,61 @@ from service.settings import Settings
 # Longer than proxies keep their idle connections, so that they, not this server, close them: a request that crosses
 # a close on its way fails.
 KEEP_ALIVE_SECONDS = 75
-# File descriptors that one message of a channel may carry.
-CONNECTIONS_A_MESSAGE = 16
-READY = b"ready"
+CLOSE = (b"connection", b"close")
 log = logging.getLogger("thimble")
 
 
-def serve(registry: Registry, settings: Settings, listener: socket.socket) -> None:
-    """Serve the connections of a listening socket until SIGINT or SIGTERM."""
-    server = uvicorn.Server(_config(registry, settings))
-    _heed_signals(server)
+def serve(settings: Settings) -> None:
+    """Load the models, listen and serve until SIGINT or SIGTERM. StartupError."""
+    uvloop.run(_serve(settings))
+
+
+def serve_channel(settings: Settings, channel: Channel) -> None:
+    """Load the models and serve the connections that the supervisor sends, until it says stop or ends. StartupError."""
+    uvloop.run(_serve_channel(settings, channel))
+
+
+async def _serve(settings: Settings) -> None:
+    keys = Keys(settings)
+    registry = await Registry.open(settings)
+    listener = listen(settings.host, settings.port)
+    server = _Server(_config(registry, settings, keys), registry)
+    last = 0
+
+    def stop(number: int, _: FrameType | None) -> None:
+        """SIGTERM is obeyed in time, SIGINT and a second signal at once."""
+        nonlocal last
+        server.drain(settings.drain_s if number == signal.SIGTERM and not last else 0)
+        last = number
+
+    server.heed_signals(stop)
     gc.collect()
     gc.freeze()  # what is loaded stays, so no collection need look at it again
     for model in registry:
         lookup = f" with its {model.engine.lookup} lookup" if model.engine.lookup else ""
         url, provider = url_of(listener), model.engine.provider
         log.info("serving %s version %d at %s%s on %s", model.name, model.version, url, lookup, provider)
-    uvloop.run(server.serve(sockets=[listener]))
+    if not any(registry):
+        log.info("serving no model yet at %s", url_of(listener))
+    await server.serve(sockets=[listener])
+    registry.close()
 
 
-def serve_channel(registry: Registry, settings: Settings, channel: socket.socket) -> None:
-    """Serve the connections that another process accepts and sends over a channel, until a signal or its end."""
-    server = _ChannelServer(_config(registry, settings), channel)
-    _heed_signals(server)
-    uvloop.run(server.serve(sockets=[]))
+async def _serve_channel(settings: Settings, channel: Channel) -> None:
+    keys = Keys(settings)
+    siblings = _Siblings(channel)
+    registry = await Registry.open(settings, siblings)
+    server = _ChannelServer(_config(registry, settings, keys), registry, channel, siblings)
+    server.heed_signals(lambda *_: None)  # the supervisor says when to stop
+    await server.serve(sockets=[])
+    registry.close()
 
 
-def _config(registry: Registry, settings: Settings) -> uvicorn.Config:
+def _config(registry: Registry, settings: Settings, keys: Keys) -> uvicorn.Config:
     return uvicorn.Config(
-        create_app(registry, settings),
+        create_app(registry, settings, keys),
         http=partial(  # type: ignore[arg-type]
-            Protocol, door=partial(door, registry), patience=settings.read_timeout_s
+            Protocol, door=partial(door, registry, keys), patience=settings.read_timeout_s
         ),
         ws="none",
         lifespan="off",
@@ -63,35 +92,90 @@ def _config(registry: Registry, settings: Settings) -> uvicorn.Config:
     )
 
 
-def _heed_signals(server: uvicorn.Server) -> None:
-    # uvicorn listens to signals only once it runs, and raises what stopped it once more when it is done: with its own
-    # handler on both sides of that, no signal is lost and none ends the process before it is done
-    signal.signal(signal.SIGINT, server.handle_exit)
-    signal.signal(signal.SIGTERM, server.handle_exit)
+class _Server(uvicorn.Server):
+    """uvicorn's, that can be told to stop some time before it does.
 
+    In that time it says that it is not ready, takes what still comes, and asks with each answer to come no more.
+    """
 
-class _ChannelServer(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, channel: socket.socket) -> None:
+    def __init__(self, config: uvicorn.Config, registry: Registry) -> None:
         super().__init__(config)
+        self._registry = registry
+        self._ends: float | None = None
+
+    def heed_signals(self, handler: Callable[[int, FrameType | None], None]) -> None:
+        """Have this handler called instead of uvicorn's own.
+
+        uvicorn listens to signals only once it runs, and raises what stopped it once more when it is done: with a
+        handler on both sides of that, no signal is lost and none ends the process before it is done.
+        """
+        self.handle_exit = handler  # type: ignore[method-assign, assignment]
+        signal.signal(signal.SIGINT, handler)
+        signal.signal(signal.SIGTERM, handler)
+
+    def drain(self, seconds: float) -> None:
+        """Stop after so many seconds, when what was accepted is answered."""
+        self._registry.draining = True
+        self._ends = monotonic() + seconds
+
+    async def on_tick(self, counter: int) -> bool:
+        """uvicorn calls this ten times a second."""
+        self.should_exit = self.should_exit or (self._ends is not None and monotonic() >= self._ends)
+        stop = await super().on_tick(counter)
+        if self._registry.draining and CLOSE not in self.server_state.default_headers:
+            self.server_state.default_headers = [*self.server_state.default_headers, CLOSE]
+        return stop
+
+
+class _Siblings:
+    """The other workers, as far as they can be reached by way of the supervisor."""
+
+    def __init__(self, channel: Channel) -> None:
         self._channel = channel
-        self._joining: set[asyncio.Task[None]] = set()
+        self._asking = asyncio.Lock()
+        self._answer: asyncio.Future[list[str]] | None = None
+
+    async def sync(self, model: str) -> list[str]:
+        async with self._asking:
+            self._answer = asyncio.get_running_loop().create_future()
+            self._channel.send("sync", model)
+            return await self._answer
+
+    def synced(self, problems: list[str]) -> None:
+        """The supervisor's answer."""
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(problems)
+
+
+class _ChannelServer(_Server):
+    def __init__(self, config: uvicorn.Config, registry: Registry, channel: Channel, siblings: _Siblings) -> None:
+        super().__init__(config, registry)
+        self._channel = channel
+        self._siblings = siblings
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        asyncio.get_running_loop().add_reader(self._channel, self._receive)
-        self._channel.sendall(READY)
+        asyncio.get_running_loop().add_reader(self._channel.fileno(), self._receive)
+        self._channel.send("ready")
 
     def _receive(self) -> None:
-        """Take connections over; the end of the channel is the end of the server."""
-        message, connections, _, _ = socket.recv_fds(self._channel, 1, CONNECTIONS_A_MESSAGE)
-        loop = asyncio.get_running_loop()
-        if not message:
-            loop.remove_reader(self._channel)
-            self.should_exit = True
-        for descriptor in connections:
-            task = loop.create_task(self._join(socket.socket(fileno=descriptor)))
-            self._joining.add(task)
-            task.add_done_callback(self._joining.discard)
+        message, connections = self._channel.receive()
+        for connection in connections:
+            self._begin(self._join(connection))
+        match message:
+            case [] | ["stop"]:
+                asyncio.get_running_loop().remove_reader(self._channel.fileno())
+                self.drain(0)
+            case ["drain"]:
+                self._registry.draining = True
+            case ["sync", number, model]:
+                self._begin(self._sync(number, model))
+            case ["synced", problems]:
+                self._siblings.synced(problems)
+
+    async def _sync(self, number: int, model: str) -> None:
+        self._channel.send("done", number, await self._registry.reconcile(model))
 
     async def _join(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError):  # the client has left already
@@ -103,3 +187,8 @@ class _ChannelServer(uvicorn.Server):
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )
         return protocol
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

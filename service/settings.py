@@ -1,5 +1,6 @@
 """Settings, each a flag of thimble-serve and an environment variable THIMBLE_*."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -7,6 +8,8 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, CliPositionalArg, SettingsConfigDict
 
 MIB = 1 << 20
+# Secrets come from files and the environment: command lines can be seen by everybody on a machine.
+API_KEYS, ADMIN_KEYS = "THIMBLE_API_KEYS", "THIMBLE_ADMIN_KEYS"
 
 
 class Settings(BaseSettings):
@@ -49,9 +52,26 @@ class Settings(BaseSettings):
     ] = None
     max_rows: Annotated[int, Field(gt=0, description="rows in one request")] = 10_000
     max_body_bytes: Annotated[int, Field(gt=0, description="bytes in one request, also once decompressed")] = 16 * MIB
+    poll_s: Annotated[
+        float, Field(ge=0, description="seconds between looks for new versions in the repository, 0 for none")
+    ] = 0
+    drain_s: Annotated[
+        float, Field(ge=0, description="seconds after SIGTERM in which requests are still taken, but /readyz says no")
+    ] = 5
+    api_keys_file: Annotated[
+        Path | None, Field(description=f"keys that requests need, one a line; {API_KEYS} has more, split by commas")
+    ] = None
+    admin_keys_file: Annotated[
+        Path | None, Field(description=f"keys that allow to change what is served, likewise; {ADMIN_KEYS} has more")
+    ] = None
     read_timeout_s: Annotated[float, Field(gt=0, description="seconds in which a request must arrive whole")] = 10
     max_model_bytes: Annotated[int, Field(gt=0, description="bytes of one .onnx file, external data apart")] = 256 * MIB
     access_log: Annotated[bool, Field(description="log a line a request")] = True
     log_format: Annotated[Literal["human", "json"], Field(description="json: one line of JSON a request and event")] = (
         "human"
     )
+
+    @property
+    def models_may_come(self) -> bool:
+        """Whether there may be models later where there are none at the start."""
+        return self.poll_s > 0 or self.admin_keys_file is not None or ADMIN_KEYS in os.environ

@@ -7,9 +7,10 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from service import oip
+from service.loader import Model
 from service.metrics import statistics
 from service.openapi import ERRORS
-from service.registry import Model, Registry
+from service.registry import Registry
 
 EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository", "parameters", "statistics"]
 
@@ -89,13 +90,6 @@ class Statistics(BaseModel):
     model_stats: list[ModelStatistics]
 
 
-class IndexEntry(BaseModel):
-    name: str
-    version: str
-    state: str
-    reason: str
-
-
 class Live(BaseModel):
     live: bool
 
@@ -124,9 +118,10 @@ def v2_router(registry: Registry, max_rows: int) -> APIRouter:
         """The process answers."""
         return Live(live=True)
 
-    @router.get("/health/ready")
+    @router.get("/health/ready", responses={503: ERRORS["503"]})
     async def ready() -> Ready:
         """Models are loaded, verified and ready to score."""
+        registry.check_ready()
         return Ready(ready=True)
 
     @router.get("/models/stats")
@@ -134,16 +129,12 @@ def v2_router(registry: Registry, max_rows: int) -> APIRouter:
         """The statistics of all models, of all workers together."""
         return Statistics(model_stats=[_statistics(model) for model in registry])
 
-    @router.post("/repository/index")
-    async def index() -> list[IndexEntry]:
-        """The models that are served."""
-        return [IndexEntry(name=m.name, version=str(m.version), state="READY", reason="") for m in registry]
-
     @models.get("")
     @models.get("/versions/{version}")
     async def metadata(model: str, version: str | None = None) -> ModelMetadata:
         """A model's inputs and outputs; -1 is the number of rows."""
-        return _metadata(registry.find(model, version))
+        found = registry.find(model, version)
+        return _metadata(found, sorted(str(other.version) for other in registry if other.name == found.name))
 
     @models.get("/ready")
     @models.get("/versions/{version}/ready")
@@ -167,10 +158,10 @@ def v2_router(registry: Registry, max_rows: int) -> APIRouter:
     return router
 
 
-def _metadata(model: Model) -> ModelMetadata:
+def _metadata(model: Model, versions: list[str]) -> ModelMetadata:
     return ModelMetadata(
         name=model.name,
-        versions=[str(model.version)],
+        versions=versions,
         platform=oip.PLATFORM,
         inputs=[
             Tensor(name=name, datatype=datatypes[0], shape=[-1, width])

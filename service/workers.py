@@ -6,23 +6,24 @@ here, so that they share the memory of what was imported; each loads its own mod
 """
 
 import gc
+import itertools
 import logging
 import multiprocessing
-import os
 import selectors
 import signal
 import socket
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from multiprocessing.context import ForkProcess
 
 from prometheus_client import multiprocess
 
+from service.channel import Channel
 from service.errors import StartupError
 from service.listener import url_of
-from service.registry import Registry
-from service.server import READY, serve_channel
+from service.server import serve_channel
 from service.settings import Settings
 
 # Before a worker that failed to start is started again.
@@ -38,11 +39,12 @@ class Worker:
         """`close` shuts, in the new process, what belongs to this one."""
         self.number = number
         self.ready = False
-        self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.channel, theirs = Channel.pair()
 
         def run() -> None:
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            # a terminal's Ctrl-C and a service manager's SIGTERM may reach all processes: the supervisor is to decide
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
             close()
             self.channel.close()
             sys.exit(_work(settings, theirs))
@@ -51,14 +53,6 @@ class Worker:
         self.process.start()
         theirs.close()
 
-    def take(self, connection: socket.socket) -> bool:
-        """Hand a connection over; False if the worker is gone."""
-        try:
-            socket.send_fds(self.channel, [b"+"], [connection.fileno()])
-        except OSError:
-            return False
-        return True
-
     def bury(self) -> None:
         """Free what a dead worker leaves."""
         self.channel.close()
@@ -66,13 +60,22 @@ class Worker:
         multiprocess.mark_process_dead(self.process.pid)  # type: ignore[no-untyped-call]
 
 
-def _work(settings: Settings, channel: socket.socket) -> int:
+def _work(settings: Settings, channel: Channel) -> int:
     try:
-        serve_channel(Registry(settings), settings, channel)
+        serve_channel(settings, channel)
     except StartupError as error:
         log.error("%s", error)
         return 1
     return 0
+
+
+@dataclass
+class _Sync:
+    """A change that a worker made and that the others are to follow."""
+
+    asker: Worker
+    waiting: set[Worker]
+    problems: list[str] = field(default_factory=list)
 
 
 class Supervisor:
@@ -86,8 +89,11 @@ class Supervisor:
         self._workers: dict[int, Worker] = {}
         self._retry: dict[int, float] = {}
         self._turn = 0
+        self._syncs: dict[int, _Sync] = {}
+        self._numbers = itertools.count()
         self._announced = False
         self._stopping = False
+        self._ends: float | None = None
         self._failed = False
 
     def run(self) -> None:
@@ -98,13 +104,13 @@ class Supervisor:
         gc.collect()
         gc.freeze()  # what is imported stays shared between the workers
         self._listener.setblocking(False)
-        signal.signal(signal.SIGINT, lambda *_: self._wake.send(b"!"))
-        signal.signal(signal.SIGTERM, lambda *_: self._wake.send(b"!"))
+        for stop in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(stop, lambda number, _: self._wake.send(bytes([number])))
         self._selector.register(self._woken, selectors.EVENT_READ, self._told_to_stop)
         for number in range(self._settings.workers):
             self._start(number)
         while self._workers or self._retry:
-            self._restart_due()
+            self._do_what_is_due()
             for key, _ in self._selector.select(self._patience()):
                 key.data()
         if self._failed:
@@ -114,41 +120,72 @@ class Supervisor:
         worker = self._workers[number] = Worker(number, self._settings, self._close_inherited)
         self._selector.register(worker.channel, selectors.EVENT_READ, lambda: self._hear(worker))
         self._selector.register(worker.process.sentinel, selectors.EVENT_READ, lambda: self._mourn(worker))
+        if self._ends is not None:
+            worker.channel.send("drain")
 
     def _close_inherited(self) -> None:
         self._selector.close()
-        for inherited in (self._listener, self._wake, self._woken, *(w.channel for w in self._workers.values())):
+        for inherited in (self._listener, self._wake, self._woken):
             inherited.close()
+        for worker in self._workers.values():
+            worker.channel.close()
 
     def _hear(self, worker: Worker) -> None:
         if self._workers.get(worker.number) is not worker:
             return  # it was buried a moment ago
-        if worker.channel.recv(len(READY)) != READY:  # its end: the sentinel tells the rest
-            self._selector.unregister(worker.channel)
-            worker.ready = False
-        elif not self._stopping:
-            worker.ready = True
-            if self._listener not in self._selector.get_map():
-                self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
-            if not self._announced and all(other.ready for other in self._workers.values()):
-                self._announced = True
-                log.info("serving at %s with %d workers", url_of(self._listener), len(self._workers))
+        message, _ = worker.channel.receive()
+        match message:
+            case []:  # its end: the sentinel tells the rest
+                self._selector.unregister(worker.channel)
+                worker.ready = False
+            case ["ready"]:
+                self._is_ready(worker)
+            case ["sync", model]:
+                number = next(self._numbers)
+                others = {other for other in self._workers.values() if other is not worker}
+                self._syncs[number] = _Sync(worker, others)
+                for other in others:
+                    other.channel.send("sync", number, model)
+                self._report(number)
+            case ["done", number, problem]:
+                if problem is not None:
+                    self._syncs[number].problems.append(f"worker {worker.process.pid}: {problem}")
+                self._syncs[number].waiting.discard(worker)
+                self._report(number)
 
-    def _accept(self) -> None:
-        """Deal out what has come in, in turn."""
+    def _is_ready(self, worker: Worker) -> None:
+        if self._stopping:
+            return
+        worker.ready = True
+        if self._listener not in self._selector.get_map():
+            self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
+        if not self._announced and all(other.ready for other in self._workers.values()):
+            self._announced = True
+            log.info("serving at %s with %d workers", url_of(self._listener), len(self._workers))
+
+    def _report(self, number: int) -> None:
+        """Tell who asked, once all others have done as it did."""
+        sync = self._syncs[number]
+        if not sync.waiting:
+            del self._syncs[number]
+            sync.asker.channel.send("synced", sync.problems)
+
+    def _accept(self) -> bool:
+        """Deal out what has come in, in turn. False if nothing has, or nobody is there to take it."""
         ready = [worker for worker in self._workers.values() if worker.ready]
         if not ready:
             self._selector.unregister(self._listener)  # they wait in the listener's queue
-            return
+            return False
         try:
             connection, _ = self._listener.accept()
-        except OSError:  # gone again
-            return
+        except OSError:  # none, or gone again
+            return False
         with connection:
             for _ in ready:
                 self._turn += 1
-                if ready[self._turn % len(ready)].take(connection):
-                    return
+                if ready[self._turn % len(ready)].channel.send("connection", connections=[connection]):
+                    break
+        return True
 
     def _mourn(self, worker: Worker) -> None:
         self._selector.unregister(worker.process.sentinel)
@@ -156,6 +193,9 @@ class Supervisor:
             self._selector.unregister(worker.channel)
         del self._workers[worker.number]
         worker.bury()
+        for number, sync in list(self._syncs.items()):  # one that takes its place reads what is written down
+            sync.waiting.discard(worker)
+            self._report(number)
         if self._stopping:
             return
         if not self._announced:
@@ -165,26 +205,34 @@ class Supervisor:
         log.error("worker %d died with status %d and is replaced", worker.process.pid, worker.process.exitcode)
         self._retry[worker.number] = time.monotonic() + (0 if worker.ready else RETRY_SECONDS)
 
-    def _restart_due(self) -> None:
+    def _do_what_is_due(self) -> None:
         now = time.monotonic()
         for number in [number for number, when in self._retry.items() if when <= now]:
             del self._retry[number]
             self._start(number)
+        if self._ends is not None and self._ends <= now and not self._stopping:
+            self._stop()
 
     def _patience(self) -> float | None:
-        return max(min(self._retry.values()) - time.monotonic(), 0) if self._retry else None
+        """Seconds until something is due."""
+        due = [*self._retry.values(), *([self._ends] if self._ends is not None and not self._stopping else [])]
+        return max(min(due) - time.monotonic(), 0) if due else None
 
     def _told_to_stop(self) -> None:
-        self._woken.recv(64)
-        if not self._stopping:
-            self._stop()
+        """SIGTERM is obeyed in time, SIGINT and a second signal at once."""
+        (number,) = self._woken.recv(1)
+        in_time = number == signal.SIGTERM and self._ends is None and self._announced
+        self._ends = time.monotonic() + (self._settings.drain_s if in_time else 0)
+        for worker in self._workers.values():
+            worker.channel.send("drain")
 
     def _stop(self) -> None:
         self._stopping = True
         self._retry.clear()
         if self._listener in self._selector.get_map():
+            while self._accept():  # what waits in the listener's queue would be lost with it
+                pass
             self._selector.unregister(self._listener)
         self._listener.close()
         for worker in self._workers.values():
-            if worker.process.pid is not None:
-                os.kill(worker.process.pid, signal.SIGTERM)
+            worker.channel.send("stop")

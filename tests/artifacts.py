@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
+from onnx import helper, numpy_helper
 
 from export.agreement import onnx_scores, onnx_session
 from export.golden import Features, golden_batch
@@ -48,3 +49,21 @@ def write_artifact(
         onnx.save_model(written, path)
 
     return write(model, spec.model_copy(update={"name": name or spec.name}), repository, version, finish)
+
+
+def spoil(path: Path, above: float) -> None:
+    """Have a model score NaN where its first number is larger; its golden rows score as they did."""
+    model = onnx.load(path)
+    (score,) = model.graph.output
+    for node in model.graph.node:
+        node.output[:] = ["sound" if name == score.name else name for name in node.output]
+    constants = {"first": np.array(0), "bound": np.array(above, np.float32), "none": np.array(np.nan, np.float32)}
+    model.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
+    model.graph.node.extend(
+        [
+            helper.make_node("Gather", ["dense", "first"], ["first_number"], axis=1),
+            helper.make_node("Greater", ["first_number", "bound"], ["is_spoiled"]),
+            helper.make_node("Where", ["is_spoiled", "none", "sound"], [score.name]),
+        ]
+    )
+    onnx.save_model(model, path)

@@ -19,7 +19,11 @@ class Server:
     def __init__(self, *arguments: str | Path, env: dict[str, str] | None = None) -> None:
         command = [str(SCRIPTS / "thimble-serve"), *map(str, arguments)]
         self.process = subprocess.Popen(
-            command, stderr=subprocess.PIPE, text=True, env={**os.environ, **(env or {})}, start_new_session=True
+            command,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "THIMBLE_DRAIN_S": "0", **(env or {})},
+            start_new_session=True,
         )
         self.lines: list[str] = []
         self._news = threading.Condition()
@@ -49,7 +53,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        return self.wait_for_line(r"at (http://\S+?)[\" ]").group(1)
+        return self.wait_for_line(r"at (https?://\S+?)(?:[\" ]|$)").group(1)
 
     def wait(self) -> int:
         """The exit status, waited for."""

@@ -26,7 +26,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 if __name__ == "__main__":
-    protocol: Any = partial(Protocol, door=lambda _: None, patience=10.0)
+    protocol: Any = partial(Protocol, door=lambda *_: None, patience=10.0)
     config = uvicorn.Config(
         app, http=protocol, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False
     )

@@ -38,6 +38,9 @@ class Engine:
         self._rows = [int(i) for part in parts for i in part.ids[:, 0]]
         return len(self._rows)
 
+    def filled(self, rows: int) -> Batch:
+        return rows_of(*self._rows[:rows])
+
     def run(self, rows: int) -> Floats:
         self.batches.append(self._rows[:rows])
         self.begun.release()
@@ -61,11 +64,15 @@ def numbered(rows: int, first: int = 1000) -> Batch:
 
 
 def batcher_of(
-    engine: Engine, seconds: float = BESIDE, record: Callable[[BatchTimes], None] = lambda _: None, **limits: Any
+    engine: Engine,
+    seconds: float = BESIDE,
+    record: Callable[[BatchTimes], None] = lambda _: None,
+    judge: Callable[[int, int], None] = lambda *_: None,
+    **limits: Any,
 ) -> Batcher:
     """A batcher that expects every batch to take `seconds`."""
     limits = {"max_queued_rows": 100_000, "timeout": 30.0} | limits
-    return Batcher(engine, Cost(BATCH_ROWS, seconds, seconds), record=record, **limits)
+    return Batcher(engine, Cost(BATCH_ROWS, seconds, seconds), record=record, judge=judge, **limits)
 
 
 async def begun(engine: Engine) -> None:

@@ -1,3 +1,4 @@
+import asyncio
 import json
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def test_examples_are_a_row_that_both_forms_can_carry(tmp_path: Path) -> None:
     describe(model, spec.model_copy(update={"golden": GoldenRows(features=features, scores=scores)}))
     onnx.save_model(model, path)
 
-    registry = Registry(Settings(repository=tmp_path))
+    registry = asyncio.run(Registry.open(Settings(repository=tmp_path)))
     operation = scoring_paths(registry)["/v1/score"]["post"]
     forms = operation["requestBody"]["content"]
     expected = operation["responses"]["200"]["content"]["application/json"]["example"]["scores"]

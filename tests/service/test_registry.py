@@ -1,3 +1,4 @@
+import asyncio
 import logging
 import shutil
 from pathlib import Path
@@ -10,7 +11,7 @@ from service.settings import Settings
 
 
 def registry(source: Path) -> Registry:
-    return Registry(Settings(repository=source))
+    return asyncio.run(Registry.open(Settings(repository=source)))
 
 
 @pytest.fixture

@@ -1,0 +1,127 @@
+"""Turns a version on disk into a model that can be asked.
+
+At the start that is all there is to do. Later there are requests to answer meanwhile, so a process apart looks at the
+file first (`service.apart`): whatever it does there, the server goes on. What is left is done here in a thread that
+leaves the processor to others.
+"""
+
+import asyncio
+import ctypes
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from models.spec import ModelSpec
+from service.apart import Task, verified
+from service.artifact import Artifact, read_artifact
+from service.batcher import Batcher
+from service.engine import Engine
+from service.guard import Guard
+from service.metrics import ModelMetrics
+from service.native import find_native_ops
+from service.oip import InferenceReader
+from service.repository import Place
+from service.settings import Settings
+from service.wire import RowReader
+
+# Of the processor, beside requests that would use all of it, a thread so nice gets a tenth.
+NICENESS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A version of a model that can be asked."""
+
+    place: Place
+    file_bytes: int
+    engine: Engine
+    batcher: Batcher
+    rows: RowReader
+    inferences: InferenceReader
+    metrics: ModelMetrics
+
+    @property
+    def name(self) -> str:
+        return self.place.model
+
+    @property
+    def version(self) -> int:
+        return self.place.version
+
+    @property
+    def spec(self) -> ModelSpec:
+        return self.engine.spec
+
+    def announce(self) -> None:
+        """Say in the metrics how it is served."""
+        spec, engine = self.spec, self.engine
+        self.metrics.describe(engine.provider, engine.lookup, spec.embedding.scheme, str(spec.precision))
+
+
+class Loader:
+    """Loads models, one at a time."""
+
+    def __init__(self, settings: Settings, spoiled: Callable[[str, int], None]) -> None:
+        """`spoiled` is told of a model's name and version that too often gives no usable scores."""
+        self._settings = settings
+        self._spoiled = spoiled
+        self._loop = asyncio.get_running_loop()
+        self._native = find_native_ops(settings.ops_library)
+        self._thread = ThreadPoolExecutor(1, "loader", initializer=_be_nice)
+
+    async def load_now(self, place: Place) -> Model:
+        """Load a version without regard to anything else. ArtifactError: why it is refused."""
+        return self._model(place, read_artifact(place.path, self._settings.max_model_bytes))
+
+    async def verify(self, path: Path) -> None:
+        """Have a file verified. ArtifactError: why it is refused."""
+        await verified(self.task(path))
+
+    async def load_beside(self, place: Place) -> Model:
+        """Load a version while requests are answered. ArtifactError: why it is refused."""
+        verdict = await verified(self.task(place.path))
+        return await self._loop.run_in_executor(self._thread, lambda: self._model(place, verdict.artifact(place.path)))
+
+    def task(self, path: Path) -> Task:
+        """What a process apart has to know to run a file as it would be run here."""
+        settings = self._settings
+        return Task(
+            path=path.absolute(),
+            max_model_bytes=settings.max_model_bytes,
+            device=settings.device,
+            threads=settings.threads,
+            batch_rows=settings.batch_rows,
+            ops_library=settings.ops_library,
+        )
+
+    def _when_gone(self) -> None:
+        """A model is no more, which may be noticed anywhere: see to its memory from the event loop."""
+        with suppress(RuntimeError):  # the loop is no more either
+            self._loop.call_soon_threadsafe(self._thread.submit, _give_memory_back)
+
+    def _model(self, place: Place, artifact: Artifact) -> Model:
+        settings, spec = self._settings, artifact.spec
+        engine = Engine(artifact, settings.device, settings.threads, self._native, settings.batch_rows)
+        weakref.finalize(engine, self._when_gone).atexit = False
+        metrics = ModelMetrics(place.model, place.version)
+        guard = Guard(metrics.unusable, partial(self._spoiled, place.model, place.version))
+        rows = RowReader(spec, settings.max_rows)
+        batcher = Batcher(
+            engine, engine.warm_up(), settings.max_queued_rows, settings.timeout_ms / 1e3, metrics.batch, guard.judge
+        )
+        return Model(place, len(artifact.content), engine, batcher, rows, InferenceReader(spec, rows), metrics)
+
+
+def _be_nice() -> None:
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+
+
+def _give_memory_back() -> None:
+    """What was freed stays with the process unless the allocator is asked: 80 MB after some releases of 10 MB."""
+    ctypes.CDLL(None).malloc_trim(0)

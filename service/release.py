@@ -1,0 +1,86 @@
+"""What is to be served of a model: which version answers, which gets a share, which only listens."""
+
+from pathlib import Path
+from typing import Annotated, Self
+
+import xxhash
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+Version = Annotated[int, Field(gt=0, lt=10**18)]
+_HASHES = 1 << 64
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Canary(_Strict):
+    """A version that answers a share of the requests that name no version."""
+
+    version: Version
+    weight: Annotated[float, Field(gt=0, lt=1)]
+
+    def takes(self, model: str, key: bytes) -> bool:
+        """Whether requests with a routing key go to it: always the same keys, and with a larger weight more of them."""
+        return xxhash.xxh3_64_intdigest(model.encode() + b"\0" + key) < self.weight * _HASHES
+
+
+class Shadow(_Strict):
+    """A version that scores a share of what the live version scored, to be compared and never answered."""
+
+    version: Version
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+
+class Release(_Strict):
+    """The versions of a model and their parts.
+
+    `live` answers; without it, it is the newest good version, also of those still to come. `also` are versions that
+    answer only requests that name them. A model that is not `loaded` answers nothing.
+    """
+
+    live: Version | None = None
+    canary: Canary | None = None
+    shadow: Shadow | None = None
+    also: tuple[Version, ...] = ()
+    loaded: bool = True
+
+    @model_validator(mode="after")
+    def _each_version_has_one_part(self) -> Self:
+        parts = {"canary": self.canary, "shadow": self.shadow}
+        for part, version in ((part, it.version) for part, it in parts.items() if it is not None):
+            if self.live is None:
+                raise ValueError(f"a {part} goes beside a live version, so name that too")
+            if version == self.live:
+                raise ValueError(f"version {version} cannot be live and {part} at once")
+        return self
+
+
+FOLLOW_NEWEST = Release()
+
+
+class ReleaseError(ValueError):
+    """Why a release is none."""
+
+
+def parsed(content: bytes) -> Release:
+    """A release from JSON. ReleaseError says in one sentence what is wrong with it."""
+    try:
+        return Release.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        reason = first["msg"].removeprefix("Value error, ")
+        raise ReleaseError(f"{place}: {reason}" if place else reason) from None
+
+
+def read(path: Path) -> Release:
+    """The release that a file holds; without a file the newest version is followed. ReleaseError: it holds none."""
+    try:
+        return parsed(path.read_bytes())
+    except FileNotFoundError:
+        return FOLLOW_NEWEST
+    except OSError as error:
+        raise ReleaseError(f"{path}: {error.strerror}") from None
+    except ReleaseError as error:
+        raise ReleaseError(f"{path}: {error}") from None

@@ -1,0 +1,132 @@
+"""A version that scores what the live one has scored, to be compared and never answered.
+
+It runs in a process apart that gets only what the processor has left, so it neither delays an answer nor takes the
+server along when it crashes. Batches are shown to it when their answers are on their way; one that finds it too busy is
+counted and dropped.
+"""
+
+import asyncio
+import logging
+import socket
+from asyncio.subprocess import Process
+
+from models.features import Batch
+from models.hashing import Floats
+from models.spec import ModelSpec
+from service import apart, release
+from service.apart import Task
+from service.artifact import ArtifactError
+from service.comparison import COMPARISON_BYTES, Comparison, messages
+from service.metrics import ShadowMetrics
+from service.repository import Place
+
+# A shadow that crashed is started again after so many seconds, which double each time up to the second.
+PAUSES = (1.0, 60.0)
+log = logging.getLogger("thimble")
+
+
+class Shadow:
+    """A version in a process apart, from the server's side."""
+
+    def __init__(self, task: Task, place: Place, wanted: release.Shadow) -> None:
+        self.wanted = wanted
+        self.place = place
+        self._task = task
+        self._credit = 0.0
+        self._metrics = ShadowMetrics(place.model, place.version)
+        self._process: Process | None = None
+        self._socket: socket.socket | None = None
+        self._revival: asyncio.Task[None] | None = None
+        self._pause = PAUSES[0]
+        self._complained = False
+        self.spec: ModelSpec
+
+    @property
+    def running(self) -> bool:
+        """Whether it is there to be shown batches."""
+        return self._socket is not None
+
+    async def start(self) -> None:
+        """Start the process. ArtifactError: its file is refused."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            try:
+                self._process, verdict = await apart.start(self._task, theirs)
+            except BaseException:
+                ours.close()
+                raise
+        assert verdict.spec is not None
+        self.spec = verdict.spec
+        ours.setblocking(False)
+        self._socket = ours
+        self._metrics.up(True)
+        asyncio.get_running_loop().add_reader(ours, self._hear)
+
+    def mirror(self, live: int, batch: Batch, scores: Floats) -> None:
+        """Show it what version `live` made of a batch."""
+        self._credit += self.wanted.share
+        if self._credit < 1:
+            return
+        self._credit -= 1
+        for rows, message in messages(live, batch, scores):
+            try:
+                if self._socket is None:
+                    raise BlockingIOError
+                self._socket.sendmsg(message)
+            except OSError:  # busy, or gone, which its end of the socket tells
+                self._metrics.dropped(live, rows)
+
+    def stop(self) -> None:
+        """End it."""
+        if self._revival is not None:
+            self._revival.cancel()
+        self._disconnect()
+        if self._process is not None:
+            apart.end(self._process)
+
+    def _hear(self) -> None:
+        assert self._socket is not None
+        try:
+            message = self._socket.recv(COMPARISON_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            message = b""
+        if message:
+            self._note(Comparison.unpack(message))
+            return
+        self._disconnect()
+        self._metrics.crashed()
+        self._revival = asyncio.get_running_loop().create_task(self._revive())
+
+    def _note(self, comparison: Comparison) -> None:
+        self._metrics.compared(comparison)
+        if (unusable := comparison.failed + comparison.not_finite) and not self._complained:
+            self._complained = True
+            name, version = self.place.model, self.place.version
+            log.error("the shadow, version %d of %s, gave no usable score for %d rows", version, name, unusable)
+
+    async def _revive(self) -> None:
+        assert self._process is not None
+        log.error(
+            "the shadow, version %d of %s, %s; it is started again in %g s",
+            self.place.version,
+            self.place.model,
+            apart.manner(await self._process.wait()),
+            self._pause,
+        )
+        while True:
+            await asyncio.sleep(self._pause)
+            self._pause = min(2 * self._pause, PAUSES[1])
+            try:
+                await self.start()
+                return
+            except ArtifactError as error:
+                log.error("the shadow cannot be started again: %s", error)
+
+    def _disconnect(self) -> None:
+        if self._socket is not None:
+            asyncio.get_running_loop().remove_reader(self._socket)
+            self._socket.close()
+            self._socket = None
+            self._metrics.up(False)

@@ -1,0 +1,63 @@
+"""What is written to a repository, whole or not at all."""
+
+from pathlib import Path
+
+import pytest
+
+from service.release import FOLLOW_NEWEST, Release
+from service.repository import Repository, StoreError
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    for version in ("2", "10", "011", ".incoming-x"):
+        (tmp_path / "a" / version).mkdir(parents=True)
+        (tmp_path / "a" / version / "model.onnx").write_bytes(version.encode())
+    (tmp_path / "a" / "12").mkdir()
+    return Repository(tmp_path)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_versions_come_newest_first_and_half_of_one_is_none(repository: Repository) -> None:
+    assert list(repository.versions("a")) == [10, 2]
+    assert repository.models() == ["a"] and repository.versions("b") == {}
+
+
+def test_a_release_is_remembered(repository: Repository) -> None:
+    assert repository.release("a") == FOLLOW_NEWEST
+    before = repository.look()
+    repository.keep("a", Release(live=2, also=(10,)))
+    assert repository.release("a") == Release(live=2, also=(10,))
+    assert repository.look() != before
+
+
+def test_an_admitted_file_is_a_version_and_a_dropped_one_leaves_nothing(repository: Repository) -> None:
+    with repository.incoming("a", 11, b"eleven") as path:
+        assert list(repository.versions("a")) == [10, 2]
+        repository.admit("a", 11, path)
+    assert repository.versions("a")[11].path.read_bytes() == b"eleven"
+    with pytest.raises(ZeroDivisionError), repository.incoming("b", 1, b"one"):
+        1 / 0  # noqa: B018
+    assert not (repository.folder / "b").exists()
+    assert names(repository.folder / "a") == [".incoming-x", "011", "10", "11", "12", "2"]
+
+
+def test_a_version_that_is_there_stays_as_it_is(repository: Repository) -> None:
+    with repository.incoming("a", 10, b"10") as path:
+        assert repository.admit("a", 10, path).version == 10  # the same again is nothing new
+    with (
+        repository.incoming("a", 10, b"other") as path,
+        pytest.raises(StoreError, match="version 10 of a is there already with other content"),
+    ):
+        repository.admit("a", 10, path)
+    assert repository.versions("a")[10].path.read_bytes() == b"10"
+
+
+def test_a_file_in_the_place_of_a_folder_is_named(repository: Repository) -> None:
+    (repository.folder / "c").write_text("a file")
+    with pytest.raises(StoreError, match=r"c/1 cannot be written: File exists"), repository.incoming("c", 1, b"one"):
+        pass
+    assert (repository.folder / "c").read_text() == "a file"
