@@ -147,7 +147,7 @@ def untrained(
     scheme: Annotated[str, typer.Option(help="block, robe-v1, robe-v2 or full")] = "block",
     memory: Annotated[int | None, typer.Option(min=1, help=f"bytes of the shared array; {MEMORY_BYTES}")] = None,
     table_rows: Annotated[
-        int | None, typer.Option(min=1, help="rows of the full tables in all, in the preset's proportions; the preset's")
+        int | None, typer.Option(min=1, help="of the full tables in all, in the preset's proportions")
     ] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:

@@ -30,9 +30,7 @@ class ExportError(ValueError):
     """A model that cannot be exported as asked."""
 
 
-def build(
-    spec: ModelSpec, dlrm: DLRM, stored: Mapping[str, onnx_ir.ExternalTensor] | None = None
-) -> onnx.ModelProto:
+def build(spec: ModelSpec, dlrm: DLRM, stored: Mapping[str, onnx_ir.ExternalTensor] | None = None) -> onnx.ModelProto:
     """The ONNX model of a DLRM: `dense` and `ids` in, `score` out, the spec as metadata.
 
     `stored` are weights, by their names in the DLRM, that lie in a file already: the model points to them.
