@@ -153,7 +153,7 @@ class Run(BaseModel):
 
     def write(self, path: Path) -> None:
         """At once, or not at all."""
-        _replace(path, self.model_dump_json())
+        replace(path, self.model_dump_json())
 
 
 class Journal:
@@ -177,10 +177,11 @@ class Journal:
         going_on = [current.model_dump_json(exclude={"latency"})] if current else []  # to sort takes longest
         steps = [*self._done, *going_on]
         rest = self._run.model_dump_json(exclude={"steps"})
-        _replace(self._path, f'{rest[:-1]},"steps":[{",".join(steps)}]}}')
+        replace(self._path, f'{rest[:-1]},"steps":[{",".join(steps)}]}}')
 
 
-def _replace(path: Path, text: str) -> None:
+def replace(path: Path, text: str) -> None:
+    """Write a file at once, or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     partial.write_text(text)
