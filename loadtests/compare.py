@@ -121,7 +121,9 @@ class Comparer:
     def _check_space(self, needed: int) -> None:
         free = shutil.disk_usage(self._work).free
         if free < needed + SPARE_BYTES:
-            raise DeploymentError(f"{self._work} needs {needed / 1e9:.1f} GB of disk, of which {free / 1e9:.1f} are free")
+            raise DeploymentError(
+                f"{self._work} needs {needed / 1e9:.1f} GB of disk, of which {free / 1e9:.1f} are free"
+            )
 
     def _introduce(self, contender: Contender) -> None:
         """Learn what it serves, and prepare the requests."""
