@@ -82,7 +82,7 @@ def _with_stored_tables(
     stored = {}
     for f, (rows, offset) in enumerate(_write_tables(path, embedding.table_rows, dim, seed)):
         table: Floats = np.memmap(path, np.float32, "r+", offset, (rows, dim))
-        dlrm.sparse_arch.tables[f] = nn.Embedding.from_pretrained(torch.from_numpy(table))
+        dlrm.sparse_arch.tables[f] = nn.Embedding(rows, dim, _weight=torch.from_numpy(table))
         name = f"sparse_arch.tables.{f}.weight"
         stored[name] = onnx_ir.ExternalTensor(
             path.name,

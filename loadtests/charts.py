@@ -18,7 +18,7 @@ WIDTH, HEIGHT = 4.0, 2.9  # inches at 96 pixels: a phone's width
 INK, FAINT, A, B = "#010203", "#010204", "#010205", "#010206"
 VARIABLES = {INK: "var(--ink)", FAINT: "var(--line)", A: "var(--a)", B: "var(--b)"}
 COLOURS: dict[Name, str] = {"A": A, "B": B}
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "svg.fonttype": "none",
     "font.size": 9,
     "axes.spines.top": False,

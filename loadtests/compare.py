@@ -104,7 +104,7 @@ class Comparer:
         self._say(f"writing a model with {size / 1e9:.2f} GB of full tables, and its compressed form")
         folder = self._work / f"size-{divisor}"
         contenders = []
-        for name, artifact in zip(NAMES, fulltable.exported(settings, folder), strict=True):
+        for name, artifact in zip(NAMES, fulltable.exported(settings, folder, divisor), strict=True):
             contenders.append(self._stage(name, artifact, folder))
             if divisor == 1:
                 label = "full tables" if name == "A" else f"compressed {fulltable.COMPRESSION:,}x"
@@ -165,7 +165,7 @@ class Comparer:
                 with self._starting_up(contender, turns[contender.name], cold=True):
                     self._write()
         with ExitStack() as stack:
-            servers = {}
+            servers: dict[Name, Server | None] = {}
             for contender in order:
                 servers[contender.name] = None
                 if contender.artifact:

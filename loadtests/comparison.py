@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field
 
@@ -24,14 +24,14 @@ class Settings(BaseModel):
     `tables` is the preset whose full tables are compared with their compressed form, None where A and B were given.
     """
 
-    rounds: int = 3
-    seconds: float = 2
-    max_p99_ms: float = 50
-    memory_gb: float = 16
-    price: float = 0.04
-    connections: int = 100
+    rounds: Annotated[int, Field(gt=0)] = 3
+    seconds: Annotated[float, Field(gt=0)] = 2.0
+    max_p99_ms: Annotated[float, Field(gt=0)] = 50.0
+    memory_gb: Annotated[float, Field(gt=0)] = 16.0
+    price: Annotated[float, Field(ge=0)] = 0.04
+    connections: Annotated[int, Field(gt=0)] = 100
     tables: str | None = None
-    table_rows: int | None = None
+    table_rows: Annotated[int, Field(ge=1000)] | None = None
     traffic: Traffic = Traffic()
 
 

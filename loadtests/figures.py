@@ -87,7 +87,7 @@ def _figures(found: Comparison) -> Iterator[Figure]:
     )
     yield Figure(
         "start, cold",
-        "the same from the start of the process",
+        "first answers off a cold disk: from the start of the process until 2,048 rows are answered",
         write.seconds,
         rounds(lambda turn: s.rows if (s := turn.startup(cold=True)) else None),
     )

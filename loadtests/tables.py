@@ -72,9 +72,9 @@ def _memory(found: Comparison) -> Table:
         for replicas in found.replicas.get(name, []):
             rows.append([f"{name}, {replicas.replicas}", *_weights(replicas.memory)])
     note = (
-        "After each replica has scored the same rows. Proportional: a page that several processes map counts once; it is "
-        "the processes' own (anonymous) and pages of files. Unique: pages that no other process maps. Page cache: what of "
-        "the model's files is in memory, mapped or not."
+        "After each replica has scored the same rows. Proportional: a page that several processes map counts once; it "
+        "is the processes' own (anonymous) and pages of files. Unique: pages that no other process maps. Page cache: "
+        "what of the model's files is in memory, mapped or not."
     )
     head = ["replicas", "proportional", "anonymous", "files", "of the model", "unique", "resident", "page cache"]
     return Table("Memory", note, head, rows)
@@ -118,9 +118,9 @@ def _releases(found: Comparison) -> Table:
                 ]
             )
     note = (
-        "Over 1 Gbit/s: arithmetic, not measured. Copied: onto this disk. Pushed: PUT over HTTP on this machine, verified "
-        "there. Made live: the call for a version that is in the repository, verified in a process apart, while the "
-        "server answers; the files had just been copied."
+        "Over 1 Gbit/s: arithmetic, not measured. Copied: onto this disk. Pushed: PUT over HTTP on this machine, "
+        "verified there. Made live: the call for a version that is in the repository, verified in a process apart, "
+        "while the server answers."
     )
     head = ["", "bytes", "files", "over 1 Gbit/s", "copied", "pushed", "made live"]
     return Table("A new version", note, head, rows)
@@ -145,8 +145,8 @@ def _capacity(found: Comparison) -> Table:
                 ]
             )
     note = (
-        f"Replicas in {settings.memory_gb:g} GB of one machine: a projection, the straight line through 1, 2 and 4. Cost: "
-        f"processor time alone, at {settings.price:g} for a core and an hour."
+        f"Replicas in {settings.memory_gb:g} GB of one machine: a projection, the straight line through 1, 2 and 4. "
+        f"Cost: processor time alone, at {settings.price:g} for a core and an hour."
     )
     head = [
         "",

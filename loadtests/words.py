@@ -113,9 +113,10 @@ def _memory(found: Comparison) -> Iterator[str]:
         if side and side.size and one and one.memory.mapped > side.size / 10:
             memory = one.memory
             yield (
-                f"Of the {write.size(memory.proportional)} that one server of {name} holds, {write.size(memory.mapped)} "
-                f"are pages of its files, {min(memory.mapped / side.size, 1):.0%} of them. Replicas on one machine share "
-                "these pages, and the kernel may drop them when memory is short: then lookups wait for the disk."
+                f"Of the {write.size(memory.proportional)} that one server of {name} holds, "
+                f"{write.size(memory.mapped)} are pages of its files, {min(memory.mapped / side.size, 1):.0%} of them. "
+                "Replicas on one machine share these pages, and the kernel may drop them when memory is short: then "
+                "lookups wait for the disk."
             )
     if found.tables and found.tables > found.machine.memory_bytes:
         yield "The full tables are larger than this machine's memory, so they were never hot in it."
@@ -138,4 +139,5 @@ def _load(found: Comparison) -> Iterator[str]:
         if refused or failed:
             worst = max(steps, key=lambda step: step.failures).worst
             why = f" ({worst})" if worst else ""
-            yield f"Of {name}'s {sum(step.due for step in steps):,} requests {refused} were refused, {failed} failed{why}."
+            due = sum(step.due for step in steps)
+            yield f"Of {name}'s {due:,} requests {refused} were refused and {failed} failed{why}."
