@@ -136,19 +136,18 @@ def shipped(found: Comparison) -> Chart | None:
 
 
 def projected(found: Comparison) -> Chart | None:
-    lines = {name: projection.by_tables(found, name, "memory") for name in NAMES}
-    if not all(lines.values()):
-        return None
     target = projection.CRITEO_TB_BYTES
+    if any(projection.projected(found, name, "memory", target) is None for name in NAMES):
+        return None
     with _canvas("projected") as (axes, svg):
         for name in NAMES:
-            sizes, line = sorted(found.sizes[name], key=lambda size: size.tables), lines[name]
-            assert line
+            sizes = sorted(found.sizes[name], key=lambda size: size.tables)
             heights = [size.memory.proportional for size in sizes]
             axes.plot([size.tables for size in sizes], heights, marker="o", color=COLOURS[name])
             further = [sizes[-1].tables * (target / sizes[-1].tables) ** (i / 40) for i in range(41)]
-            axes.plot(further, [line.at(x) for x in further], "--", color=COLOURS[name], linewidth=1.2)
-            end = line.at(target)
+            line = [projection.projected(found, name, "memory", tables) or 0 for tables in further]
+            axes.plot(further, line, "--", color=COLOURS[name], linewidth=1.2)
+            end = line[-1]
             axes.plot([target], [end], marker="o", markerfacecolor="none", color=COLOURS[name])
             axes.annotate(write.size(end), (target, end), (-4, -11), textcoords="offset points", ha="right", fontsize=8)
         axes.set(xscale="log", yscale="log", xlabel="full tables", ylabel="memory of one server")

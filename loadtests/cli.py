@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from loadtests import measure, options, summary
 from loadtests.comparison import NAMES, Comparison, Settings
-from loadtests.gates import CUT_SHORT, FAILED
 from loadtests.fulltable import ROWS_AND_DIMENSION
+from loadtests.gates import CUT_SHORT, FAILED
 from loadtests.measure import MeasureError
 from loadtests.served import LoadError
 

@@ -1,4 +1,8 @@
-"""What does not fit on this machine, extrapolated from what does: straight lines, and called projections."""
+"""What does not fit on this machine, extrapolated from what does: straight lines, and called projections.
+
+How many bytes a release has follows from the tables exactly. What these bytes then cost is one line through all that
+was measured, full and compressed: the few that a compressed model grows by would drown in noise on their own.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -31,7 +35,7 @@ def line(xs: Sequence[float], ys: Sequence[float]) -> Line | None:
 
 
 class Quantity(NamedTuple):
-    """Something that grows with the tables."""
+    """Something that grows with the bytes of a release."""
 
     title: str
     of: Callable[[Size], float]
@@ -46,10 +50,13 @@ QUANTITIES = {
 }
 
 
-def by_tables(found: Comparison, name: Name, quantity: str) -> Line | None:
-    """How a quantity of a deployment grows with the bytes of the full tables."""
-    sizes = found.sizes.get(name, [])
-    return line([size.tables for size in sizes], [QUANTITIES[quantity].of(size) for size in sizes])
+def projected(found: Comparison, name: Name, quantity: str, tables: float) -> float | None:
+    """A quantity of a deployment if its full tables weighed so many bytes. None from fewer than two sizes."""
+    own = found.sizes.get(name, [])
+    size = line([size.tables for size in own], [size.size for size in own])
+    everything = [size for sizes in found.sizes.values() for size in sizes]
+    cost = line([size.size for size in everything], [QUANTITIES[quantity].of(size) for size in everything])
+    return cost.at(size.at(tables)) if size and cost else None
 
 
 def by_replicas(replicas: Sequence[Replicas]) -> Line | None:

@@ -164,15 +164,16 @@ def _projections(found: Comparison) -> Table:
     for key, quantity in projection.QUANTITIES.items():
         form = write.size if key in ("bytes", "memory") else write.seconds
         for name in NAMES:
-            if line := projection.by_tables(found, name, key):
+            value = projection.projected(found, name, key, projection.CRITEO_TB_BYTES)
+            if value is not None:
                 sizes = sorted(found.sizes[name], key=lambda size: size.tables)
                 measured = [f"{form(quantity.of(size))} at {write.size(size.tables)}" for size in sizes]
-                projected = form(line.at(projection.CRITEO_TB_BYTES))
-                rows.append([quantity.title, name, ", ".join(measured), projected])
+                rows.append([quantity.title, name, ", ".join(measured), form(value)])
     target = write.size(projection.CRITEO_TB_BYTES)
     note = (
-        f"Nothing in the last column was measured: it is the straight line through what was, drawn on to {target}, the "
-        "full tables of Criteo-TB's DLRM, with the MLPs as they are here."
+        f"Nothing in the last column was measured. {target} are the full tables of Criteo-TB's DLRM; the MLPs stay as "
+        "they are here. The bytes of a release follow from the tables; the rest is one straight line over the bytes of "
+        "a release through all that was measured."
     )
     return Table(f"Projection to {target} of tables", note, ["", "", "measured", f"projected to {target}"], rows)
 

@@ -1,0 +1,48 @@
+import pytest
+
+from loadtests.figures import Figure, figures
+from tests.loadtests.comparisons import comparison
+
+
+def known() -> dict[str, Figure]:
+    return {figure.key: figure for figure in figures(comparison())}
+
+
+def test_ratios_say_how_many_times_better_b_is() -> None:
+    found = known()
+    assert found["bytes"].ratio == 1001
+    assert found["model memory"].ratio == 201
+    cold = found["first answers, cold"]
+    assert cold.ratios == pytest.approx([50, 60, 70])
+    assert (cold.ratio, cold.winner, cold.reached) == (pytest.approx(60), "B", True)
+    assert cold.spread == pytest.approx((50, 70))
+    assert found["start, cold"].ratio == pytest.approx(7 / 1.1)
+
+
+def test_what_the_rounds_contradict_has_no_winner() -> None:
+    knee = known()["knee"]
+    assert knee.ratios == pytest.approx([1, 1.1, 0.8])
+    assert knee.winner is None
+    assert known()["p99"].winner is None
+
+
+def test_where_a_is_better_it_wins() -> None:
+    found = comparison()
+    for turns in found.rounds:
+        turns["A"].knee, turns["B"].knee = 1000, 500
+    knee = next(figure for figure in figures(found) if figure.key == "knee")
+    assert (knee.ratio, knee.winner, knee.reached) == (0.5, "A", None)
+
+
+def test_only_what_both_have_is_compared() -> None:
+    found = comparison()
+    found.rounds, found.replicas, found.empty = [{"A": found.rounds[0]["A"]}], {}, None
+    assert [figure.key for figure in figures(found)] == ["bytes"]
+    found.sides = {}
+    assert figures(found) == []
+
+
+def test_goals_are_for_the_pair_that_is_built_in() -> None:
+    found = comparison()
+    found.settings.tables = None
+    assert {figure.goal for figure in figures(found)} == {None}
