@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import matplotlib as mpl
 from matplotlib.figure import Figure as Canvas
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from loadtests import projection, write
 from loadtests.comparison import NAMES, Comparison, Name
@@ -26,6 +26,7 @@ STYLE: Any = {
     "axes.edgecolor": FAINT,
     "axes.labelcolor": INK,
     "axes.grid": True,
+    "axes.axisbelow": True,
     "grid.color": FAINT,
     "grid.linewidth": 0.5,
     "text.color": INK,
@@ -65,6 +66,7 @@ def latency(found: Comparison) -> Chart | None:
                 label = f"{_label(found, name)}, {percentile.replace('_', '.')}"
                 axes.plot(rates, heights, marker=marker, linewidth=width, color=COLOURS[name], label=label)
         axes.set(xlabel="requests/s offered", ylabel="latency, ms", yscale="log", xlim=(0, None))
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         _plain(axes.yaxis, write.number)
         axes.legend(ncols=2, loc="upper center", bbox_to_anchor=(0.45, 1.32), fontsize=7, columnspacing=1)
     return Chart(svg[0], "Latency against load, all rounds together, counted from when a request was due.")
@@ -142,7 +144,7 @@ def projected(found: Comparison) -> Chart | None:
     with _canvas("projected") as (axes, svg):
         for name in NAMES:
             sizes = sorted(found.sizes[name], key=lambda size: size.tables)
-            heights = [size.memory.proportional for size in sizes]
+            heights = [projection.whole(size.memory) for size in sizes]
             axes.plot([size.tables for size in sizes], heights, marker="o", color=COLOURS[name])
             further = [sizes[-1].tables * (target / sizes[-1].tables) ** (i / 40) for i in range(41)]
             line = [projection.projected(found, name, "memory", tables) or 0 for tables in further]
@@ -154,8 +156,8 @@ def projected(found: Comparison) -> Chart | None:
         _plain(axes.xaxis, write.size)
         _plain(axes.yaxis, write.size)
     caption = (
-        f"Memory of one server against the size of the full tables. Dots were measured. Dashed, up to the "
-        f"{write.size(target)} of Criteo-TB's tables: a projection, the straight line through the dots."
+        "Memory of one server with all of its files in memory, against the size of the full tables. Dots were measured. "
+        f"Dashed, up to the {write.size(target)} of Criteo-TB's tables: a projection, the straight line through the dots."
     )
     return Chart(svg[0], caption)
 

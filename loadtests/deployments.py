@@ -107,13 +107,21 @@ class Server:
         return self.process.pid
 
     def wait_until(self, path: str) -> float:
-        """Until GET `path` answers 200. Seconds since it was started. DeploymentError: it ended, or takes too long."""
+        """Until GET `path` answers 200. Seconds since it was started.
+
+        DeploymentError: it ended, answers otherwise (it listens once it has loaded what it can), or takes too long.
+        """
         while (taken := time.perf_counter() - self.started) < START_SECONDS:
             if self.process.poll() is not None:
                 raise DeploymentError(f"thimble-serve ended with {self.process.returncode}: {self._last_words()}")
-            with suppress(urllib.error.URLError, OSError), urllib.request.urlopen(self.url + path, timeout=5):  # noqa: S310
-                return time.perf_counter() - self.started
-            time.sleep(POLL_SECONDS)
+            try:
+                with urllib.request.urlopen(self.url + path, timeout=START_SECONDS):  # noqa: S310
+                    return time.perf_counter() - self.started
+            except urllib.error.HTTPError as error:
+                problem = f"thimble-serve answered {error.code} to GET {path}: {self._last_words()}"
+                raise DeploymentError(problem) from None
+            except OSError:  # it does not listen yet
+                time.sleep(POLL_SECONDS)
         raise DeploymentError(f"thimble-serve is not ready after {taken:.0f} s: {self._last_words()}")
 
     def stop(self) -> None:

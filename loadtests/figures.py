@@ -86,6 +86,12 @@ def _figures(found: Comparison) -> Iterator[Figure]:
         goal=goal(10),
     )
     yield Figure(
+        "first answer, cold",
+        "first answer off a cold disk, from ready",
+        write.seconds,
+        rounds(lambda turn: (s.first - s.ready) if (s := turn.startup(cold=True)) else None),
+    )
+    yield Figure(
         "start, cold",
         "first answers off a cold disk: from the start of the process until 2,048 rows are answered",
         write.seconds,

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from loadtests.comparison import Comparison, Name, Replicas, Size
+from loadtests.memory import Memory
 
 CRITEO_TB_BYTES = 187_767_399 * 128 * 4
 """The full tables of MLPerf's DLRM for Criteo-TB in float32: 96.1 GB."""
@@ -17,7 +18,7 @@ FEWEST = 2
 
 
 class Line(NamedTuple):
-    """value = start + slope * x; a slope that came out below 0 is noise about 0."""
+    """value = start + slope * x. Neither is below 0: what came out so is noise about 0."""
 
     start: float
     slope: float
@@ -30,8 +31,10 @@ def line(xs: Sequence[float], ys: Sequence[float]) -> Line | None:
     """The line of least squares. None from fewer than two places."""
     if len(set(xs)) < FEWEST:
         return None
-    slope, start = np.polyfit(xs, ys, 1)
-    return Line(float(start), float(slope)) if slope > 0 else Line(float(np.mean(ys)), 0)
+    slope, start = map(float, np.polyfit(xs, ys, 1))
+    if slope < 0:
+        return Line(float(np.mean(ys)), 0)
+    return Line(start, slope) if start >= 0 else Line(0, float(np.dot(xs, ys) / np.dot(xs, xs)))
 
 
 class Quantity(NamedTuple):
@@ -41,9 +44,14 @@ class Quantity(NamedTuple):
     of: Callable[[Size], float]
 
 
+def whole(memory: Memory) -> float:
+    """Bytes of a server and of the model's files in the page cache, whether it has mapped them yet or not."""
+    return memory.proportional - memory.mapped + memory.cached
+
+
 QUANTITIES = {
     "bytes": Quantity("bytes that a release ships", lambda size: size.size),
-    "memory": Quantity("memory of one server once all rows were read", lambda size: size.memory.proportional),
+    "memory": Quantity("memory of one server with all of its files in memory", lambda size: whole(size.memory)),
     "copy": Quantity("copying a version's files on such a disk, s", lambda size: size.swap.copied),
     "ready": Quantity("from the start of the process to ready, cold disk, s", lambda size: size.startup.ready),
     "release": Quantity("making a version in the repository live, s", lambda size: size.swap.released),

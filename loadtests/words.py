@@ -10,19 +10,17 @@ from loadtests.results import NEAR_CEILING, near
 
 # A file of which so much is still in memory is not cold.
 COLD_SHARE = 0.02
-# Figures that a difference in the tables alone should leave as they are, where the tables are in memory.
-COMPUTED = ("p50", "p99", "knee", "cpu")
 HEADLINES = ("bytes", "model memory", "first answers, cold", "start, cold", "p50", "p99", "knee", "cpu")
 
 
 class Headline(NamedTuple):
-    """`kind` is B or A where one of them wins, none where the rounds do not tell."""
+    """`kind` is b or a where one of them wins, none where the rounds do not tell."""
 
     ratio: str
     title: str
     values: str
     spread: str
-    goal: str
+    judged: str
     kind: str
 
 
@@ -32,12 +30,14 @@ def headlines(found: Comparison) -> list[Headline]:
 
 
 def _headline(figure: Figure) -> Headline:
-    goal = ""
+    judged = ""
     if figure.goal is not None:
-        goal = f"at least {write.times(figure.goal)}: {'reached' if figure.reached else 'NOT reached'}"
+        judged = f"at least {write.times(figure.goal)}: {'reached' if figure.reached else 'NOT reached'}"
+    elif figure.winner != "B":
+        judged = verdict(figure)
     values = f"A {figure.form(figure.median('A'))}, B {figure.form(figure.median('B'))}"
     return Headline(
-        write.times(figure.ratio), figure.title, values, spread(figure), goal, (figure.winner or "none").lower()
+        write.times(figure.ratio), figure.title, values, spread(figure), judged, (figure.winner or "none").lower()
     )
 
 
@@ -61,13 +61,13 @@ def not_won(found: Comparison) -> list[str]:
     """Where B is not better than A, and why that is no surprise."""
     lost = [figure for figure in figures(found) if figure.winner != "B"]
     sentences = [_not_won(figure) for figure in lost]
-    if found.settings.tables and any(figure.key in COMPUTED for figure in lost):
-        cpu = next((figure for figure in figures(found) if figure.key == "cpu"), None)
-        sentence = "Tables that lie in memory are looked up nearly as fast, and both models have the same MLPs"
-        if cpu:
-            share = abs(1 - cpu.median("B") / cpu.median("A"))
-            sentence += f": the processor time for a row differs by {share:.0%}"
-        sentences.append(f"{sentence}. The small model buys memory, bytes and start-up, not computation.")
+    cpu = next((figure for figure in figures(found) if figure.key == "cpu"), None)
+    if found.settings.tables and cpu:
+        share = cpu.median("B") / cpu.median("A") - 1
+        sentences.append(
+            f"Both models have the same MLPs to compute: with the tables in memory, B takes {abs(share):.0%} "
+            f"{'less' if share < 0 else 'more'} processor time for a row. What it saves is memory, bytes and start-up."
+        )
     return sentences
 
 

@@ -70,7 +70,7 @@ def test_a_server_that_cannot_start_has_the_last_word(tmp_path: Path) -> None:
         pytest.raises(DeploymentError, match="truncated, or not an ONNX file"),
         serving(tmp_path, tmp_path / "log") as server,
     ):
-        server.wait_until("/v1/models/m")
+        server.wait_until("/readyz")
 
 
 def test_servers_end_with_the_process_that_started_them(repository: Path, tmp_path: Path) -> None:

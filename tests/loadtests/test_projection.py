@@ -18,6 +18,10 @@ def test_what_falls_with_size_is_noise_and_stays_as_it_is() -> None:
     assert projection.line([1, 2], [10, 8]) == (9, 0)
 
 
+def test_nothing_costs_less_than_nothing() -> None:
+    assert projection.line([1, 2], [0, 10]) == (0, pytest.approx(4))
+
+
 def test_tables_that_do_not_fit_are_projected() -> None:
     found, target = comparison(), projection.CRITEO_TB_BYTES
     assert target == pytest.approx(96.1e9, rel=1e-3)
