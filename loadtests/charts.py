@@ -156,8 +156,9 @@ def projected(found: Comparison) -> Chart | None:
         _plain(axes.xaxis, write.size)
         _plain(axes.yaxis, write.size)
     caption = (
-        "Memory of one server with all of its files in memory, against the size of the full tables. Dots were measured. "
-        f"Dashed, up to the {write.size(target)} of Criteo-TB's tables: a projection, the straight line through the dots."
+        "Memory of one server with all of its files in memory, against the size of the full tables. Dots were "
+        f"measured. Dashed, up to the {write.size(target)} of Criteo-TB's tables: a projection, the straight line "
+        "through the dots."
     )
     return Chart(svg[0], caption)
 

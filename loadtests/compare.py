@@ -45,6 +45,7 @@ class Comparer:
     def __init__(self, comparison: Comparison, results: Path, say: Callable[[str], None]) -> None:
         self._all = comparison
         self._results = results
+        self._model = comparison.settings.traffic.model
         self._work = results.parent / "work"
         self._say = say
         self._begun = time.perf_counter()
@@ -52,12 +53,13 @@ class Comparer:
     def run(self, sources: Sequence[str]) -> None:
         """Compare two sources, each a URL, a repository or a file, or without any the pair that is built in.
 
-        Whatever becomes of it is in the comparison. LoadError: it could not begin.
+        Whatever becomes of it is in the comparison. LoadError: there is no such artifact, and nothing was begun.
         """
+        given = [None if _is_url(source) else find_artifact(Path(source), self._model) for source in sources]
         shutil.rmtree(self._work, ignore_errors=True)
         try:
             self._work.mkdir(parents=True)
-            self._run(sources)
+            self._run(sources, given)
             self._all.complete, self._all.reason = True, None
         except (DeploymentError, MeasureError, LoadError) as error:
             self._all.reason = str(error)
@@ -69,8 +71,8 @@ class Comparer:
             shutil.rmtree(self._work, ignore_errors=True)
             self._write()
 
-    def _run(self, sources: Sequence[str]) -> None:
-        contenders = self._given(sources) if sources else self._built_in(1)
+    def _run(self, sources: Sequence[str], artifacts: Sequence[Artifact | None]) -> None:
+        contenders = self._given(sources, artifacts) if sources else self._built_in(1)
         for contender in contenders:
             self._introduce(contender)
         with serving_nothing(self._work / "nothing") as server:
@@ -84,14 +86,13 @@ class Comparer:
 
     # what is compared
 
-    def _given(self, sources: Sequence[str]) -> list[Contender]:
+    def _given(self, sources: Sequence[str], artifacts: Sequence[Artifact | None]) -> list[Contender]:
         contenders = []
-        for name, source in zip(NAMES, sources, strict=True):
-            if source.startswith(("http://", "https://")):
+        for name, source, artifact in zip(NAMES, sources, artifacts, strict=True):
+            if artifact is None:
                 contenders.append(Contender(name, url=source.rstrip("/")))
                 self._all.sides[name] = Side(label=source, source=source)
             else:
-                artifact = find_artifact(Path(source), self._all.settings.traffic.model)
                 self._check_space(2 * artifact.size)
                 contenders.append(self._stage(name, artifact, self._work))
                 self._all.sides[name] = _side(source, source, artifact)
@@ -129,7 +130,7 @@ class Comparer:
         """Learn what it serves, and prepare the requests."""
         with self._started(contender) as server:
             url = contender.url or _of(server).url
-            contender.described, self._all.sides[contender.name].served = served(url, self._all.settings.traffic.model)
+            contender.described, self._all.sides[contender.name].served = served(url, self._model)
             contender.requests = prepare(self._all.settings.traffic, contender.described)
             if self._all.ceiling is None:
                 traffic, connections = self._all.settings.traffic, self._all.settings.connections
@@ -285,7 +286,7 @@ class Comparer:
 
     def _described(self, contender: Contender) -> Served:
         with self._started(contender) as server:
-            return served(_of(server).url, self._all.settings.traffic.model)[0]
+            return served(_of(server).url, self._model)[0]
 
     def _size(self, contender: Contender, tables: int) -> Size:
         assert contender.artifact and contender.described
@@ -300,6 +301,10 @@ class Comparer:
     def _write(self) -> None:
         self._all.seconds = time.perf_counter() - self._begun
         self._all.write(self._results)
+
+
+def _is_url(source: str) -> bool:
+    return source.startswith(("http://", "https://"))
 
 
 def _of(server: Server | None) -> Server:

@@ -15,6 +15,7 @@ from loadtests import compare
 from loadtests.compare import Comparer
 from loadtests.comparison import NAMES, Comparison, Settings
 from loadtests.traffic import Traffic
+from models.spec import Kind
 from tests.artifacts import write_artifact
 from tests.loadtests.test_cli import thimble_load
 from tests.samples import small_spec
@@ -27,7 +28,7 @@ QUICK = ["--rounds", "1", "--seconds", "0.3", "--rows", "8"]
 def repositories(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The same features with tables of 2 MB, and with a shared array."""
     folder = tmp_path_factory.mktemp("models")
-    kinds = ("hex", "int", "string")
+    kinds: tuple[Kind, ...] = ("hex", "int", "string")
     write_artifact(small_spec("full", kinds=kinds, rows=10_000), folder / "full", "full", 1)
     write_artifact(small_spec(kinds=kinds), folder / "small", "small", 7)
     return [str(folder / "full"), str(folder / "small")]
@@ -148,6 +149,7 @@ def test_of_a_comparison_that_is_killed_the_results_can_be_rendered(repositories
     ("arguments", "sentence"),
     [
         (["compare", "one"], "give two deployments to compare, or none"),
+        (["compare", "one", "http://127.0.0.1:1"], "one: no such file or folder, and no URL"),
         (["compare", "--rounds", "0"], "--rounds: input should be greater than 0"),
         (["report", "none.json"], "none.json: No such file or directory"),
         (["report", "other.json"], "other.json does not hold the results of a comparison"),
@@ -162,9 +164,3 @@ def test_what_cannot_be_compared_is_said_in_one_line(
     done = thimble_load(*arguments)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"thimble-load: {sentence}") and done.stderr.count("\n") == 1
-
-
-def test_what_is_not_there_is_said_in_the_report_too(tmp_path: Path) -> None:
-    done = thimble_load("compare", tmp_path / "none", tmp_path, "--results", tmp_path / "out/report.json")
-    assert done.returncode == 3
-    assert "none: no such file or folder, and no URL" in done.stdout

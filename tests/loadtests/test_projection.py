@@ -15,11 +15,11 @@ def test_lines_are_drawn_through_two_places_or_more() -> None:
 
 
 def test_what_falls_with_size_is_noise_and_stays_as_it_is() -> None:
-    assert projection.line([1, 2], [10, 8]) == (9, 0)
+    assert projection.line([1, 2], [10, 8]) == projection.Line(9, 0)
 
 
 def test_nothing_costs_less_than_nothing() -> None:
-    assert projection.line([1, 2], [0, 10]) == (0, pytest.approx(4))
+    assert projection.line([1, 2], [0, 10]) == projection.Line(0, 4)
 
 
 def test_tables_that_do_not_fit_are_projected() -> None:
