@@ -75,8 +75,9 @@ class Comparer:
         contenders = self._given(sources, artifacts) if sources else self._built_in(1)
         for contender in contenders:
             self._introduce(contender)
-        with serving_nothing(self._work / "nothing") as server:
-            self._all.empty = weigh([server.pid])
+        if any(contender.artifact for contender in contenders):
+            with serving_nothing(self._work / "nothing") as server:
+                self._all.empty = weigh([server.pid])
         for number in range(self._all.settings.rounds):
             self._round(number, contenders if number % 2 == 0 else contenders[::-1])
         for contender in contenders:

@@ -11,7 +11,7 @@ from tests.servers import Server
 
 def thimble_load(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from loadtests.cli import main; main()", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, timeout=200)
 
 
 def test_a_run_prints_its_steps_and_the_generators_ceiling(server: Server, tmp_path: Path) -> None:

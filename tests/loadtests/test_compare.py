@@ -164,3 +164,18 @@ def test_what_cannot_be_compared_is_said_in_one_line(
     done = thimble_load(*arguments)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"thimble-load: {sentence}") and done.stderr.count("\n") == 1
+
+
+@pytest.mark.proof
+def test_the_pair_that_is_built_in(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    done = thimble_load("compare", "--table-rows", "400000", *QUICK, "--max-p99-ms", "500", "--results", path)
+    assert done.returncode == 0, done.stderr
+    found = Comparison.read(path)
+    assert found.tables == 400_000 * 64
+    for name, growth in (("A", 0.75 * found.tables), ("B", 0)):
+        large, small = found.sizes[name]
+        assert (large.tables, small.tables) == (found.tables, found.tables // 4)
+        assert large.size - small.size == pytest.approx(growth, abs=200_000)
+    assert {side.served["scheme"] for side in found.sides.values()} == {"full", "block"}
+    assert "Projection to 96.1 GB" in (tmp_path / "report.md").read_text()
