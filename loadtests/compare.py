@@ -20,7 +20,6 @@ from loadtests.traffic import Prepared, prepare
 SHARES_OF_KNEE = (0.1, 0.25, 0.5, 0.75, 0.9)
 REPLICAS = (1, 2, 4)
 SPARE_BYTES = 1_000_000_000
-STOPPED = "it was stopped before its end"
 
 
 @dataclass
@@ -47,7 +46,8 @@ class Comparer:
         self._results = results
         self._model = comparison.settings.traffic.model
         self._work = results.parent / "work"
-        self._say = say
+        self._tell = say
+        self._doing = ""
         self._begun = time.perf_counter()
 
     def run(self, sources: Sequence[str]) -> None:
@@ -62,11 +62,11 @@ class Comparer:
             self._run(sources, given)
             self._all.complete, self._all.reason = True, None
         except (DeploymentError, MeasureError, LoadError) as error:
-            self._all.reason = str(error)
+            self._all.reason = f"{self._doing}: {str(error).removeprefix('thimble-load: ')}"
         except KeyboardInterrupt:
-            self._all.reason = STOPPED
+            self._all.reason = f"it was stopped before its end, during {self._doing}"
         except OSError as error:
-            self._all.reason = f"{error.filename or error}: {error.strerror}"
+            self._all.reason = f"{self._doing}: {error}"
         finally:
             shutil.rmtree(self._work, ignore_errors=True)
             self._write()
@@ -129,6 +129,7 @@ class Comparer:
 
     def _introduce(self, contender: Contender) -> None:
         """Learn what it serves, and prepare the requests."""
+        self._say(f"what {contender.name} serves")
         with self._started(contender) as server:
             url = contender.url or _of(server).url
             contender.described, self._all.sides[contender.name].served = served(url, self._model)
@@ -247,7 +248,7 @@ class Comparer:
         )
         turn.steps, turn.rows = run.steps, sum(step.ok_rows for step in run.steps)
         if not run.complete:
-            raise MeasureError(f"{contender.name}: {run.reason}")
+            raise MeasureError(run.reason)
         if server:
             turn.cpu_seconds = cpu_seconds([server.pid]) - before
             turn.memory = _weigh([server], contender)
@@ -298,6 +299,10 @@ class Comparer:
             memory = _weigh([server], contender)
             swap = _swap(contender, server)
         return Size(tables=tables, size=contender.artifact.size, startup=turn.startups[0], memory=memory, swap=swap)
+
+    def _say(self, doing: str) -> None:
+        self._doing = doing
+        self._tell(doing)
 
     def _write(self) -> None:
         self._all.seconds = time.perf_counter() - self._begun
