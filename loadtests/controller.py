@@ -61,6 +61,8 @@ class Controller:
         if self._greenlet and self._greenlet is not gevent.getcurrent():
             self._greenlet.kill()
             self._end(self._loss() or "it was stopped before its end")
+            if self._distributed() and self._environment.parsed_options.headless:
+                gevent.spawn(self._environment.runner.quit)  # a master stays when its last worker goes missing
 
     def _go(self) -> None:
         reason = None
@@ -191,7 +193,9 @@ class Controller:
         lost = len(set(self._workers) - self._alive())
         if not lost:
             return None
-        return f"{lost} of {len(self._workers)} workers was lost after {self._after()}, and its share of the load"
+        return (
+            f"{lost} of {len(self._workers)} workers lost after {self._after()}, and with them their share of the load"
+        )
 
     def _say(self, text: str) -> None:
         print(text, flush=True)

@@ -119,7 +119,7 @@ def ceiling(like: str, traffic: Traffic, *, connections: int = CONNECTIONS, locu
 
     `like` is the URL of the server whose answers it imitates. MeasureError: there is no such server.
     """
-    with _stub(like, traffic) as url:
+    with imitation(like, traffic) as url:
         found = run(
             url,
             traffic,
@@ -135,7 +135,8 @@ def ceiling(like: str, traffic: Traffic, *, connections: int = CONNECTIONS, locu
 
 
 @contextmanager
-def _stub(like: str, traffic: Traffic) -> Iterator[str]:
+def imitation(like: str, traffic: Traffic) -> Iterator[str]:
+    """The URL of a server that knows the answers to such traffic by heart. MeasureError: `like` is no server."""
     command = [sys.executable, "-m", "loadtests.stub", "--like", like.rstrip("/"), *traffic_arguments(traffic)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as stub:
         assert stub.stdout and stub.stderr

@@ -3,13 +3,14 @@
 import gc
 from typing import Any
 
+import gevent
 from pydantic import BaseModel
 
 from loadtests import options as given
 from loadtests.generator import Generator
 from loadtests.results import Step
-from loadtests.served import LoadError, served
-from loadtests.traffic import prepare
+from loadtests.served import LoadError, Served, served
+from loadtests.traffic import Prepared, Traffic, prepare
 from loadtests.users import Scorer
 
 
@@ -68,7 +69,11 @@ class Member:
         model, _ = served(self._environment.host, traffic.model)
         Scorer.tolerance = model.tolerance
         Scorer.label = f"{traffic.scenario} {traffic.encoding}"
-        Scorer.generator.use(prepare(traffic, model), options.pacing, order.share, order.shares)
+        # beside the event loop: a worker without a heartbeat for seconds is taken for lost
+        requests = gevent.get_hub().threadpool.apply(_prepared, (traffic, model))
+        if isinstance(requests, LoadError):
+            raise requests
+        Scorer.generator.use(requests, options.pacing, order.share, order.shares)
         gc.collect()
         gc.freeze()  # else each full collection walks all that was prepared, and requests wait
 
@@ -81,3 +86,11 @@ class Member:
             about.finished = Scorer.generator.finished()
             about.step = Scorer.generator.step
         return about
+
+
+def _prepared(traffic: Traffic, model: Served) -> list[Prepared] | LoadError:
+    """The requests, or why there are none: what is raised in a thread, gevent prints."""
+    try:
+        return prepare(traffic, model)
+    except LoadError as error:
+        return error

@@ -66,9 +66,9 @@ class Scorer(FastHttpUser):
 
 def _cause(error: BaseException) -> str:
     """A few words for an error of the connection."""
-    for cause in (error, *error.args):
-        if isinstance(cause, TimeoutError | Timeout):
-            return "timed out"
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror.lower()
-    return str(error) or type(error).__name__
+    cause = getattr(error, "original", error)  # geventhttpclient wraps what it gave up on
+    if isinstance(cause, TimeoutError | Timeout):
+        return "timed out"
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror.lower()
+    return str(cause) or type(cause).__name__

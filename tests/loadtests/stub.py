@@ -62,7 +62,11 @@ class Slow(Connection):
         at = loop.time() + self._delay
         if at % 1 < self._stall:
             at += self._stall - at % 1
-        loop.call_at(at, self.transport.write, answer)
+        loop.call_at(at, self._send, answer)
+
+    def _send(self, answer: bytes) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(answer)
 
 
 def main() -> None:

@@ -49,10 +49,6 @@ def test_the_knee_is_found_and_reported(stub: Stub) -> None:
     assert len(found.steps) > 4
 
 
-def test_the_generator_has_a_ceiling(server: Server) -> None:
-    assert ceiling(f"{server.url}/", Traffic(scenario="context", encoding="binary")) > 100
-
-
 def test_what_cannot_begin_says_why(server: Server) -> None:
     nowhere = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(MeasureError, match=f"no server answers at {nowhere}: .*refused"):

@@ -4,6 +4,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psutil
@@ -16,12 +18,23 @@ from tests.servers import Server
 
 WAIT_SECONDS = 30
 LOAD = ("--rate", "50", "--seconds", "60")
+Locust = subprocess.Popen[str]
 
 
 def thimble_load(*options: str | Path) -> subprocess.Popen[str]:
     code = "from loadtests.cli import main; main()"
     command = [sys.executable, "-c", code, "run", *map(str, options)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+@contextmanager
+def cluster(server: Server, results: Path, workers: int) -> Iterator[tuple[Locust, list[Locust]]]:
+    """A master and its workers under load."""
+    port = str(free_port())
+    master = ("--master", "--master-bind-port", port, "--expect-workers", str(workers), "--headless", "-u", "8")
+    with ExitStack() as stack:
+        leader = stack.enter_context(locust(*master, "-r", "8", *LOAD, "--results", results, "--host", server.url))
+        yield leader, [stack.enter_context(locust("--worker", "--master-port", port)) for _ in range(workers)]
 
 
 def wait_for_requests(results: Path) -> None:
@@ -92,18 +105,30 @@ def test_the_command_is_killed_and_its_generator_ends(server: Server, tmp_path: 
     check(results, output, "the process that started it is gone")
 
 
-def test_a_worker_is_killed(server: Server, tmp_path: Path) -> None:
-    port, results = str(free_port()), tmp_path / "load.json"
-    master = ("--master", "--master-bind-port", port, "--expect-workers", "2", "--headless", "-u", "8", "-r", "8")
-    with (
-        locust(*master, *LOAD, "--results", results, "--host", server.url) as leader,
-        locust("--worker", "--master-port", port) as one,
-        locust("--worker", "--master-port", port) as two,
-    ):
+def test_workers_are_killed(server: Server, tmp_path: Path) -> None:
+    """One of two, and the only one, whose master Locust alone would leave waiting for ever."""
+    with cluster(server, tmp_path / "two.json", 2) as two, cluster(server, tmp_path / "one.json", 1) as one:
+        for name, (_, workers) in (("two", two), ("one", one)):
+            wait_for_requests(tmp_path / f"{name}.json")
+            workers[0].kill()
+        for name, (leader, workers) in (("two", two), ("one", one)):
+            output, _ = leader.communicate(timeout=WAIT_SECONDS)
+            assert leader.returncode == CUT_SHORT
+            run = check(tmp_path / f"{name}.json", output, f"1 of {len(workers)} workers lost after")
+            assert run.generators == len(workers)
+            for worker in workers:
+                worker.wait(WAIT_SECONDS)
+
+
+def test_a_server_that_hangs_is_given_up(stub: Stub, tmp_path: Path) -> None:
+    """What it has not answered in time counts as failed."""
+    results = tmp_path / "load.json"
+    with stub() as url:
+        process = thimble_load(url, *LOAD, "--results", results, "--ceiling", "1000", "--timeout-s", "0.5")
         wait_for_requests(results)
-        one.kill()
-        output, _ = leader.communicate(timeout=WAIT_SECONDS)
-        two.wait(WAIT_SECONDS)
-    run = check(results, output, "1 of 2 workers was lost after")
-    assert run.generators == 2
-    assert leader.returncode == CUT_SHORT
+        (hung,) = (found for found in psutil.Process().children() if "tests.loadtests.stub" in found.cmdline())
+        hung.suspend()
+        output, _ = process.communicate(timeout=WAIT_SECONDS)
+    run = check(results, output, "the server stopped answering after")
+    assert run.steps[-1].failed.keys() == {"no answer: timed out"}
+    assert process.returncode == CUT_SHORT
