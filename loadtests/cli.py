@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from loadtests import measure, options, summary
-from loadtests.comparison import NAMES, Comparison, Settings
+from loadtests.comparison import NAMES, Comparison, Notebook, Settings
 from loadtests.fulltable import ROWS_AND_DIMENSION
 from loadtests.gates import CUT_SHORT, FAILED
 from loadtests.measure import MeasureError
@@ -102,7 +102,7 @@ def _add_compare(parser: argparse.ArgumentParser) -> None:
 
 
 def _compare(known: argparse.Namespace, _: list[str]) -> int:
-    from loadtests.compare import Comparer
+    from loadtests.compare import compare
 
     if len(known.sources) not in (0, len(NAMES)):
         raise LoadError("give two deployments to compare, or none for full tables against a compressed model")
@@ -115,7 +115,7 @@ def _compare(known: argparse.Namespace, _: list[str]) -> int:
         raise LoadError(f"--{str(problem['loc'][0]).replace('_', '-')}: {problem['msg'].lower()}") from None
     comparison = Comparison(settings=settings, command=["thimble-load", *sys.argv[1:]])
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    Comparer(comparison, known.results, lambda text: print(text, flush=True)).run(known.sources)
+    compare(Notebook(comparison, known.results, lambda doing: print(doing, flush=True)), known.sources)
     return _render(comparison, known.results)
 
 

@@ -1,6 +1,7 @@
 """What a comparison of two deployments found, as it lies on disk."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -126,3 +127,23 @@ class Comparison(BaseModel):
     def write(self, path: Path) -> None:
         """At once, or not at all."""
         replace(path, self.model_dump_json())
+
+
+class Notebook:
+    """A comparison that is going on, and the file that it is written to after every step of it."""
+
+    def __init__(self, comparison: Comparison, path: Path, tell: Callable[[str], None]) -> None:
+        """`tell` is for the user, and is told what is being done."""
+        self.comparison = comparison
+        self.path = path
+        self.doing = "the beginning"
+        self._tell = tell
+        self._begun = time.perf_counter()
+
+    def say(self, doing: str) -> None:
+        self.doing = doing
+        self._tell(doing)
+
+    def write(self) -> None:
+        self.comparison.seconds = time.perf_counter() - self._begun
+        self.comparison.write(self.path)

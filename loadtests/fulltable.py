@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from loadtests.comparison import Settings
+from loadtests.comparison import Name, Settings
 from loadtests.deployments import Artifact, export_untrained
 
 COMPRESSION = 10_000
 SMALLER = 4
-"""The second size, from which and the first is extrapolated, is so many times smaller."""
+"""The second size, which with the first makes a line to be drawn on, is so many times smaller."""
 ROWS_AND_DIMENSION = {"criteo-kaggle": (33_762_577, 16), "criteo-tb": (187_767_399, 128)}
 FLOAT_BYTES = 4
 LEAST_MEMORY = 1024
@@ -22,8 +22,8 @@ def tables(settings: Settings, divisor: int = 1) -> tuple[int, int]:
     return rows, rows * dimension * FLOAT_BYTES
 
 
-def exported(settings: Settings, folder: Path, divisor: int = 1) -> Iterator[Artifact]:
-    """Untrained models of both kinds, the full one first."""
+def exported(settings: Settings, folder: Path, divisor: int = 1) -> Iterator[tuple[Name, Artifact]]:
+    """Untrained models of both kinds, A with full tables."""
     rows, size = tables(settings, divisor)
     whole = divisor == 1 and settings.table_rows is None
     common = [
@@ -31,5 +31,5 @@ def exported(settings: Settings, folder: Path, divisor: int = 1) -> Iterator[Art
         *([] if whole else ["--table-rows", str(rows)]),
     ]
     memory = str(max(size // COMPRESSION, LEAST_MEMORY))
-    yield export_untrained(folder / "full", [*common, "--scheme", "full", "--name", "full"])
-    yield export_untrained(folder / "compressed", [*common, "--memory", memory, "--name", "compressed"])
+    yield "A", export_untrained(folder / "full", [*common, "--scheme", "full", "--name", "full"])
+    yield "B", export_untrained(folder / "compressed", [*common, "--memory", memory, "--name", "compressed"])

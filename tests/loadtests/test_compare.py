@@ -12,8 +12,7 @@ import psutil
 import pytest
 
 from loadtests import compare
-from loadtests.compare import Comparer
-from loadtests.comparison import NAMES, Comparison, Settings
+from loadtests.comparison import NAMES, Comparison, Notebook, Settings
 from loadtests.traffic import Traffic
 from models.spec import Kind
 from tests.artifacts import write_artifact
@@ -60,7 +59,7 @@ def test_two_artifacts_are_measured_in_all_respects(
     traffic = Traffic(scenario="batch", encoding="binary", rows=8)
     found = Comparison(settings=Settings(rounds=1, seconds=0.3, max_p99_ms=500, traffic=traffic))
     path = tmp_path / "report.json"
-    Comparer(found, path, print).run(repositories)
+    compare.compare(Notebook(found, path, print), repositories)
     assert (found.complete, found.reason) == (True, None)
     assert Comparison.read(path) == found
     assert [entry.name for entry in tmp_path.iterdir()] == ["report.json"]  # models and logs are gone
