@@ -151,7 +151,7 @@ def projected(found: Comparison) -> Chart | None:
             axes.plot(further, line, "--", color=COLOURS[name], linewidth=1.2)
             end = line[-1]
             axes.plot([target], [end], marker="o", markerfacecolor="none", color=COLOURS[name])
-            axes.annotate(write.size(end), (target, end), (-4, -11), textcoords="offset points", ha="right", fontsize=8)
+            axes.annotate(write.size(end), (target, end), (-7, 3), textcoords="offset points", ha="right", fontsize=8)
         axes.set(xscale="log", yscale="log", xlabel="full tables", ylabel="memory of one server")
         _plain(axes.xaxis, write.size)
         _plain(axes.yaxis, write.size)

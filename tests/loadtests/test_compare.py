@@ -52,6 +52,7 @@ def wait_for(process: subprocess.Popen[str], text: str) -> None:
     raise AssertionError(f"it never said {text!r}")
 
 
+@pytest.mark.timeout(480)
 def test_two_artifacts_are_measured_in_all_respects(
     repositories: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,6 +167,7 @@ def test_what_cannot_be_compared_is_said_in_one_line(
 
 
 @pytest.mark.proof
+@pytest.mark.timeout(580)
 def test_the_pair_that_is_built_in(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     done = thimble_load("compare", "--table-rows", "400000", *QUICK, "--max-p99-ms", "500", "--results", path)
