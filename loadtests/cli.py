@@ -1,6 +1,7 @@
 """thimble-load: run load tests against a server, compare two deployments, report."""
 
 import argparse
+import os
 import signal
 import sys
 from pathlib import Path
@@ -113,7 +114,7 @@ def _compare(known: argparse.Namespace, _: list[str]) -> int:
     except ValidationError as error:
         problem = error.errors()[0]
         raise LoadError(f"--{str(problem['loc'][0]).replace('_', '-')}: {problem['msg'].lower()}") from None
-    comparison = Comparison(settings=settings, command=["thimble-load", *sys.argv[1:]])
+    comparison = Comparison(settings=settings, busy=os.getloadavg()[0], command=["thimble-load", *sys.argv[1:]])
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     compare(Notebook(comparison, known.results, lambda doing: print(doing, flush=True)), known.sources)
     return _render(comparison, known.results)

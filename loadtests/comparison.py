@@ -95,8 +95,9 @@ class Size(BaseModel):
 class Comparison(BaseModel):
     """Two deployments side by side. Where it was cut short, `complete` is false and `reason` says why.
 
-    `tables` is what the full tables weigh, bytes. `empty` is a server without a model. `rates` are what was offered to
-    both, requests/s. `rounds` holds the turns by deployment, A and B; so do the others.
+    `busy` is the load average before it began. `tables` is what the full tables weigh, bytes. `empty` is a server
+    without a model. `rates` are what was offered to both, requests/s. `rounds` holds the turns by deployment, A and B;
+    so do the others.
     """
 
     started: datetime = Field(default_factory=lambda: datetime.now(UTC))
@@ -105,6 +106,7 @@ class Comparison(BaseModel):
     versions: dict[str, str] = Field(default_factory=versions)
     command: list[str] = []
     settings: Settings
+    busy: float = 0
     tables: int | None = None
     sides: dict[Name, Side] = {}
     empty: Memory | None = None

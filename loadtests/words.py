@@ -10,6 +10,7 @@ from loadtests.results import NEAR_CEILING, near
 
 # A file of which so much is still in memory is not cold.
 COLD_SHARE = 0.02
+BUSY = 0.5
 HEADLINES = (
     *("bytes", "model memory", "first answers, cold", "first answer, cold", "start, cold"),
     *("p50", "p99", "knee", "cpu"),
@@ -95,6 +96,11 @@ def _caveats(found: Comparison) -> Iterator[str]:
         )
     cores = found.machine.cores
     yield f"Servers and load generator shared one machine with {cores} core{'s' * (cores > 1)}."
+    if found.busy > BUSY:
+        yield (
+            f"Other work kept about {write.number(found.busy)} processes busy when it began (load average): times are "
+            "longer and spreads wider than on a quiet machine."
+        )
     yield from _cold(found)
     yield from _memory(found)
     yield from _load(found)

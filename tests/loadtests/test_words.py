@@ -47,6 +47,12 @@ def test_a_generator_that_is_the_bottleneck_is_marked() -> None:
     assert "the knee of A" in marked[1] and "the knee of B" in marked[2]
 
 
+def test_a_busy_machine_is_said() -> None:
+    found = comparison()
+    found.busy = 5.8
+    assert any("about 5.8 processes busy" in sentence for sentence in words.caveats(found))
+
+
 def test_refusals_and_failures_are_said() -> None:
     found = comparison()
     found.rounds[0]["B"].steps[0].rejected = {"429": 3}
