@@ -68,15 +68,20 @@ def _figures(found: Comparison) -> Iterator[Figure]:
     def once(value: Callable[[Name], float | None]) -> dict[Name, list[float]]:
         return {name: [v for v in [value(name)] if v is not None] for name in NAMES}
 
-    empty = found.empty.unique if found.empty else 0
     sizes = once(lambda name: found.sides[name].size if name in found.sides else None)
     yield Figure("bytes", "bytes that a release ships", write.size, sizes, goal=goal(100))
     yield Figure(
         "model memory",
-        "memory of the model: unique to the server, beyond a server without a model",
+        "memory of the model: a server's own pages and those of the model's files, beyond a server without a model",
         write.size,
-        rounds(lambda turn: max(turn.memory.unique - empty, 1) if turn.memory and empty else None),
+        rounds(lambda turn: model_memory(found, turn)),
         goal=goal(50),
+    )
+    yield Figure(
+        "resident",
+        "resident memory beyond a server without a model, the libraries' code that a model makes it use included",
+        write.size,
+        rounds(lambda turn: turn.memory.resident - found.empty.resident if turn.memory and found.empty else None),
     )
     yield Figure(
         "first answers, cold",
@@ -105,9 +110,9 @@ def _figures(found: Comparison) -> Iterator[Figure]:
     )
     yield Figure(
         "server memory",
-        "memory of the whole server, unique",
+        "memory of the whole server, resident",
         write.size,
-        rounds(lambda turn: turn.memory.unique if turn.memory else None),
+        rounds(lambda turn: turn.memory.resident if turn.memory else None),
     )
     yield Figure(
         "replicas",
@@ -149,6 +154,17 @@ def _under_load(
     limit = f"{found.settings.max_p99_ms:g} ms"
     yield Figure("knee", f"requests/s with p99 under {limit}", write.number, rounds(lambda t: t.knee), better="more")
     yield Figure("cpu", "processor seconds per million rows", write.seconds, rounds(cpu_per_million))
+
+
+def model_memory(found: Comparison, turn: Turn) -> float | None:
+    """Bytes that a model adds to a server.
+
+    Unique memory (USS) would not do: a library's pages are unique or not as other processes map them or not, and the
+    server without a model has other neighbours than one with.
+    """
+    if turn.memory is None or found.empty is None:
+        return None
+    return turn.memory.anonymous + turn.memory.mapped - found.empty.anonymous
 
 
 def cpu_per_million(turn: Turn) -> float | None:

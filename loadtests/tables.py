@@ -73,7 +73,8 @@ def _memory(found: Comparison) -> Table:
             rows.append([f"{name}, {replicas.replicas}", *_weights(replicas.memory)])
     note = (
         "After each replica has scored the same rows. Proportional: a page that several processes map counts once; it "
-        "is the processes' own (anonymous) and pages of files. Unique: pages that no other process maps. Page cache: "
+        "is the processes' own (anonymous) and pages of files. Unique: pages that no other process maps, so "
+        "libraries are in it or not as others on the machine use them. Page cache: "
         "what of the model's files is in memory, mapped or not."
     )
     head = ["replicas", "proportional", "anonymous", "files", "of the model", "unique", "resident", "page cache"]

@@ -5,14 +5,14 @@ from typing import NamedTuple
 
 from loadtests import write
 from loadtests.comparison import NAMES, Comparison
-from loadtests.figures import Figure, figures
+from loadtests.figures import Figure, figures, model_memory
 from loadtests.results import NEAR_CEILING, near
 
 # A file of which so much is still in memory is not cold.
 COLD_SHARE = 0.02
 BUSY = 0.5
 HEADLINES = (
-    *("bytes", "model memory", "first answers, cold", "first answer, cold", "start, cold"),
+    *("bytes", "model memory", "resident", "first answers, cold", "first answer, cold", "start, cold"),
     *("p50", "p99", "knee", "cpu"),
 )
 
@@ -118,6 +118,8 @@ def _cold(found: Comparison) -> Iterator[str]:
 
 def _memory(found: Comparison) -> Iterator[str]:
     for name in NAMES:
+        if any((model_memory(found, turn) or 1) <= 0 for turn in found.turns(name)):
+            yield f"A server of {name} held no more than one without a model, so its model's memory cannot be told."
         side, one = found.sides.get(name), next(iter(found.replicas.get(name, [])), None)
         if side and side.size and one and one.memory.mapped > side.size / 10:
             memory = one.memory

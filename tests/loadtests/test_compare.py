@@ -77,7 +77,7 @@ def test_two_artifacts_are_measured_in_all_respects(
         assert [step.offered for step in turn.steps] == found.rates
         assert all(step.ok == step.due for step in turn.steps)
         assert turn.cpu_seconds and turn.rows == sum(8 * step.ok for step in turn.steps)
-        assert turn.memory and turn.memory.unique > found.empty.unique / 2
+        assert turn.memory and turn.memory.anonymous > found.empty.anonymous
         assert turn.swap and turn.swap.released > 0
         assert (turn.swap.pushed is None) == (name == "A")  # it is more than one file
         one, two = found.replicas[name]

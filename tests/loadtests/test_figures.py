@@ -1,6 +1,7 @@
 import pytest
 
 from loadtests.figures import Figure, figures
+from loadtests.words import caveats
 from tests.loadtests.comparisons import comparison
 
 
@@ -18,6 +19,24 @@ def test_ratios_say_how_many_times_better_b_is() -> None:
     assert cold.winner == "B" and cold.reached
     assert cold.spread == pytest.approx((50, 70))
     assert found["start, cold"].ratio == pytest.approx(7 / 1.1)
+
+
+def test_who_else_maps_the_libraries_changes_no_models_memory() -> None:
+    found = comparison()
+    assert found.empty
+    found.empty.unique += 20_000_000  # it was alone on the machine, those with a model were not
+    figure = next(figure for figure in figures(found) if figure.key == "model memory")
+    assert figure.ratios == [201, 201, 201]
+
+
+def test_a_models_memory_below_nothing_is_no_figure() -> None:
+    found = comparison()
+    for turns in found.rounds:
+        memory = turns["B"].memory
+        assert memory
+        memory.anonymous = 1
+    assert "model memory" not in {figure.key for figure in figures(found)}
+    assert any("A server of B held no more than one without a model" in sentence for sentence in caveats(found))
 
 
 def test_what_the_rounds_contradict_has_no_winner() -> None:

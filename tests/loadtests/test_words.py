@@ -17,7 +17,7 @@ def test_sizes_and_seconds() -> None:
 
 
 def test_headlines_have_ratio_spread_and_goal() -> None:
-    first, memory, cold = words.headlines(comparison())[:3]
+    first, memory, _, cold = words.headlines(comparison())[:4]
     assert (first.ratio, first.spread, first.judged) == ("1,001x", "", "at least 100x: reached")
     assert first.values == "A 2 GB, B 2 MB"
     assert memory.spread == "201x to 201x over 3 rounds"
