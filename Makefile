@@ -5,7 +5,7 @@ RUNTIME := $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
 BIN := .venv/bin
 DEMO_ROWS := 3000000
 
-.PHONY: help run test proofs ops lint demo clean
+.PHONY: help run test proofs ops lint load demo clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
@@ -28,6 +28,9 @@ lint: .venv/dev ## ruff, ruff format --check and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+load: .venv/load ops ## compare full tables of 2.16 GB with the same model 10,000 times smaller, and report (minutes)
+	$(BIN)/thimble-load compare
+
 demo: .venv/dev ## train the demo model anew on 3,000,000 generated clicks and export it as the next version
 	$(BIN)/thimble-export train --preset demo --generate $(DEMO_ROWS)
 	$(BIN)/thimble-export export runs/demo --precision int8 --cost-rows 1000000
@@ -40,9 +43,13 @@ clean: ## remove the environment, training runs, builds and caches; artifacts st
 	$(call install,$(RUNTIME))
 	@touch $@
 
+.venv/load: pyproject.toml constraints.txt
+	$(call install,$(RUNTIME)$(comma)export$(comma)load)
+	@touch $@ .venv/run
+
 .venv/dev: pyproject.toml constraints.txt
 	$(call install,$(RUNTIME)$(comma)export$(comma)load$(comma)dev)
-	@touch $@ .venv/run
+	@touch $@ .venv/run .venv/load
 
 comma := ,
 define install

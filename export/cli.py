@@ -139,6 +139,33 @@ def export(
 
 
 @app.command()
+def untrained(
+    preset: Annotated[str, typer.Option(help="criteo-tb, criteo-kaggle or demo")],
+    repository: Annotated[Path, typer.Option(help="model repository to write to")] = Path("artifacts"),
+    name: Annotated[str | None, typer.Option(help="of the model; the preset's")] = None,
+    version: Annotated[int | None, typer.Option(min=1, help="one more than the newest there")] = None,
+    scheme: Annotated[str, typer.Option(help="block, robe-v1, robe-v2 or full")] = "block",
+    memory: Annotated[int | None, typer.Option(min=1, help=f"bytes of the shared array; {MEMORY_BYTES}")] = None,
+    table_rows: Annotated[
+        int | None, typer.Option(min=1, help="of the full tables in all, in the preset's proportions")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Write a model that has learnt nothing, to measure what serving it costs.
+
+    Full tables of any size are written as they are drawn, so they need disk, and little memory.
+    """
+    from export import report
+    from export.evaluate import artifact_bytes
+    from export.schema import preset_spec
+    from export.untrained import export_untrained, resized
+
+    spec = preset_spec(preset, name, scheme, memory, None, seed)
+    done = export_untrained(resized(spec, table_rows) if table_rows else spec, repository, version, seed)
+    typer.echo(f"{done.path}: {report.size(artifact_bytes(done.path))}, untrained")
+
+
+@app.command()
 def inspect(
     file: Artifact,
     as_json: Annotated[bool, typer.Option("--json", help="the whole spec as JSON")] = False,

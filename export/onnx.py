@@ -6,12 +6,13 @@ import logging
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx_ir
 import torch
 
 from export.hash_lookup import OPSET, function
@@ -29,8 +30,11 @@ class ExportError(ValueError):
     """A model that cannot be exported as asked."""
 
 
-def build(spec: ModelSpec, dlrm: DLRM) -> onnx.ModelProto:
-    """The ONNX model of a DLRM: `dense` and `ids` in, `score` out, the spec as metadata."""
+def build(spec: ModelSpec, dlrm: DLRM, stored: Mapping[str, onnx_ir.ExternalTensor] | None = None) -> onnx.ModelProto:
+    """The ONNX model of a DLRM: `dense` and `ids` in, `score` out, the spec as metadata.
+
+    `stored` are weights, by their names in the DLRM, that lie in a file already: the model points to them.
+    """
     example = Batch(np.zeros((2, len(spec.dense)), np.float32), np.zeros((2, len(spec.fields)), np.int64))
     batch = torch.export.Dim("batch")
     # The exporter warns of its own deprecations and of packages it does without; the user can act on none of it.
@@ -48,6 +52,8 @@ def build(spec: ModelSpec, dlrm: DLRM) -> onnx.ModelProto:
             verbose=False,
         )
     assert program is not None
+    for name, tensor in (stored or {}).items():
+        program.model.graph.initializers[f"dlrm.{name}"].const_value = tensor
     model: onnx.ModelProto = program.model_proto
     forget_origin(model)
     model.ir_version = IR_VERSION
@@ -91,12 +97,22 @@ def write(
     number: int | None,
     check: Callable[[Path], None],
 ) -> Path:
-    """Write REPOSITORY/NAME/VERSION/model.onnx, by default the version after the newest, and return its path.
+    """Write REPOSITORY/NAME/VERSION/model.onnx once it is past `check`, and return its path. ExportError as below."""
+    with new_version(repository, spec.name, number) as (partial, target):
+        external = isinstance(spec.embedding, FullEmbedding)
+        onnx.save_model(model, partial / MODEL_FILE, save_as_external_data=external, location=EXTERNAL_DATA)
+        check(partial / MODEL_FILE)
+    return target / MODEL_FILE
 
-    The version's folder appears at once, whole and past `check`, so a server that watches the repository never reads
-    half a model. ExportError: the version exists.
+
+@contextlib.contextmanager
+def new_version(repository: Path, name: str, number: int | None) -> Iterator[tuple[Path, Path]]:
+    """A folder to be filled, and REPOSITORY/NAME/VERSION, by default the version after the newest, which it becomes.
+
+    A version appears at once and whole, so a server that watches the repository never reads half a model.
+    ExportError: it exists.
     """
-    family = repository / spec.name
+    family = repository / name
     family.mkdir(parents=True, exist_ok=True)
     if number is None:
         number = max((int(p.name) for p in family.iterdir() if p.name.isdecimal()), default=0) + 1
@@ -105,9 +121,7 @@ def write(
         raise ExportError(f"{target} exists; a version is never overwritten, choose another --version")
     partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=family))
     try:
-        external = isinstance(spec.embedding, FullEmbedding)
-        onnx.save_model(model, partial / MODEL_FILE, save_as_external_data=external, location=EXTERNAL_DATA)
-        check(partial / MODEL_FILE)
+        yield partial, target
         partial.chmod(0o755)
         partial.rename(target)
     except BaseException:
@@ -115,4 +129,3 @@ def write(
         with contextlib.suppress(OSError):
             family.rmdir()  # unless there are other versions
         raise
-    return target / MODEL_FILE

@@ -1,20 +1,142 @@
-"""thimble-load: run load tests against a server."""
+"""thimble-load: run load tests against a server, compare two deployments, report."""
 
+import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
-USAGE = """usage: thimble-load run --host URL [LOCUST OPTIONS]
+from pydantic import ValidationError
 
-Runs Locust headless over loadtests/locustfile.py, eight users for 30 seconds unless its options say otherwise:
-  thimble-load run --host http://127.0.0.1:8000 --users 16 --run-time 1m"""
+from loadtests import measure, options, summary
+from loadtests.comparison import NAMES, Comparison, Notebook, Settings
+from loadtests.fulltable import ROWS_AND_DIMENSION
+from loadtests.gates import CUT_SHORT, FAILED
+from loadtests.measure import MeasureError
+from loadtests.served import LoadError
+
+COMPARE = """Measure two deployments side by side, in rounds, with the same requests to both, and write a report.
+Each is the URL of a running server, or a model repository or file, for which servers are started. Without any, an
+untrained model with full tables is compared with its form that is 10,000 times smaller."""
 
 
 def main() -> None:
-    """The console script; hands over to Locust, whose exit status it keeps."""
-    if sys.argv[1:2] != ["run"]:
-        print(USAGE, file=sys.stderr)
-        sys.exit(2)
-    locust = Path(sys.executable).with_name("locust")
-    defaults = ["-f", str(Path(__file__).with_name("locustfile.py")), "--headless", "-u", "8", "-r", "8", "-t", "30s"]
-    os.execv(locust, [str(locust), *defaults, *sys.argv[2:]])  # noqa: S606
+    """The console script.
+
+    Exit status 0 when every gate was kept, 1 when one was not or there was nothing to measure, 2 for bad flags, 3 when
+    the run was cut short.
+    """
+    parser = argparse.ArgumentParser(prog="thimble-load", description="Measure servers under load.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    run = commands.add_parser(
+        "run",
+        help="offer load to a server",
+        description="Offer load to a server. Any other option of Locust's goes on to it, as --csv PREFIX.",
+    )
+    run.add_argument("url", help="of the server, as http://127.0.0.1:8000")
+    run.add_argument("--connections", type=int, default=measure.CONNECTIONS, help="most requests at once [%(default)s]")
+    run.add_argument("--processes", type=int, default=1, help="processes that generate the load [%(default)s]")
+    options.add(run)
+    run.set_defaults(command=_run)
+    _add_compare(commands.add_parser("compare", help="measure two deployments side by side", description=COMPARE))
+    report = commands.add_parser("report", help="write the report of a comparison again")
+    report.add_argument("results", type=Path, help="the JSON file of a comparison")
+    report.set_defaults(command=_report)
+    known, others = parser.parse_known_args()
+    if others and known.command is not _run:
+        parser.error(f"unrecognized arguments: {' '.join(others)}")
+    try:
+        sys.exit(known.command(known, others))
+    except (LoadError, MeasureError) as error:
+        print(f"thimble-load: {str(error).removeprefix('thimble-load: ')}", file=sys.stderr)
+        sys.exit(FAILED)
+
+
+def _run(known: argparse.Namespace, others: list[str]) -> int:
+    processes = ["--processes", str(known.processes)] if known.processes > 1 else []
+    if known.ceiling is None:
+        traffic = options.traffic(known)
+        known.ceiling = measure.ceiling(known.url, traffic, connections=known.connections, locust=processes)
+    connections = ["--users", str(known.connections)]
+    results = Path(known.results)
+    process = measure.start(
+        ["--host", known.url, *options.arguments(known), *connections, *processes, *others], results
+    )
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: process.terminate())
+    status = process.wait()
+    run = measure.outcome(status, results)
+    if status < 0 and run:
+        print(summary.text(run, known.results))
+    return status if status >= 0 else CUT_SHORT
+
+
+def _add_compare(parser: argparse.ArgumentParser) -> None:
+    default = Settings()
+    parser.add_argument("sources", nargs="*", metavar="A B", help="URLs, repositories or files; two or none")
+    parser.add_argument(
+        "--tables",
+        choices=list(ROWS_AND_DIMENSION),
+        default=next(iter(ROWS_AND_DIMENSION)),
+        help="without A and B: whose full tables [%(default)s]",
+    )
+    parser.add_argument("--table-rows", type=int, help="without A and B: of the full tables in all [as --tables has]")
+    for name, meaning in {
+        "rounds": "how often everything is measured, each going first in turn",
+        "seconds": "how long each rate is offered",
+        "max_p99_ms": "the knee is the highest rate whose p99 is below",
+        "memory_gb": "say how many replicas fit into so much memory",
+        "price": "of a core for an hour, to say what a million rows cost",
+        "connections": "most requests at once",
+    }.items():
+        value = getattr(default, name)
+        flag = f"--{name.replace('_', '-')}"
+        parser.add_argument(flag, type=type(value), default=value, help=f"{meaning} [%(default)s]")
+    options.add_traffic(parser)
+    parser.add_argument(
+        "--results",
+        type=Path,
+        default=Path("runs/compare/report.json"),
+        help="JSON file, written anew after every step; the report appears beside it [%(default)s]",
+    )
+    parser.set_defaults(command=_compare, scenario="batch", encoding="binary")
+
+
+def _compare(known: argparse.Namespace, _: list[str]) -> int:
+    from loadtests.compare import compare
+
+    if len(known.sources) not in (0, len(NAMES)):
+        raise LoadError("give two deployments to compare, or none for full tables against a compressed model")
+    given = {name: getattr(known, name, None) for name in Settings.model_fields}
+    given |= {"traffic": options.traffic(known)} | ({"tables": None, "table_rows": None} if known.sources else {})
+    try:
+        settings = Settings.model_validate(given)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise LoadError(f"--{str(problem['loc'][0]).replace('_', '-')}: {problem['msg'].lower()}") from None
+    comparison = Comparison(settings=settings, busy=os.getloadavg()[0], command=["thimble-load", *sys.argv[1:]])
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    compare(Notebook(comparison, known.results, lambda doing: print(doing, flush=True)), known.sources)
+    return _render(comparison, known.results)
+
+
+def _report(known: argparse.Namespace, _: list[str]) -> int:
+    try:
+        found = Comparison.read(known.results)
+    except OSError as error:
+        raise LoadError(f"{known.results}: {error.strerror}") from None
+    except ValidationError:
+        raise LoadError(f"{known.results} does not hold the results of a comparison") from None
+    return _render(found, known.results)
+
+
+def _render(found: Comparison, results: Path) -> int:
+    """Matplotlib takes a while to import, so only here."""
+    from loadtests import report, words
+
+    paths = report.render(found, results)
+    for line in words.headlines(found):
+        print(f"{line.ratio:>8}  {line.title} ({line.values})  {line.judged}".rstrip())
+    print(f"PARTIAL: {found.reason}" if found.reason else "complete")
+    print(f"report: {paths.html}, {paths.markdown.name} and {results.name} beside it")
+    return CUT_SHORT if found.reason else 0

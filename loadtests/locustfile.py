@@ -1,29 +1,46 @@
-"""Users who send the golden row that a server documents, and check every score: locust -f loadtests/locustfile.py."""
+"""The load test as Locust runs it: locust -f loadtests/locustfile.py --host http://127.0.0.1:8000 --users 100."""
 
-import json
 from typing import Any
 
-from locust import FastHttpUser, task
+import locust.runners
+from locust import events
 
-TOLERANCE = 1e-4
+from loadtests import options
+from loadtests.controller import ORDER, REPORT, Controller
+from loadtests.member import Member, Order, Report
+from loadtests.users import Scorer
+
+__all__ = ["Scorer"]
+
+locust.runners.WORKER_REPORT_INTERVAL = 1.0  # results are written every second, wherever they come from
 
 
-class Scorer(FastHttpUser):
-    """Sends one row after the other."""
+def connect(environment: Any, runner: Any, **_: Any) -> None:
+    """A worker does as it is told and reports; any other process tells and, without workers, does it itself."""
+    member = Member(environment)
+    environment.events.test_start.add_listener(lambda **_: member.reset())
+    runner.register_message(ORDER, lambda msg, **_: member.begin(Order(**msg.data)))
+    if isinstance(runner, locust.runners.WorkerRunner):
 
-    def on_start(self) -> None:
-        with self.client.get("/openapi.json", catch_response=True) as description:
-            operations: dict[str, Any] = json.loads(description.text or "")["paths"]
-        self.path, operation = next((p, item["post"]) for p, item in operations.items() if p.endswith("/score"))
-        self.row = operation["requestBody"]["content"]["application/json"]["example"]
-        self.expected = operation["responses"]["200"]["content"]["application/json"]["example"]["scores"]
+        def report(data: dict[str, Any], **_: Any) -> None:
+            if (found := member.report()) is not None:
+                data[REPORT] = found.model_dump_json()
 
-    @task
-    def score(self) -> None:
-        with self.client.post(self.path, json=self.row, catch_response=True) as response:
-            if response.status_code != 200:
-                response.failure(f"status {response.status_code}: {response.text}")
-                return
-            found = json.loads(response.text or "")["scores"]
-            if len(found) != 1 or abs(found[0] - self.expected[0]) > TOLERANCE:
-                response.failure(f"scores {found}, expected {self.expected}")
+        environment.events.report_to_master.add_listener(report)
+        return
+
+    controller = Controller(environment, member)
+
+    def heard(client_id: str, data: dict[str, Any]) -> None:
+        if REPORT in data:
+            controller.heard(client_id, Report.model_validate_json(data[REPORT]))
+
+    environment.events.worker_report.add_listener(heard)
+    environment.events.test_start.add_listener(lambda **_: controller.reset())
+    environment.events.spawning_complete.add_listener(lambda **_: controller.start())
+    environment.events.test_stopping.add_listener(lambda **_: controller.stopped())
+    environment.events.quitting.add_listener(lambda **_: controller.stopped())
+
+
+events.init_command_line_parser.add_listener(options.add)  # type: ignore[no-untyped-call]
+events.init.add_listener(connect)  # type: ignore[no-untyped-call]

@@ -205,3 +205,13 @@ def test_evaluate_without_usable_rows(run: Run, runs: dict[str, Path], tmp_path:
     refused(run("evaluate", "small/1/model.onnx", "clicks"), "clicks: no usable rows")
     refused(run("export", runs["block"], "--repository", ".", "--version", "1"), "small/1 exists")
     refused(run("export", runs["block"], "--repository", ".", "--name", "../x"), "name")
+
+
+def test_an_untrained_model_of_any_size(run: Run, tmp_path: Path) -> None:
+    said = run("untrained", "--preset", "criteo-kaggle", "--scheme", "full", "--table-rows", "5000", "--name", "big")
+    assert said.status == 0, said.err
+    assert said.out == "artifacts/big/1/model.onnx: 3.8 MB, untrained\n"
+    spec = read_spec(tmp_path / "artifacts/big/1/model.onnx")
+    assert spec.embedding.scheme == "full"
+    assert spec.full_table_bytes == spec.embedding_bytes == pytest.approx(5000 * 64, rel=0.05)
+    refused(run("untrained", "--preset", "movielens"), "no preset 'movielens'")

@@ -1,0 +1,112 @@
+"""Models that have learnt nothing, of any size: what serving costs does not depend on what the weights say.
+
+Full tables are drawn straight into the file of the artifact and used from there, so their size is bounded by the disk.
+"""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx_ir
+import torch
+from torch import nn
+
+from export.agreement import onnx_scores, onnx_session, prove
+from export.artifact import Exported
+from export.clicks import Rows
+from export.generate import GeneratedClicks
+from export.golden import GOLDEN_ROWS, golden_batch, golden_features
+from export.onnx import EXTERNAL_DATA, MODEL_FILE, build, describe, new_version
+from models.dlrm import DLRM
+from models.hashing import Floats
+from models.memory import FullTables
+from models.presets import embedding_for
+from models.spec import FLOAT_BYTES, FullEmbedding, GoldenRows, ModelSpec
+
+# In a table that is made smaller; clicks are generated for no smaller ones.
+FEWEST = 3
+DRAWN = 1 << 24
+"""Floats that are drawn and written at a time."""
+# Where a table begins, so that it can be mapped into memory on its own.
+ALIGNMENT = 1 << 16
+
+
+def resized(spec: ModelSpec, rows: int) -> ModelSpec:
+    """The same model with full tables of about so many rows in all, each table a share as before."""
+    total = sum(field.rows for field in spec.fields)
+    share = rows / total
+    fields = [f.model_copy(update={"rows": max(round(f.rows * share), min(f.rows, FEWEST))}) for f in spec.fields]
+    embedding = spec.embedding
+    if isinstance(embedding, FullEmbedding):
+        embedding = embedding_for("full", fields, spec.embedding_dim, 0, 1, 0)
+    return ModelSpec.model_validate({**spec.model_dump(), "fields": fields, "embedding": embedding})
+
+
+def export_untrained(spec: ModelSpec, repository: Path, version: int | None = None, seed: int = 0) -> Exported:
+    """Write an untrained model as REPOSITORY/NAME/VERSION/model.onnx, golden rows included.
+
+    The same spec and seed give the same weights. ExportError: the version exists. ClickError: its features are not
+    Criteo's, for which alone there are rows to make golden ones of.
+    """
+    features = golden_features(spec, Rows(GeneratedClicks(spec, GOLDEN_ROWS, seed), 0, GOLDEN_ROWS))
+    batch = golden_batch(spec, features)
+    torch.manual_seed(seed)
+    with new_version(repository, spec.name, version) as (partial, target):
+        path = partial / MODEL_FILE
+        if isinstance(spec.embedding, FullEmbedding):
+            dlrm, stored = _with_stored_tables(spec, spec.embedding, partial / EXTERNAL_DATA, seed)
+            model = build(spec, dlrm, stored)
+        else:
+            dlrm = DLRM(spec).eval()
+            model = build(spec, dlrm)
+        onnx.save_model(model, path)
+        scores = onnx_scores(onnx_session(str(path)), batch)
+        golden = GoldenRows(features=features, scores=scores.tolist())
+        spec = ModelSpec.model_validate({**spec.model_dump(), "golden": golden})
+        describe(model, spec)
+        onnx.save_model(model, path)
+        agreement = prove(path, spec, dlrm, batch)
+    return Exported(target / MODEL_FILE, spec, agreement)
+
+
+def _with_stored_tables(
+    spec: ModelSpec, embedding: FullEmbedding, path: Path, seed: int
+) -> tuple[DLRM, dict[str, onnx_ir.ExternalTensor]]:
+    """A model whose tables are in a file, which is written, and where each of them lies in it."""
+    dim = spec.embedding_dim
+    small = embedding.model_copy(update={"table_rows": [1] * len(embedding.table_rows)})
+    dlrm = DLRM(spec.model_copy(update={"embedding": small}))
+    assert isinstance(dlrm.sparse_arch, FullTables)
+    dlrm.sparse_arch.rows = embedding.table_rows
+    stored = {}
+    for f, (rows, offset) in enumerate(_write_tables(path, embedding.table_rows, dim, seed)):
+        table: Floats = np.memmap(path, np.float32, "r+", offset, (rows, dim))
+        dlrm.sparse_arch.tables[f] = nn.Embedding(rows, dim, _weight=torch.from_numpy(table))
+        name = f"sparse_arch.tables.{f}.weight"
+        stored[name] = onnx_ir.ExternalTensor(
+            path.name,
+            offset,
+            table.nbytes,
+            onnx_ir.DataType.FLOAT,
+            shape=onnx_ir.Shape(table.shape),
+            name=f"dlrm.{name}",
+            base_dir=path.parent,
+        )
+    return dlrm.eval(), stored
+
+
+def _write_tables(path: Path, lengths: list[int], dim: int, seed: int) -> list[tuple[int, int]]:
+    """Draw tables into a file, Uniform(+-sqrt(1 / rows)) as DLRM does. Rows and offset of each."""
+    random = np.random.default_rng(seed)
+    places = []
+    with path.open("wb") as file:
+        for rows in lengths:
+            offset = file.seek(-(-file.tell() // ALIGNMENT) * ALIGNMENT)
+            places.append((rows, offset))
+            bound = np.float32(math.sqrt(1 / rows))
+            for start in range(0, rows * dim, DRAWN):
+                values = random.random(min(DRAWN, rows * dim - start), np.float32)
+                file.write(((2 * values - 1) * bound).data)
+        assert file.tell() == places[-1][1] + lengths[-1] * dim * FLOAT_BYTES
+    return places

@@ -1,0 +1,83 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from loadtests.results import Run
+from tests.loadtests.conftest import free_port
+from tests.servers import Server
+
+
+def thimble_load(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from loadtests.cli import main; main()", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=200)
+
+
+def test_a_run_prints_its_steps_and_the_generators_ceiling(server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "load.json"
+    options = ("--shape", "spike", "--rate", "20,80", "--seconds", "0.5", "--seed", "7", "--encoding", "tsv")
+    done = thimble_load("run", f"{server.url}/", *options, "--results", path, "--max-p99-ms", "5000")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    run = Run.read(path)
+    assert run.passed
+    assert run.traffic.seed == 7
+    assert run.served["name"] == "small"
+    assert run.ceiling is not None
+    assert [step.ok for step in run.steps] == [10, 40, 10]
+    lines = done.stdout.splitlines()
+    assert lines[0].split()[0] == "offered/s"
+    assert [line.split()[0] for line in lines[1:4]] == ["20.0", "80.0", "20.0"]
+    assert lines[4:] == [
+        f"generator's ceiling: {run.ceiling:.0f} requests/s",
+        "error share: 0, limit 0: kept",
+        f"p99 ms: {run.gates[1].found:.4g}, limit 5000: kept",
+        "complete",
+        f"results: {path}",
+    ]
+
+
+def test_a_gate_that_is_not_kept_sets_the_exit_status(server: Server, tmp_path: Path) -> None:
+    options = ("--rate", "20", "--seconds", "1", "--results", tmp_path / "load.json", "--ceiling", "21")
+    done = thimble_load("run", server.url, *options, "--max-p99-ms", "0.001")
+    assert done.returncode == 1
+    assert "limit 0.001: NOT KEPT" in done.stdout
+    assert "above 80% of the generator's ceiling" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--shape", "spike"], "the shape spike takes 2 rates, not 1"),
+        (["--rows", "0"], "--rows: input should be greater than 0"),
+        (["--clicks", "nowhere.tsv"], "cannot read clicks from nowhere.tsv"),
+        (["--model", "other"], "serves no model other"),
+    ],
+)
+def test_what_cannot_be_run_is_said_in_one_line(
+    server: Server, tmp_path: Path, options: list[str], message: str
+) -> None:
+    done = thimble_load("run", server.url, "--ceiling", "1000", "--results", tmp_path / "load.json", *options)
+    assert done.returncode == 1
+    assert done.stdout + done.stderr == done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("thimble-load: ")
+    assert message in line
+
+
+def test_no_server_is_said_in_one_line(tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    done = thimble_load("run", url, "--results", tmp_path / "load.json")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"thimble-load: no server answers at {url}: ")
+    assert len(done.stderr.splitlines()) == 1
+    done = thimble_load("run", "127.0.0.1:8000", "--results", tmp_path / "load.json")
+    assert done.stderr == "thimble-load: 127.0.0.1:8000 is no URL of a server, such as http://127.0.0.1:8000\n"
+
+
+def test_flags_are_checked() -> None:
+    assert thimble_load("run").returncode == 2
+    assert thimble_load().returncode == 2
+    assert thimble_load("run", "http://127.0.0.1:1", "--shape", "round").returncode == 2
+    assert "find" not in thimble_load("--help").stderr
