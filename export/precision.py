@@ -4,16 +4,18 @@
 
 `int8` computes the inner layers, which are nearly all of the work, in integers (`docs/adr/0005-precision.md` has the
 trials behind each choice). The first and the last layer stay in float32: they are small, and the last one's inputs
-decide the logit. Activations are unsigned with a range fixed beforehand from training rows, so a row's score does not
-depend on the rows beside it. Weights have one scale a layer and take 7 of the 8 bits, with which no pair of
-products overflows the 16-bit sums of processors without VNNI: 2 * 255 * 64 < 2^15.
+decide the logit. Activations are unsigned, with a range fixed beforehand from training rows, so a row's score does not
+depend on the rows beside it; they are rounded only where an inner layer reads them. Weights have one scale a layer and
+take 7 of the 8 bits, with which no pair of products overflows the 16-bit sums of processors without VNNI:
+2 * 255 * 64 < 2^15.
 """
 
 import logging
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -24,6 +26,14 @@ from models.features import Batch
 from models.spec import MlpPrecision
 
 CALIBRATION_ROWS = 131_072
+INT8: dict[str, Any] = {
+    "op_types_to_quantize": ["Gemm"],
+    "activation_type": QuantType.QUInt8,
+    "weight_type": QuantType.QInt8,
+    "reduce_range": True,
+    "extra_options": {"OpTypesToExcludeOutputQuantization": ["Gemm"]},
+}
+"""The quantizer's options. A layer's output is rounded as the next one's input, behind the ReLU, or not at all."""
 
 
 def lower_mlps(model: onnx.ModelProto, precision: MlpPrecision, calibration: Iterable[Batch]) -> onnx.ModelProto:
@@ -58,27 +68,35 @@ def _halve(graph: onnx.GraphProto) -> None:
 
 
 def _quantize(model: onnx.ModelProto, calibration: Iterable[Batch]) -> onnx.ModelProto:
-    inner = [node.name for node in _layers(model.graph)[1:-1]]
-    # a ReLU is the lower end of the range that its layer's output is rounded to
-    relus = [node.name for node in model.graph.node if node.op_type == "Relu"]
+    inner = _layers(model.graph)[1:-1]
     if not inner:
         raise ExportError("int8 is for the layers between the first and the last, and this model has none; use fp16")
+    keep_fusable(model.graph, inner)
     with tempfile.TemporaryDirectory() as folder, quiet():
         path = Path(folder) / "model.onnx"
         quantize_static(
             model,
             path,
             Calibration(calibration),
-            op_types_to_quantize=["Gemm", "Relu"],
-            nodes_to_quantize=[*inner, *relus],
-            reduce_range=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
+            nodes_to_quantize=[node.name for node in inner],
             use_external_data_format=model.ByteSize() >= onnx.checker.MAXIMUM_PROTOBUF,
+            **INT8,
         )
         quantized = onnx.load(path)
     forget_origin(quantized)
     return quantized
+
+
+def keep_fusable(graph: onnx.GraphProto, inner: Sequence[onnx.NodeProto]) -> None:
+    """Write a ReLU between an integer layer and floats as ThresholdedRelu, which is the same.
+
+    ONNX Runtime computes a layer in float if a lone Relu behind it is not followed by QuantizeLinear.
+    """
+    read, written = {node.input[0] for node in inner}, {node.output[0] for node in inner}
+    for node in graph.node:
+        if node.op_type == "Relu" and node.input[0] in written and node.output[0] not in read:
+            node.op_type = "ThresholdedRelu"
+            node.attribute.append(onnx.helper.make_attribute("alpha", 0.0))
 
 
 def _layers(graph: onnx.GraphProto) -> list[onnx.NodeProto]:

@@ -44,11 +44,21 @@ class InteractionArch(nn.Module):
         self.register_buffer("triangle", rows * (fields + 1) + columns, persistent=False)
 
     def forward(self, dense: Tensor, sparse: Tensor) -> Tensor:
-        together = torch.cat([dense.unsqueeze(1), sparse], dim=1)  # [batch, 1 + fields, dim]
+        row = dense.unsqueeze(1)  # [batch, 1, dim]
+        together = torch.cat([row, sparse], dim=1)  # [batch, 1 + fields, dim]
         products = torch.bmm(together, together.transpose(1, 2)).flatten(1)  # [batch, (1 + fields)^2]
         # with index_select the elements of a row take ONNX Runtime several times as long
-        interactions = products.gather(1, self.triangle.expand(products.shape[0], -1))
+        interactions = products.gather(1, self._triangles(row))
         return torch.cat([dense, interactions], dim=1)
+
+    def _triangles(self, row: Tensor) -> Tensor:
+        """The triangle for each of a batch: [batch, pairs]."""
+        shape = (row.shape[0], len(self.triangle))
+        if not torch.onnx.is_in_onnx_export():
+            return self.triangle.expand(shape)
+        # the exporter would take one operator more to put the shape together
+        batch_1 = torch.onnx.ops.symbolic("Shape", (row,), attrs={"end": 2}, dtype=torch.int64, shape=(2,))
+        return torch.onnx.ops.symbolic("Expand", (self.triangle, batch_1), dtype=torch.int64, shape=shape)
 
 
 class DLRM(nn.Module):

@@ -22,6 +22,7 @@ from models.spec import Precision
 from service.artifact import ArtifactError, read_artifact
 from service.engine import GOLDEN_TOLERANCE, Engine
 from tests.artifacts import write_artifact
+from tests.runtimes import run
 from tests.samples import SCHEMES, criteo_spec, random_batch, small_spec
 
 FP16 = Precision(memory="fp16", mlps="fp16")
@@ -175,6 +176,12 @@ def test_integer_kernels_compute_what_float_ones_do(int8: Path) -> None:
     weights = inner_weights(onnx.load(int8))
     assert len(weights) == 3
     assert all(np.abs(array.astype(int)).max() <= 64 for array in weights.values())
+
+
+def test_inner_layers_run_in_integers(int8: Path) -> None:
+    _, ran = run(int8, [random_batch(read_spec(int8), 2)._asdict()], None)
+    assert sorted(node.op for node in ran if "Gemm" in node.op) == ["Gemm", "Gemm", "QGemm", "QGemm", "QGemm"]
+    assert not any(node.op == "DequantizeLinear" for node in ran)
 
 
 def test_clicks_that_are_gone(runs: dict[str, Path], tmp_path: Path) -> None:
