@@ -30,6 +30,8 @@ from service.tls import Certificate
 # a close on its way fails.
 KEEP_ALIVE_SECONDS = 75
 TICKS_A_SECOND = 10
+# For the requests on connections that were accepted last to be read.
+LAST_REQUESTS_SECONDS = 0.1
 CLOSE = (b"connection", b"close")
 log = logging.getLogger("thimble")
 
@@ -122,6 +124,7 @@ class _Server(uvicorn.Server):
                 "ssl_shutdown_timeout": patience,
             }
         self._ends: float | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def heed_signals(self, handler: Callable[[int, FrameType | None], None]) -> None:
         """Have this handler called instead of uvicorn's own.
@@ -146,9 +149,21 @@ class _Server(uvicorn.Server):
             self.servers.append(await loop.create_server(self._protocol, sock=listener, backlog=BACKLOG, **self._tls))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for listener in sockets or []:
+            self._accept_rest(listener)
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(LAST_REQUESTS_SECONDS)
         self._state.closing = True
         await super().shutdown(sockets)
         self._flush()
+
+    def _accept_rest(self, listener: socket.socket) -> None:
+        """Take what waits in the listener's queue, which would be lost with it."""
+        listener.setblocking(False)
+        with contextlib.suppress(OSError):  # there are no more
+            while True:
+                self._begin(self._join(listener.accept()[0]))
 
     async def on_tick(self, counter: int) -> bool:
         """uvicorn calls this `TICKS_A_SECOND` times a second."""
@@ -159,6 +174,15 @@ class _Server(uvicorn.Server):
         if self._registry.draining and CLOSE not in self.server_state.default_headers:
             self.server_state.default_headers = [*self.server_state.default_headers, CLOSE]
         return stop
+
+    async def _join(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # the client has left already, or speaks no TLS
+            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection, **self._tls)
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _protocol(self) -> asyncio.Protocol:
         make: Any = self.config.http_protocol_class
@@ -201,7 +225,6 @@ class _ChannelServer(_Server):
         super().__init__(registry, settings, keys, certificate)
         self._channel = channel
         self._siblings = siblings
-        self._tasks: set[asyncio.Task[None]] = set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -225,12 +248,3 @@ class _ChannelServer(_Server):
 
     async def _sync(self, number: int, model: str) -> None:
         self._channel.send("done", number, await self._registry.reconcile(model))
-
-    async def _join(self, connection: socket.socket) -> None:
-        with contextlib.suppress(OSError):  # the client has left already, or speaks no TLS
-            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection, **self._tls)
-
-    def _begin(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
