@@ -1,8 +1,8 @@
 """Turns a version on disk into a model that can be asked.
 
 At the start that is all there is to do. Later there are requests to answer meanwhile, so a process apart looks at the
-file first (`service.apart`): whatever it does there, the server goes on. What is left is done here in a thread that
-leaves the processor to others.
+file first (`service.apart`): whatever it does there, the server goes on. What is left is done here in a thread of low
+priority.
 """
 
 import asyncio

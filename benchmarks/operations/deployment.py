@@ -57,7 +57,11 @@ class Deployment:
     def workers(self) -> list[psutil.Process]:
         """The worker processes, or the server itself where there are none."""
         root = psutil.Process(self.server.process.pid)
-        children = [child for child in root.children() if "service.apart" not in child.cmdline()]
+        children = []
+        for child in root.children():
+            with suppress(psutil.NoSuchProcess):  # killed a moment ago
+                if "service.apart" not in child.cmdline():
+                    children.append(child)
         return children or [root]
 
     def weigh(self) -> dict[str, float]:
