@@ -25,6 +25,7 @@ from service.comparison import follow
 from service.engine import Device, Engine
 from service.errors import StartupError
 from service.native import find_native_ops
+from service.settings import ADMIN_KEYS, API_KEYS
 
 NICENESS = 10
 # A model of 100 GB off a slow disk takes so long; a file that hangs ONNX Runtime must not block releases for ever.
@@ -78,8 +79,9 @@ async def start(task: Task, *sockets: socket.socket) -> tuple[Process, Verdict]:
     """
     pipe, nothing, descriptors = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL, [it.fileno() for it in sockets]
     command = (sys.executable, "-m", "service.apart", task.model_dump_json(), *map(str, descriptors))
+    env = {name: value for name, value in os.environ.items() if name not in (API_KEYS, ADMIN_KEYS)}
     process = await asyncio.create_subprocess_exec(
-        *command, stdin=nothing, stdout=pipe, pass_fds=descriptors, limit=MAX_VERDICT_BYTES
+        *command, stdin=nothing, stdout=pipe, pass_fds=descriptors, env=env, limit=MAX_VERDICT_BYTES
     )
     assert process.stdout is not None
     try:

@@ -60,9 +60,7 @@ def _serve_with_workers(settings: Settings) -> None:
 def _check(settings: Settings) -> None:
     """Say what cannot work before models are loaded, and once for all workers. StartupError."""
     from service.engine import check_runtime
-    from service.tls import Certificate
 
     check_runtime()
-    Certificate.of(settings)
     if settings.tracing:
         import service.tracing  # noqa: F401  which says what is missing

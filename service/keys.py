@@ -6,24 +6,20 @@ all of them, so how long that takes says nothing about them.
 
 import hashlib
 import hmac
-import logging
 import os
+from functools import partial
 from pathlib import Path
-from time import monotonic
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.bodies import Headers
 from service.errors import RequestError, StartupError, send_error
 from service.settings import ADMIN_KEYS, API_KEYS, Settings
+from service.watched import Watched
 
 SHORTEST = 16
-# How often a file is looked at for new keys, and so how long a key that was taken out still works.
-LOOK_SECONDS = 1.0
 OPEN_PATHS = ("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready")
 _BEARER = b"bearer "
-FileState = tuple[int, int, int, int]
-log = logging.getLogger("thimble")
 
 
 class KeyRing:
@@ -31,45 +27,29 @@ class KeyRing:
 
     def __init__(self, path: Path | None, variable: str) -> None:
         """StartupError: a key is too weak, or the file cannot be read or holds none, or the variable is set without."""
-        self._path = path
         self._fixed = _digests(os.environ[variable].split(","), variable) if variable in os.environ else []
-        self._state: FileState | None = None
-        self._problem = ""
-        self._from_file: list[bytes] = []
-        self._looked = monotonic()
-        if path is not None:
-            self._state = file_state(path)
-            self._from_file = _read(path)
+        self._file = None if path is None else Watched((path,), partial(_read, path), "keys")
 
     def __bool__(self) -> bool:
-        return bool(self._fixed or self._from_file)
+        return bool(self._fixed) or self._file is not None
 
-    def holds(self, key: bytes) -> bool:
-        """Whether it is one of the keys."""
+    @property
+    def watches(self) -> bool:
+        """Whether it has a file to look at."""
+        return self._file is not None
+
+    def holds(self, digest: bytes) -> bool:
+        """Whether it has a key of this digest."""
         self.look()
-        digest = hashlib.sha256(key).digest()
         found = False
-        for known in (*self._fixed, *self._from_file):
+        for known in (*self._fixed, *(self._file.value if self._file else ())):
             found |= hmac.compare_digest(digest, known)
         return found
 
     def look(self) -> None:
-        """Read the file again if it has changed. What is no list of keys changes nothing, until it is one."""
-        now = monotonic()
-        if self._path is None or now - self._looked < LOOK_SECONDS:
-            return
-        self._looked = now
-        state = file_state(self._path)
-        problem = ""
-        if state != self._state:
-            try:
-                self._from_file, self._state = _read(self._path), state
-                log.info("%s: %d keys are in force", self._path, len(self._from_file))
-            except StartupError as error:
-                problem = str(error)
-                if problem != self._problem:
-                    log.error("the keys stay as they were: %s", problem)
-        self._problem = problem
+        """Read the file again if it has changed."""
+        if self._file is not None:
+            self._file.look()
 
 
 class Keys:
@@ -79,12 +59,16 @@ class Keys:
         """StartupError."""
         self._api = KeyRing(settings.api_keys_file, API_KEYS)
         self._admin = KeyRing(settings.admin_keys_file, ADMIN_KEYS)
-        self.may_change = settings.api_keys_file is not None or settings.admin_keys_file is not None
 
     def look(self) -> None:
         """Take changed files into account, as every check does."""
         self._api.look()
         self._admin.look()
+
+    @property
+    def watch(self) -> bool:
+        """Whether they may change."""
+        return self._api.watches or self._admin.watches
 
     @property
     def guard_scoring(self) -> bool:
@@ -99,16 +83,16 @@ class Keys:
     def check(self, headers: Headers) -> None:
         """RequestError 401: a key is needed, and there is none, or a wrong one."""
         if self._api:
-            key = _key(headers)
-            if not self._api.holds(key) | self._admin.holds(key):
+            digest = _digest(headers)
+            if not self._api.holds(digest) | self._admin.holds(digest):
                 raise _unknown(headers, "a key")
 
     def check_admin(self, headers: Headers) -> None:
         """RequestError: 401 there is no key, or a wrong one, 403 it allows no changes, or none does."""
         if not self._admin:
             raise RequestError(403, "this is off: no admin key is set (--admin-keys-file)", unread=True)
-        key = _key(headers)
-        admin, api = self._admin.holds(key), self._api.holds(key)
+        digest = _digest(headers)
+        admin, api = self._admin.holds(digest), self._api.holds(digest)
         if api and not admin:
             raise RequestError(403, "this key is for scoring; an admin key is needed", unread=True)
         if not admin:
@@ -132,23 +116,16 @@ class Gate:
         await self._app(scope, receive, send)
 
 
-def _key(headers: Headers) -> bytes:
+def _digest(headers: Headers) -> bytes:
+    """Of the key that a request brings; of nothing where it brings none."""
     value = headers.get(b"authorization", b"")
-    return value[len(_BEARER) :].strip() if value[: len(_BEARER)].lower() == _BEARER else b""
+    key = value[len(_BEARER) :].strip() if value[: len(_BEARER)].lower() == _BEARER else b""
+    return hashlib.sha256(key).digest()
 
 
 def _unknown(headers: Headers, wanted: str) -> RequestError:
     problem = "this key is not known" if b"authorization" in headers else "there is none"
     return RequestError(401, f"{wanted} is needed, as Authorization: Bearer KEY, and {problem}", unread=True)
-
-
-def file_state(path: Path) -> FileState | None:
-    """What changes when a file does, None where there is none."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _read(path: Path) -> list[bytes]:

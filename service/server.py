@@ -29,7 +29,6 @@ from service.tls import Certificate
 # Longer than proxies keep their idle connections, so that they, not this server, close them: a request that crosses
 # a close on its way fails.
 KEEP_ALIVE_SECONDS = 75
-TICKS_A_SECOND = 10
 # For the requests on connections that were accepted last to be read.
 LAST_REQUESTS_SECONDS = 0.1
 CLOSE = (b"connection", b"close")
@@ -41,9 +40,9 @@ def serve(settings: Settings) -> None:
     uvloop.run(_serve(settings))
 
 
-def serve_channel(settings: Settings, keys: Keys, channel: Channel) -> None:
+def serve_channel(settings: Settings, keys: Keys, certificate: Certificate | None, channel: Channel) -> None:
     """Load the models and serve the connections that the supervisor sends, until it says stop or ends. StartupError."""
-    uvloop.run(_serve_channel(settings, keys, channel))
+    uvloop.run(_serve_channel(settings, keys, certificate, channel))
 
 
 async def _serve(settings: Settings) -> None:
@@ -72,8 +71,7 @@ async def _serve(settings: Settings) -> None:
     registry.close()
 
 
-async def _serve_channel(settings: Settings, keys: Keys, channel: Channel) -> None:
-    certificate = Certificate.of(settings)
+async def _serve_channel(settings: Settings, keys: Keys, certificate: Certificate | None, channel: Channel) -> None:
     siblings = _Siblings(channel)
     registry = await Registry.open(settings, siblings)
     server = _ChannelServer(registry, settings, keys, certificate, channel, siblings)
@@ -166,10 +164,10 @@ class _Server(uvicorn.Server):
                 self._begin(self._join(listener.accept()[0]))
 
     async def on_tick(self, counter: int) -> bool:
-        """uvicorn calls this `TICKS_A_SECOND` times a second."""
+        """uvicorn calls this ten times a second."""
         self.should_exit = self.should_exit or (self._ends is not None and monotonic() >= self._ends)
         stop = await super().on_tick(counter)
-        if self._certificate is not None and counter % TICKS_A_SECOND == 0:
+        if self._certificate is not None:
             self._certificate.look()
         if self._registry.draining and CLOSE not in self.server_state.default_headers:
             self.server_state.default_headers = [*self.server_state.default_headers, CLOSE]

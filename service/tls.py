@@ -1,15 +1,13 @@
 """TLS: a certificate and its key in files, which may be renewed while they are served."""
 
-import logging
 import ssl
+from functools import partial
 from pathlib import Path
 from typing import Self
 
 from service.errors import StartupError
-from service.keys import FileState, file_state
 from service.settings import Settings
-
-log = logging.getLogger("thimble")
+from service.watched import Watched
 
 
 class Certificate:
@@ -20,9 +18,8 @@ class Certificate:
 
     def __init__(self, cert: Path, key: Path) -> None:
         """StartupError: a file cannot be read or holds something else, or they do not belong together."""
-        self._files = cert, key
-        self._state = self._on_disk()
-        self._newest = self.context = _context(cert, key)
+        self._files = Watched((cert, key), partial(_context, cert, key), "certificate and its key")
+        self.context = self._files.value
         self.context.sni_callback = self._present
 
     @classmethod
@@ -37,21 +34,10 @@ class Certificate:
 
     def look(self) -> None:
         """Read the files again if they have changed. What is no certificate with its key changes nothing."""
-        state = self._on_disk()
-        if state == self._state:
-            return
-        self._state = state
-        try:
-            self._newest = _context(*self._files)
-            log.info("%s: new connections get this certificate now", self._files[0])
-        except StartupError as error:
-            log.error("the certificate stays as it was: %s", error)
+        self._files.look()
 
     def _present(self, connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
-        connection.context = self._newest
-
-    def _on_disk(self) -> list[FileState | None]:
-        return [file_state(path) for path in self._files]
+        connection.context = self._files.value
 
 
 def _context(cert: Path, key: Path) -> ssl.SSLContext:

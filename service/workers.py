@@ -17,15 +17,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.context import ForkProcess
+from typing import NamedTuple
 
 from prometheus_client import multiprocess
 
 from service.channel import Channel
 from service.errors import StartupError
-from service.keys import LOOK_SECONDS, Keys
+from service.keys import Keys
 from service.listener import url_of
 from service.server import serve_channel
 from service.settings import Settings
+from service.tls import Certificate
+from service.watched import LOOK_SECONDS
 
 # Before a worker that failed to start is started again.
 RETRY_SECONDS = 1.0
@@ -33,10 +36,28 @@ FORK = multiprocessing.get_context("fork")
 log = logging.getLogger("thimble")
 
 
+class Secrets(NamedTuple):
+    """What workers are forked with: those in force, whatever became of their files since."""
+
+    keys: Keys
+    certificate: Certificate | None
+
+    @property
+    def watch(self) -> bool:
+        """Whether they may change."""
+        return self.keys.watch or self.certificate is not None
+
+    def look(self) -> None:
+        """Take changed files into account."""
+        self.keys.look()
+        if self.certificate is not None:
+            self.certificate.look()
+
+
 class Worker:
     """A serving process and the channel that it gets its connections from."""
 
-    def __init__(self, number: int, settings: Settings, keys: Keys, close: Callable[[], None]) -> None:
+    def __init__(self, number: int, settings: Settings, secrets: Secrets, close: Callable[[], None]) -> None:
         """`close` shuts, in the new process, what belongs to this one."""
         self.number = number
         self.ready = False
@@ -48,7 +69,7 @@ class Worker:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             close()
             self.channel.close()
-            sys.exit(_work(settings, keys, theirs))
+            sys.exit(_work(settings, secrets, theirs))
 
         self.process: ForkProcess = FORK.Process(target=run, name=f"worker {number}")
         self.process.start()
@@ -61,9 +82,9 @@ class Worker:
         multiprocess.mark_process_dead(self.process.pid)  # type: ignore[no-untyped-call]
 
 
-def _work(settings: Settings, keys: Keys, channel: Channel) -> int:
+def _work(settings: Settings, secrets: Secrets, channel: Channel) -> int:
     try:
-        serve_channel(settings, keys, channel)
+        serve_channel(settings, secrets.keys, secrets.certificate, channel)
     except StartupError as error:
         log.error("%s", error)
         return 1
@@ -83,11 +104,11 @@ class Supervisor:
     """Starts the workers, deals connections out to them and replaces the dead until it is told to stop."""
 
     def __init__(self, settings: Settings, listener: socket.socket) -> None:
-        """StartupError: there is something wrong with the keys."""
+        """StartupError: there is something wrong with the keys or the certificate."""
         self._settings = settings
-        self._keys = Keys(settings)
+        self._secrets = Secrets(Keys(settings), Certificate.of(settings))
         self._listener = listener
-        self._url = url_of(listener, settings.tls_cert is not None)
+        self._url = url_of(listener, self._secrets.certificate is not None)
         self._selector = selectors.DefaultSelector()
         self._wake, self._woken = socket.socketpair()
         self._workers: dict[int, Worker] = {}
@@ -121,7 +142,7 @@ class Supervisor:
             raise StartupError("a worker could not start")
 
     def _start(self, number: int) -> None:
-        worker = self._workers[number] = Worker(number, self._settings, self._keys, self._close_inherited)
+        worker = self._workers[number] = Worker(number, self._settings, self._secrets, self._close_inherited)
         self._selector.register(worker.channel, selectors.EVENT_READ, lambda: self._hear(worker))
         self._selector.register(worker.process.sentinel, selectors.EVENT_READ, lambda: self._mourn(worker))
         if self._ends is not None:
@@ -210,7 +231,7 @@ class Supervisor:
         self._retry[worker.number] = time.monotonic() + (0 if worker.ready else RETRY_SECONDS)
 
     def _do_what_is_due(self) -> None:
-        self._keys.look()  # a new worker starts with those in force, whatever became of their file since
+        self._secrets.look()
         now = time.monotonic()
         for number in [number for number, when in self._retry.items() if when <= now]:
             del self._retry[number]
@@ -222,7 +243,7 @@ class Supervisor:
         """Seconds until something is due."""
         due = [*self._retry.values(), *([self._ends] if self._ends is not None and not self._stopping else [])]
         seconds = max(min(due) - time.monotonic(), 0) if due else None
-        if not self._keys.may_change:
+        if not self._secrets.watch:
             return seconds
         return LOOK_SECONDS if seconds is None else min(seconds, LOOK_SECONDS)
 

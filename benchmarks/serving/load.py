@@ -8,6 +8,7 @@ import asyncio
 import gc
 import itertools
 import time
+from abc import ABC, abstractmethod
 from array import array
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -256,7 +257,7 @@ class _Connection(asyncio.Protocol):
         self.load.lost()
 
 
-class _Load:
+class _Load(ABC):
     """Records the requests that start in the measured time; what to send next is its subclasses' business."""
 
     def __init__(self, address: Address, requests: Sequence[Request], warmup: float, seconds: float) -> None:
@@ -271,9 +272,9 @@ class _Load:
         self.started, self.latency = array("d"), array("d")
         self.wrong = 0
 
+    @abstractmethod
     def free(self, connection: _Connection) -> None:
         """A connection that can send."""
-        raise NotImplementedError
 
     def lost(self) -> None:
         """A connection has ended."""

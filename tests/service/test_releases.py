@@ -244,6 +244,7 @@ def test_a_shadow_ends_with_its_server(repository: Path, versions: Path) -> None
     with httpx.Client(base_url=server.url, timeout=60) as client:
         put(client, shadow={"version": 2})
     (process,) = children(server)
+    assert "THIMBLE_ADMIN_KEYS" not in process.environ()  # it runs files that came from elsewhere
     server.process.kill()
     server.wait()
     _, alive = psutil.wait_procs([process], timeout=30)
