@@ -17,7 +17,7 @@ run: .venv/run ## install, serve what is in artifacts/ on 127.0.0.1:8000 (PORT=)
 test: .venv/dev ops ## install and run every test
 	$(BIN)/pytest
 
-proofs: .venv/dev ops ## proofs that take minutes: long fuzzing, the oldest ONNX Runtime, perf_analyzer
+proofs: .venv/dev ops ## proofs that take long: fuzzing, the oldest ONNX Runtime, perf_analyzer, an hour of load
 	$(BIN)/pytest -m proof
 
 ops: ## build the native lookup, for CPU and, where nvcc is found, CUDA; says why where it cannot

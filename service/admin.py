@@ -11,21 +11,72 @@ import orjson
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
 
-from models.features import shown
 from service import bodies
 from service.errors import RequestError
 from service.family import Family
 from service.keys import Keys
-from service.load_request import LoadRequest, json_of
-from service.openapi import ERRORS
+from service.load_request import LoadRequest, json_of, version_from
+from service.openapi import BINARY, ERRORS
 from service.registry import Registry
 from service.release import Canary, Release, ReleaseError, parsed
-from service.repository import VERSION
 from service.settings import Settings
+from service.wire import JSON
 
 # For a model of 10 MB over a slow line.
 PUSH_SECONDS = 120.0
-_CHANGED = {status: ERRORS[status] for status in ("400", "403", "404", "408", "409", "413", "415", "507")}
+_ERRORS = {status: ERRORS[status] for status in ("400", "403", "404", "408", "409", "413", "415", "507")}
+
+
+def _body_of(kind: str, schema: dict[str, Any], required: bool = True) -> dict[str, Any]:
+    return {"requestBody": {"required": required, "content": {kind: {"schema": schema}}}}
+
+
+_NUMBER = {"type": "integer", "minimum": 1}
+_INDEX = _body_of(JSON, {"type": "object", "properties": {"ready": {"type": "boolean"}}}, required=False)
+_LOAD = _body_of(
+    JSON,
+    {
+        "type": "object",
+        "properties": {
+            "parameters": {
+                "type": "object",
+                "properties": {"config": {"type": "string", "description": "a model configuration as JSON"}},
+                "additionalProperties": {"type": "string", "format": "byte"},
+            }
+        },
+    },
+    required=False,
+)
+_RELEASE = _body_of(
+    JSON,
+    {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "live": _NUMBER,
+            "canary": {
+                "type": "object",
+                "required": ["version", "weight"],
+                "additionalProperties": False,
+                "properties": {
+                    "version": _NUMBER,
+                    "weight": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+                },
+            },
+            "shadow": {
+                "type": "object",
+                "required": ["version"],
+                "additionalProperties": False,
+                "properties": {
+                    "version": _NUMBER,
+                    "share": {"type": "number", "exclusiveMinimum": 0, "maximum": 1, "default": 1},
+                },
+            },
+            "also": {"type": "array", "items": _NUMBER},
+        },
+    },
+)
+_FILE = _body_of(BINARY, {"type": "string", "format": "binary"})
 
 
 class IndexEntry(BaseModel):
@@ -74,12 +125,10 @@ def admin_router(registry: Registry, settings: Settings, keys: Keys) -> APIRoute
         if keys.guard_changes:
             keys.check_admin(dict(request.scope["headers"]))
 
-    router = APIRouter(
-        responses={int(status): answer for status, answer in _CHANGED.items()}, dependencies=[Depends(changes_allowed)]
-    )
-    readable = APIRouter(responses={400: ERRORS["400"], 403: ERRORS["403"]}, dependencies=[Depends(index_allowed)])
+    router = APIRouter(responses={int(status): answer for status, answer in _ERRORS.items()})
     triton = APIRouter(prefix="/v2/repository", tags=["Open Inference Protocol"])
-    releases = APIRouter(prefix="/v1/models/{model}", tags=["models"])
+    changes = [Depends(changes_allowed)]
+    releases = APIRouter(prefix="/v1/models/{model}", tags=["models"], dependencies=changes)
 
     async def small_body(request: Request) -> bytes:
         return await _body(request, settings.max_body_bytes, settings.read_timeout_s)
@@ -91,14 +140,14 @@ def admin_router(registry: Registry, settings: Settings, keys: Keys) -> APIRoute
         # base64 makes four bytes of three
         return await _body(request, settings.max_model_bytes // 3 * 4 + settings.max_body_bytes, PUSH_SECONDS)
 
-    @readable.post("/v2/repository/index", tags=["Open Inference Protocol"])
+    @triton.post("/index", dependencies=[Depends(index_allowed)], openapi_extra=_INDEX)
     async def index(body: Annotated[bytes, Depends(small_body)]) -> list[IndexEntry]:
         """Every version of every model in the repository, or, with {"ready": true}, those that are loaded."""
         only_ready = _object(body).get("ready") is True
         entries = [entry for name in await asyncio.to_thread(registry.known) for entry in _index(registry, name)]
         return [entry for entry in entries if entry.state == "READY" or not only_ready]
 
-    @triton.post("/models/{model}/load")
+    @triton.post("/models/{model}/load", dependencies=changes, openapi_extra=_LOAD)
     async def load(model: str, body: Annotated[bytes, Depends(load_body)]) -> None:
         """Serve the newest version of a model, or what `config` asks for in its `version_policy`.
 
@@ -109,7 +158,7 @@ def admin_router(registry: Registry, settings: Settings, keys: Keys) -> APIRoute
             await registry.store(model, version, content)
         await registry.release(model, request.release([*await asyncio.to_thread(registry.stored, model)]))
 
-    @triton.post("/models/{model}/unload")
+    @triton.post("/models/{model}/unload", dependencies=changes)
     async def unload(model: str) -> None:
         """Serve nothing of a model until it is loaded again."""
         await registry.unload(model)
@@ -119,7 +168,7 @@ def admin_router(registry: Registry, settings: Settings, keys: Keys) -> APIRoute
         """What is served of a model."""
         return await asyncio.to_thread(_state, registry, registry.known_family(model))
 
-    @releases.put("/release")
+    @releases.put("/release", openapi_extra=_RELEASE)
     async def change(model: str, body: Annotated[bytes, Depends(small_body)]) -> ReleaseState:
         """Serve this of a model: a version `live`, a `canary` with its weight, a `shadow`, and `also` other versions.
 
@@ -135,19 +184,16 @@ def admin_router(registry: Registry, settings: Settings, keys: Keys) -> APIRoute
         await registry.roll_back(model)
         return await asyncio.to_thread(_state, registry, registry.known_family(model))
 
-    @releases.put("/versions/{version}")
+    @releases.put("/versions/{version}", openapi_extra=_FILE)
     async def store(model: str, version: str, body: Annotated[bytes, Depends(file_body)]) -> Stored:
         """Verify a file and put it into the repository as a version. What is served stays as it is."""
-        number = _version(version)
+        number = version_from(version)
         await registry.store(model, number, body)
         return Stored(model=model, version=number)
 
     router.include_router(triton)
     router.include_router(releases)
-    both = APIRouter()
-    both.include_router(router)
-    both.include_router(readable)
-    return both
+    return router
 
 
 async def _body(request: Request, max_bytes: int, seconds: float) -> bytes:
@@ -161,12 +207,6 @@ def _object(body: bytes) -> dict[str, Any]:
     """The JSON of a request, of which an empty one has none."""
     request = json_of(body, "the request") if body.strip() else {}
     return request
-
-
-def _version(text: str) -> int:
-    if not VERSION.fullmatch(text):
-        raise RequestError(400, f"{shown(text)} is no version: a positive integer of at most 18 digits")
-    return int(text)
 
 
 def _release(body: bytes, family: Family) -> Release:

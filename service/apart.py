@@ -27,6 +27,7 @@ from service.errors import StartupError
 from service.native import find_native_ops
 from service.settings import ADMIN_KEYS, API_KEYS
 
+# Beside requests that use all of a core, what is so nice gets a tenth of it: it goes on, and slows them down little.
 NICENESS = 10
 # A model of 100 GB off a slow disk takes so long; a file that hangs ONNX Runtime must not block releases for ever.
 PATIENCE_SECONDS = 600

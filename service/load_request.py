@@ -37,7 +37,7 @@ class LoadRequest:
             case None:
                 return FOLLOW_NEWEST
             case {"specific": {"versions": [*versions]}}:
-                chosen = sorted(_version(str(version)) for version in versions)
+                chosen = sorted(version_from(str(version)) for version in versions)
             case {"latest": {"num_versions": int(count)}} if count > 0:
                 chosen = sorted(stored)[-count:]
             case {"latest": {}}:
@@ -78,12 +78,13 @@ def _version_of(key: str) -> int:
     match = _FILE.fullmatch(key)
     if match is None:
         raise RequestError(400, f"{shown(key)} is not file:VERSION/{MODEL_FILE}")
-    return _version(match[1])
+    return version_from(match[1])
 
 
-def _version(text: str) -> int:
+def version_from(text: str) -> int:
+    """The number of a version. RequestError 400."""
     if not VERSION.fullmatch(text):
-        raise RequestError(400, f"{shown(text)} is no version: a positive integer")
+        raise RequestError(400, f"{shown(text)} is no version: a positive integer of at most 18 digits")
     return int(text)
 
 

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from models.spec import ModelSpec
-from service.apart import Task, verified
+from service.apart import NICENESS, Task, verified
 from service.artifact import Artifact, read_artifact
 from service.batcher import Batcher
 from service.engine import Engine
@@ -29,9 +29,6 @@ from service.oip import InferenceReader
 from service.repository import Place
 from service.settings import Settings
 from service.wire import RowReader
-
-# Of the processor, beside requests that would use all of it, a thread so nice gets a tenth.
-NICENESS = 10
 
 
 @dataclass(frozen=True, eq=False)

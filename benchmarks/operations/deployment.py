@@ -1,5 +1,6 @@
 """A server whose models can be changed, on one core, and what is done to it meanwhile."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from typing import Any
 import httpx
 import psutil
 
+from benchmarks.precision.compare import processor
 from benchmarks.serving.load import Request
 from benchmarks.serving.messages import MODEL, NAME, golden_rows, random_rows, score_json
 from benchmarks.serving.processes import MIB, Server, free_port, running
@@ -23,6 +25,7 @@ from models.features import Batch
 SERVE = Path(sys.executable).with_name("thimble-serve")
 ADMIN_KEY = "the-key-of-the-benchmarks"
 ROOT = Path(__file__).parents[2]
+RESULTS = Path(__file__).parent / "results"
 
 
 class Deployment:
@@ -128,8 +131,16 @@ class Beside(threading.Thread):
         return self.results
 
 
-def revision() -> str:
-    """The commit that was measured."""
+def record(name: str, measured: dict[str, Any], table: Callable[[dict[str, Any]], str]) -> None:
+    """Write results, as JSON and as a table, and print the table."""
+    results = {"processor": processor(), "commit": _revision(), **measured}
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n")
+    (RESULTS / f"{name}.md").write_text(table(results) + "\n")
+    print(table(results))
+
+
+def _revision() -> str:
     command = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 

@@ -9,22 +9,18 @@ took may fail. A connection that is refused once it has stopped is no request. A
 """
 
 import argparse
-import json
 import os
 import signal
 import statistics
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 import psutil
 
-from benchmarks.operations.deployment import deployed, in_this_tree, revision, single_rows
-from benchmarks.precision.compare import processor
+from benchmarks.operations.deployment import deployed, in_this_tree, record, single_rows
 from benchmarks.serving.load import BROKEN, closed_loop
 
-RESULTS = Path(__file__).parent / "results"
 WORKERS, CONNECTIONS, DRAIN_SECONDS = 4, 16, 3
 
 
@@ -117,16 +113,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10)
     arguments = parser.parse_args()
     in_this_tree()
-    results = {
-        "processor": processor(),
-        "commit": revision(),
-        "kills": kills(arguments.rounds),
-        "stops": stops(arguments.rounds),
-    }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "endings.json").write_text(json.dumps(results, indent=1) + "\n")
-    (RESULTS / "endings.md").write_text(table(results) + "\n")
-    print(table(results))
+    record("endings", {"kills": kills(arguments.rounds), "stops": stops(arguments.rounds)}, table)
 
 
 if __name__ == "__main__":

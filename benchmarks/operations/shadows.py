@@ -8,17 +8,13 @@ One core for the server and its shadow, one for the client.
 """
 
 import argparse
-import json
 import statistics
-from pathlib import Path
 from typing import Any
 
-from benchmarks.operations.deployment import deployed, in_this_tree, revision, single_rows
-from benchmarks.precision.compare import processor
+from benchmarks.operations.deployment import deployed, in_this_tree, record, single_rows
 from benchmarks.serving.load import closed_loop, open_loop
 from benchmarks.serving.processes import pin_client
 
-RESULTS = Path(__file__).parent / "results"
 CONNECTIONS, MAX_CONNECTIONS, SHARE = 16, 64, 0.5
 GOALS = {
     "p99 with / without a shadow": "at most 1.1",
@@ -92,11 +88,7 @@ def main() -> None:
     arguments = parser.parse_args()
     in_this_tree()
     pin_client()
-    results = {"processor": processor(), "commit": revision(), **measure(arguments.rounds, arguments.seconds)}
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "shadows.json").write_text(json.dumps(results, indent=1) + "\n")
-    (RESULTS / "shadows.md").write_text(table(results) + "\n")
-    print(table(results))
+    record("shadows", measure(arguments.rounds, arguments.seconds), table)
 
 
 if __name__ == "__main__":

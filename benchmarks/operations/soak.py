@@ -8,19 +8,15 @@ minute does not count. One core for the server, one for the client. `make proofs
 """
 
 import argparse
-import json
 import statistics
 import time
-from pathlib import Path
 from typing import Any
 
-from benchmarks.operations.deployment import Beside, deployed, in_this_tree, revision, single_rows
-from benchmarks.precision.compare import processor
+from benchmarks.operations.deployment import Beside, deployed, in_this_tree, record, single_rows
 from benchmarks.serving.load import closed_loop, open_loop
 from benchmarks.serving.messages import infer_binary, random_rows
 from benchmarks.serving.processes import pin_client
 
-RESULTS = Path(__file__).parent / "results"
 SHARE, WARM_UP_SECONDS, READ_SECONDS, RELEASE_SECONDS = 0.8, 60, 5, 60
 MAX_CONNECTIONS = 64
 
@@ -91,11 +87,7 @@ def main() -> None:
     arguments = parser.parse_args()
     in_this_tree()
     pin_client()
-    results = {"processor": processor(), "commit": revision(), **measure(arguments.seconds)}
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "soak.json").write_text(json.dumps(results, indent=1) + "\n")
-    (RESULTS / "soak.md").write_text(table(results) + "\n")
-    print(table(results))
+    record("soak", measure(arguments.seconds), table)
 
 
 if __name__ == "__main__":

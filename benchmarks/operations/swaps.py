@@ -10,19 +10,15 @@ A rollback goes to a version that is still loaded. One core for the server and a
 """
 
 import argparse
-import json
 import statistics
 import time
-from pathlib import Path
 from typing import Any
 
-from benchmarks.operations.deployment import Beside, deployed, in_this_tree, revision, single_rows
-from benchmarks.precision.compare import processor
+from benchmarks.operations.deployment import Beside, deployed, in_this_tree, record, single_rows
 from benchmarks.serving.load import closed_loop
 from benchmarks.serving.messages import NAME
 from benchmarks.serving.processes import pin_client
 
-RESULTS = Path(__file__).parent / "results"
 CONNECTIONS, VERSIONS = 16, 3
 GOALS = {
     "failed requests": "none",
@@ -136,11 +132,7 @@ def main() -> None:
     arguments = parser.parse_args()
     in_this_tree()
     pin_client()
-    results = {"processor": processor(), "commit": revision(), **measure(arguments.rounds, arguments.seconds)}
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "swaps.json").write_text(json.dumps(results, indent=1) + "\n")
-    (RESULTS / "swaps.md").write_text(table(results) + "\n")
-    print(table(results))
+    record("swaps", measure(arguments.rounds, arguments.seconds), table)
 
 
 if __name__ == "__main__":
