@@ -1,9 +1,8 @@
-"""What a shadow is shown and what it says: messages over a socket, a batch each, and the process that answers them."""
+"""What a shadow is shown and what it says: messages of many rows over a socket, and the process that answers them."""
 
-import os
 import socket
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from models.features import Batch
 from models.hashing import Floats
+from models.spec import ModelSpec
 from service.engine import Engine
 
 # Differences in probability: rounding, precision, and those that a user would see.
@@ -47,21 +47,38 @@ _COMPARISON = struct.Struct(f"<qIIIdd{len(DIFFERENCES)}I")
 COMPARISON_BYTES = _COMPARISON.size
 
 
-def messages(live: int, batch: Batch, scores: Floats) -> Iterator[tuple[int, Sequence[bytes | memoryview]]]:
-    """What version `live` made of a batch, as messages in parts, each with its number of rows."""
-    step = max(MESSAGE_BYTES // (batch.dense.strides[0] + batch.ids.strides[0]), 1)
-    for start in range(0, len(scores), step):
-        part = slice(start, start + step)
-        dense, ids, found = batch.dense[part], batch.ids[part], scores[part]
-        yield len(found), (_LIVE.pack(live), dense.data, ids.data, found.data)
+class Bundle:
+    """Scored rows that go to a shadow in one message, so that neither side wakes the other for every request."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        rows = max(MESSAGE_BYTES // _row_bytes(spec), 1)
+        self._dense = np.empty((rows, len(spec.dense)), np.float32)
+        self._ids = np.empty((rows, len(spec.fields)), np.int64)
+        self._scores = np.empty(rows, np.float32)
+        self.rows = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether it takes no more rows."""
+        return self.rows == len(self._scores)
+
+    def add(self, batch: Batch, scores: Floats) -> int:
+        """Add the first of these rows as far as there is room. Returns how many."""
+        added = min(len(scores), len(self._scores) - self.rows)
+        room = slice(self.rows, self.rows + added)
+        self._dense[room], self._ids[room], self._scores[room] = batch.dense[:added], batch.ids[:added], scores[:added]
+        self.rows += added
+        return added
+
+    def message(self, live: int) -> Sequence[bytes | memoryview]:
+        """What version `live` made of the rows, in parts."""
+        rows = self.rows
+        return _LIVE.pack(live), self._dense[:rows].data, self._ids[:rows].data, self._scores[:rows].data
 
 
 def follow(engine: Engine, batches: socket.socket) -> None:
     """Be a shadow: score what comes and tell how it compares, until there is nobody to tell."""
-    with suppress(OSError):
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-    numbers, fields = len(engine.spec.dense), len(engine.spec.fields)
-    row_bytes = numbers * 4 + fields * 8 + 4
+    numbers, fields, row_bytes = len(engine.spec.dense), len(engine.spec.fields), _row_bytes(engine.spec)
     with suppress(ConnectionError):
         while message := batches.recv(MESSAGE_BYTES + row_bytes + _LIVE.size):
             rows = (len(message) - _LIVE.size) // row_bytes
@@ -72,6 +89,10 @@ def follow(engine: Engine, batches: socket.socket) -> None:
             scores = np.frombuffer(message, np.float32, rows, scores_at)
             (live,) = _LIVE.unpack_from(message)
             batches.send(_compared(engine, live, Batch(dense, ids), scores).pack())
+
+
+def _row_bytes(spec: ModelSpec) -> int:
+    return len(spec.dense) * 4 + len(spec.fields) * 8 + 4
 
 
 def _compared(engine: Engine, live: int, batch: Batch, scores: Floats) -> Comparison:

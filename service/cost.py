@@ -1,7 +1,7 @@
 """How long an engine will take, from how long it took."""
 
 from collections.abc import Callable
-from time import perf_counter
+from time import perf_counter, sleep
 
 # Runs of each size at the start, of which the fastest counts.
 TRIALS = 3
@@ -37,12 +37,13 @@ class Cost:
         return -(-rows // self._batch_rows) * self._a_batch + rows * self._a_row
 
 
-def measured(batch_rows: int, run: Callable[[int], object]) -> Cost:
-    """The cost of an engine, by running batches of 1 and of `batch_rows` rows."""
-    return Cost(batch_rows, *(min(_seconds(run, rows) for _ in range(TRIALS)) for rows in (1, batch_rows)))
+def measured(batch_rows: int, run: Callable[[int], object], pause: float = 0) -> Cost:
+    """The cost of an engine, by running batches of 1 and of `batch_rows` rows, with so many seconds before each."""
+    return Cost(batch_rows, *(min(_seconds(run, rows, pause) for _ in range(TRIALS)) for rows in (1, batch_rows)))
 
 
-def _seconds(run: Callable[[int], object], rows: int) -> float:
+def _seconds(run: Callable[[int], object], rows: int, pause: float) -> float:
+    sleep(pause)
     start = perf_counter()
     run(rows)
     return perf_counter() - start

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, distribution
+from time import sleep
 from typing import Literal
 
 import numpy as np
@@ -127,11 +128,15 @@ class Engine:
             scores[part] = self.run(self.fill([Batch(batch.dense[part], batch.ids[part])]))
         return scores
 
-    def warm_up(self) -> Cost:
-        """Run every size of batch that there is to be ready for, so that no request pays for a first time."""
+    def warm_up(self, pause: float = 0) -> Cost:
+        """Run every size of batch that there is to be ready for, so that no request pays for a first time.
+
+        Before each run the thread pauses for so many seconds, for the sake of others that want the core.
+        """
         for rows in sizes(self.batch_rows):
+            sleep(pause)
             self.run(rows)
-        return measured(self.batch_rows, self.run)
+        return measured(self.batch_rows, self.run, pause)
 
     def _check_golden(self, golden: GoldenRows) -> None:
         batch = golden_batch(self.spec, golden)

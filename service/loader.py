@@ -6,7 +6,6 @@ priority.
 """
 
 import asyncio
-import ctypes
 import os
 import threading
 import weakref
@@ -18,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from models.spec import ModelSpec
-from service.apart import NICENESS, Task, verified
+from service.apart import Task, give_memory_back
 from service.artifact import Artifact, read_artifact
 from service.batcher import Batcher
 from service.engine import Engine
@@ -28,7 +27,15 @@ from service.native import find_native_ops
 from service.oip import InferenceReader
 from service.repository import Place
 from service.settings import Settings
+from service.verifier import Verifier
 from service.wire import RowReader
+
+# Beside requests that use all of a core, a thread that is so nice gets a tenth of it. Much less would be dangerous: it
+# may hold the interpreter's lock when it has to wait.
+NICENESS = 10
+# It pauses before each batch that it warms an engine up with: whoever has slept gets the core for as long as a batch
+# takes, whoever has not keeps it for a tick of the kernel's clock.
+PAUSE_SECONDS = 0.002
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,19 +78,26 @@ class Loader:
         self._loop = asyncio.get_running_loop()
         self._native = find_native_ops(settings.ops_library)
         self._thread = ThreadPoolExecutor(1, "loader", initializer=_be_nice)
+        self._verifier = Verifier()
 
     async def load_now(self, place: Place) -> Model:
         """Load a version without regard to anything else. ArtifactError: why it is refused."""
-        return self._model(place, read_artifact(place.path, self._settings.max_model_bytes))
+        return self._model(place, read_artifact(place.path, self._settings.max_model_bytes), 0)
 
     async def verify(self, path: Path) -> None:
         """Have a file verified. ArtifactError: why it is refused."""
-        await verified(self.task(path))
+        await self._verifier.verify(self.task(path))
 
     async def load_beside(self, place: Place) -> Model:
         """Load a version while requests are answered. ArtifactError: why it is refused."""
-        verdict = await verified(self.task(place.path))
-        return await self._loop.run_in_executor(self._thread, lambda: self._model(place, verdict.artifact(place.path)))
+        verdict = await self._verifier.verify(self.task(place.path))
+        return await self._loop.run_in_executor(
+            self._thread, lambda: self._model(place, verdict.artifact(place.path), PAUSE_SECONDS)
+        )
+
+    def close(self) -> None:
+        """End what runs beside the serving."""
+        self._verifier.end()
 
     def task(self, path: Path) -> Task:
         """What a process apart has to know to run a file as it would be run here."""
@@ -100,9 +114,9 @@ class Loader:
     def _when_gone(self) -> None:
         """A model is no more, which may be noticed anywhere: see to its memory from the event loop."""
         with suppress(RuntimeError):  # the loop is no more either
-            self._loop.call_soon_threadsafe(self._thread.submit, _give_memory_back)
+            self._loop.call_soon_threadsafe(self._thread.submit, give_memory_back)
 
-    def _model(self, place: Place, artifact: Artifact) -> Model:
+    def _model(self, place: Place, artifact: Artifact, pause: float) -> Model:
         settings, spec = self._settings, artifact.spec
         engine = Engine(artifact, settings.device, settings.threads, self._native, settings.batch_rows)
         weakref.finalize(engine, self._when_gone).atexit = False
@@ -110,15 +124,15 @@ class Loader:
         guard = Guard(metrics.unusable, partial(self._spoiled, place.model, place.version))
         rows = RowReader(spec, settings.max_rows)
         batcher = Batcher(
-            engine, engine.warm_up(), settings.max_queued_rows, settings.timeout_ms / 1e3, metrics.batch, guard.judge
+            engine,
+            engine.warm_up(pause),
+            settings.max_queued_rows,
+            settings.timeout_ms / 1e3,
+            metrics.batch,
+            guard.judge,
         )
         return Model(place, len(artifact.content), engine, batcher, rows, InferenceReader(spec, rows), metrics)
 
 
 def _be_nice() -> None:
     os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
-
-
-def _give_memory_back() -> None:
-    """What was freed stays with the process unless the allocator is asked: 80 MB after some releases of 10 MB."""
-    ctypes.CDLL(None).malloc_trim(0)

@@ -178,6 +178,7 @@ class Registry:
             task.cancel()
         for family in self._families.values():
             family.set_shadow(None)
+        self._loader.close()
 
     async def _change(self, name: str, wanted: Callable[[Family], Release]) -> None:
         repository = self._changeable()

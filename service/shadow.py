@@ -1,27 +1,29 @@
 """A version that scores what the live one has scored, to be compared and never answered.
 
 It runs in a process apart that gets only what the processor has left, so it neither delays an answer nor takes the
-server along when it crashes. Batches are shown to it when their answers are on their way; one that finds it too busy is
-counted and dropped.
+server along when it crashes. Rows are shown to it when their answers are on their way, some hundreds together; those
+that find it too busy are counted and dropped.
 """
 
 import asyncio
 import logging
 import socket
-from asyncio.subprocess import Process
 
 from models.features import Batch
 from models.hashing import Floats
 from models.spec import ModelSpec
-from service import apart, release
+from service import release
 from service.apart import Task
 from service.artifact import ArtifactError
-from service.comparison import COMPARISON_BYTES, Comparison, messages
+from service.comparison import COMPARISON_BYTES, Bundle, Comparison
 from service.metrics import ShadowMetrics
 from service.repository import Place
+from service.verifier import Apart
 
 # A shadow that crashed is started again after so many seconds, which double each time up to the second.
 PAUSES = (1.0, 60.0)
+# How long rows wait for others to go along with.
+GATHER_SECONDS = 0.1
 log = logging.getLogger("thimble")
 
 
@@ -34,11 +36,14 @@ class Shadow:
         self._task = task
         self._credit = 0.0
         self._metrics = ShadowMetrics(place.model, place.version)
-        self._process: Process | None = None
+        self._apart: Apart | None = None
         self._socket: socket.socket | None = None
         self._revival: asyncio.Task[None] | None = None
         self._pause = PAUSES[0]
         self._complained = False
+        self._gathered_of = 0
+        self._sending: asyncio.TimerHandle | None = None
+        self._bundle: Bundle
         self.spec: ModelSpec
 
     @property
@@ -51,12 +56,14 @@ class Shadow:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             try:
-                self._process, verdict = await apart.start(self._task, theirs)
+                self._apart = await Apart.start(theirs)
+                verdict = await self._apart.verdict(self._task)
             except BaseException:
                 ours.close()
                 raise
         assert verdict.spec is not None
         self.spec = verdict.spec
+        self._bundle = Bundle(self.spec)
         ours.setblocking(False)
         self._socket = ours
         self._metrics.up(True)
@@ -68,21 +75,41 @@ class Shadow:
         if self._credit < 1:
             return
         self._credit -= 1
-        for rows, message in messages(live, batch, scores):
-            try:
-                if self._socket is None:
-                    raise BlockingIOError
-                self._socket.sendmsg(message)
-            except OSError:  # busy, or gone, which its end of the socket tells
-                self._metrics.dropped(live, rows)
+        if self._socket is None:
+            self._metrics.dropped(live, len(scores))
+            return
+        if live != self._gathered_of:
+            self._send()
+            self._gathered_of = live
+        shown = 0
+        while shown < len(scores):
+            shown += self._bundle.add(Batch(batch.dense[shown:], batch.ids[shown:]), scores[shown:])
+            if self._bundle.full:
+                self._send()
+        if self._bundle.rows and self._sending is None:
+            self._sending = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._send)
 
     def stop(self) -> None:
         """End it."""
         if self._revival is not None:
             self._revival.cancel()
         self._disconnect()
-        if self._process is not None:
-            apart.end(self._process)
+        if self._apart is not None:
+            self._apart.end()
+
+    def _send(self) -> None:
+        if self._sending is not None:
+            self._sending.cancel()
+            self._sending = None
+        if not self._bundle.rows:
+            return
+        try:
+            if self._socket is None:
+                raise BlockingIOError
+            self._socket.sendmsg(self._bundle.message(self._gathered_of))
+        except OSError:  # busy, or gone, which its end of the socket tells
+            self._metrics.dropped(self._gathered_of, self._bundle.rows)
+        self._bundle.rows = 0
 
     def _hear(self) -> None:
         assert self._socket is not None
@@ -107,12 +134,12 @@ class Shadow:
             log.error("the shadow, version %d of %s, gave no usable score for %d rows", version, name, unusable)
 
     async def _revive(self) -> None:
-        assert self._process is not None
+        assert self._apart is not None
         log.error(
             "the shadow, version %d of %s, %s; it is started again in %g s",
             self.place.version,
             self.place.model,
-            apart.manner(await self._process.wait()),
+            await self._apart.manner(),
             self._pause,
         )
         while True:
@@ -130,3 +157,4 @@ class Shadow:
             self._socket.close()
             self._socket = None
             self._metrics.up(False)
+            self._send()

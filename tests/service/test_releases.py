@@ -304,6 +304,18 @@ def test_a_file_that_kills_what_loads_it_is_refused(repository: Path) -> None:
         assert answers(client) == 1
 
 
+def test_a_file_is_not_blamed_for_what_an_earlier_one_did(repository: Path, versions: Path) -> None:
+    with serving(repository) as (server, client), ThreadPoolExecutor(1) as pool:
+        bring(repository, versions, 2, 3)
+        assert put(client, live=2).status_code == 200
+        (process,) = children(server)  # it stays for the next file
+        process.suspend()
+        release = pool.submit(put, client, live=3)
+        process.kill()
+        assert release.result().json()["live"] == 3
+        assert answers(client) == 3
+
+
 def test_a_version_is_pushed_staged_and_released(repository: Path, versions: Path) -> None:
     content = (versions / "2/model.onnx").read_bytes()
     with serving(repository) as (_, client):
