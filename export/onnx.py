@@ -123,6 +123,8 @@ def new_version(repository: Path, name: str, number: int | None) -> Iterator[tup
     try:
         yield partial, target
         partial.chmod(0o755)
+        for file in partial.iterdir():
+            file.chmod(0o644)  # onnx writes external data for its owner alone, and servers run as somebody else
         partial.rename(target)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)

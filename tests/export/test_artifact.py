@@ -122,6 +122,7 @@ def test_onnx_torch_and_numpy_agree(exported: dict[str, Exported], runs: dict[st
 def test_full_tables_are_beside_the_file(exported: dict[str, Exported], tmp_path: Path) -> None:
     path = exported["full"].path
     assert sorted(p.name for p in path.parent.iterdir()) == ["model.onnx", EXTERNAL_DATA]
+    assert {p.stat().st_mode & 0o777 for p in path.parent.iterdir()} == {0o644}  # for whoever serves it
     tables = int(exported["full"].spec.model_dump()["embedding_bytes"])
     assert path.stat().st_size < 40_000 < tables < artifact_bytes(path)
     moved = shutil.copytree(path.parent, tmp_path / "moved") / "model.onnx"
