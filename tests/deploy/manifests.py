@@ -37,11 +37,17 @@ def render(folder: Path) -> dict[str, Manifest]:
 def compose(folder: Path, overlay: str, *components: str) -> dict[str, Manifest]:
     """Those of an overlay with components, as somebody's own kustomization in an empty folder has them."""
     base = os.path.relpath(KUBERNETES, folder)
-    kustomization = {
+    kustomization: dict[str, Any] = {
         "resources": [f"{base}/overlays/{overlay}"],
         "components": [f"{base}/components/{component}" for component in components],
-        "images": [{"name": "thimble", "newName": "registry.example/thimble", "newTag": f"7-{overlay}"}],
+        "images": [
+            {"name": "thimble", "newName": "registry.example/thimble", "newTag": f"7-{overlay}"},
+            {"name": "thimble-models", "newName": "registry.example/shop-models", "digest": f"sha256:{64 * '0'}"},
+        ],
     }
+    if "model-from-url" in components:
+        model = ["URL=https://models.example/4.onnx", f"SHA256={64 * '0'}", "MODEL=shop", "VERSION=4"]
+        kustomization["configMapGenerator"] = [{"name": "thimble-model", "literals": model}]
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
     return render(folder)
 

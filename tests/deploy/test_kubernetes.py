@@ -115,6 +115,8 @@ def test_images_are_of_their_overlay(variant: Manifests) -> None:
     (image,) = images
     gpu = "nvidia.com/gpu" in spec["containers"][0]["resources"]["limits"]
     assert image == f"registry.example/thimble:7-{'gpu' if gpu else 'cpu'}"
+    mounted = [volume["image"]["reference"] for volume in spec["volumes"] if "image" in volume]
+    assert mounted in ([], [f"registry.example/shop-models@sha256:{64 * '0'}"])
 
 
 def test_names_fit(variant: Manifests) -> None:
@@ -154,7 +156,7 @@ def test_a_server_with_these_arguments_answers_the_probes_and_no_stranger(tmp_pa
     spec = pod(compose(tmp_path, "cpu")["Deployment"])
     (container,) = spec["containers"]
     (tmp_path / "api-keys").write_text("a-key-of-a-client\n")
-    here = {"/models": DEMO, "--api-keys-file=/run/secrets/thimble/api-keys": f"--api-keys-file={tmp_path}/api-keys"}
+    here = {"/models": str(DEMO), "--api-keys-file=/run/secrets/thimble/api-keys": f"--api-keys-file={tmp_path}/api-keys"}
     ours = [here.get(flag, flag) for flag in container["args"] if not flag.startswith(("--port", "--host"))]
     # what Kubernetes sets for a Service of this name, were it not told to leave it
     with (
@@ -183,7 +185,7 @@ def web(folder: Path) -> Iterator[str]:
 
 
 def fetch(repository: Path, url: str, digest: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-I", KUBERNETES / "components" / "model-from-url" / "fetch.py", repository]
+    command: list[str | Path] = [sys.executable, "-I", KUBERNETES / "components" / "model-from-url" / "fetch.py", repository]
     env = {"URL": url, "SHA256": digest, "MODEL": "shop", "VERSION": "4"}
     return subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True)
 
@@ -242,7 +244,7 @@ def test_kserve_gets_a_runtime_that_it_can_run(kserve: Manifests) -> None:
     inherited = {
         key: predictor[key] for key in ("securityContext", "enableServiceLinks", "terminationGracePeriodSeconds")
     }
-    as_pod = {
+    as_pod: Manifest = {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": "shop"},
