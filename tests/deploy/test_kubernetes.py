@@ -156,8 +156,10 @@ def test_a_server_with_these_arguments_answers_the_probes_and_no_stranger(tmp_pa
     spec = pod(compose(tmp_path, "cpu")["Deployment"])
     (container,) = spec["containers"]
     (tmp_path / "api-keys").write_text("a-key-of-a-client\n")
-    here = {"/models": str(DEMO), "--api-keys-file=/run/secrets/thimble/api-keys": f"--api-keys-file={tmp_path}/api-keys"}
-    ours = [here.get(flag, flag) for flag in container["args"] if not flag.startswith(("--port", "--host"))]
+    keys = "--api-keys-file="
+    here = {"/models": str(DEMO), f"{keys}/run/secrets/thimble/api-keys": f"{keys}{tmp_path}/api-keys"}
+    others = ("--host", "--port", "--drain-s")
+    ours = [here.get(flag, flag) for flag in container["args"] if not flag.startswith(others)]
     # what Kubernetes sets for a Service of this name, were it not told to leave it
     with (
         running(*ours, env={"THIMBLE_PORT": "tcp://10.0.0.1:8000"}) as server,
@@ -185,8 +187,9 @@ def web(folder: Path) -> Iterator[str]:
 
 
 def fetch(repository: Path, url: str, digest: str) -> subprocess.CompletedProcess[str]:
-    command: list[str | Path] = [sys.executable, "-I", KUBERNETES / "components" / "model-from-url" / "fetch.py", repository]
+    program = KUBERNETES / "components" / "model-from-url" / "fetch.py"
     env = {"URL": url, "SHA256": digest, "MODEL": "shop", "VERSION": "4"}
+    command: list[str | Path] = [sys.executable, "-I", program, repository]
     return subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True)
 
 
