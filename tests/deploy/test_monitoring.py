@@ -1,14 +1,10 @@
 """The rules for Prometheus and the dashboard ask for what a server really tells."""
 
-import json
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
 from time import monotonic
-from typing import Any
 
 import httpx
 import pytest
@@ -17,11 +13,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.artifacts import write_artifact
 from tests.deploy.manifests import KUBERNETES, ROOT
+from tests.deploy.monitoring import DASHBOARD, RULES, dashboard, groups, panels, questions, rules
 from tests.samples import small_spec
 from tests.servers import running
 
-RULES = ROOT / "deploy" / "prometheus" / "rules.yml"
-DASHBOARD = ROOT / "deploy" / "grafana" / "dashboards" / "thimble.json"
 ADMIN = "the-key-of-those-on-call"
 # what Prometheus and Kubernetes add to every sample
 TARGET = {"job", "instance", "namespace"}
@@ -30,33 +25,7 @@ NAME = re.compile(r"\b(?:thimble|process|python)[_:][a-z0-9_:]+")
 GROUPING = re.compile(r"\b(?:by|on|ignoring|without)\s*\(([^)]*)\)")
 
 Labels = dict[str, set[str]]
-
-
-def groups() -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = yaml.safe_load(RULES.read_text())["groups"]
-    return found
-
-
-def rules() -> list[dict[str, Any]]:
-    return [rule for group in groups() for rule in group["rules"]]
-
-
-def dashboard() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(DASHBOARD.read_text())
-    return found
-
-
-def panels() -> list[dict[str, Any]]:
-    return [panel for panel in dashboard()["panels"] if panel["type"] != "row"]
-
-
-def queries() -> list[str]:
-    """The dashboard's expressions as Grafana would send them."""
-    asked = [target["expr"] for panel in panels() for target in panel["targets"]]
-    return [expr.replace("$__rate_interval", "1m").replace("$job", ".*").replace("$model", ".*") for expr in asked]
-
-
-EXPRESSIONS = [rule["expr"] for rule in rules()] + queries()
+EXPRESSIONS = [*(rule["expr"] for rule in rules()), *(expr for asked in questions().values() for expr in asked)]
 
 
 @pytest.fixture(scope="module")
@@ -90,20 +59,6 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Labels:
     return labels
 
 
-@pytest.fixture(scope="module")
-def promtool() -> str:
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("promtool is not installed; Debian's package prometheus has it")
-    return promtool
-
-
-def run(*command: str | Path) -> str:
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 @pytest.mark.parametrize("expression", EXPRESSIONS)
 def test_what_is_asked_for_is_told(told: Labels, expression: str) -> None:
     recorded = {rule["record"] for rule in rules() if "record" in rule}
@@ -126,17 +81,6 @@ def test_a_name_that_is_not_told_is_found(told: Labels) -> None:
         test_what_is_asked_for_is_told(told, "sum(rate(thimble_requests_total[5m]))")
     with pytest.raises(AssertionError):
         test_what_is_asked_for_is_told(told, 'thimble_queued_rows{status="200"}')
-
-
-def test_promtool_takes_the_rules_and_they_call_when_they_should(promtool: str) -> None:
-    run(promtool, "check", "rules", RULES)
-    assert "SUCCESS" in run(promtool, "test", "rules", RULES.with_name("rules.test.yml"))
-
-
-def test_promtool_takes_what_the_dashboard_asks(promtool: str, tmp_path: Path) -> None:
-    asked = [{"record": f"dashboard:{number}", "expr": query} for number, query in enumerate(queries())]
-    (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": asked}]}))
-    assert f"{len(asked)} rules found" in run(promtool, "check", "rules", tmp_path / "rules.yml")
 
 
 def test_every_alert_is_seen_to_fire_and_is_explained() -> None:
