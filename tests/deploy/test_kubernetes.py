@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from time import monotonic
 
 import httpx
 import kubernetes_validate
@@ -20,7 +21,7 @@ from pydantic_settings import CliApp
 
 from service.settings import Settings
 from tests.deploy.manifests import ARRIVALS, KUBERNETES, OVERLAYS, Manifest, compose, pod, render
-from tests.servers import running
+from tests.servers import Server, running
 
 DEMO = KUBERNETES.parents[1] / "artifacts"
 OLDEST, NEWEST = "1.27", "1.37"  # image volumes came with 1.31
@@ -173,6 +174,37 @@ def test_a_server_with_these_arguments_answers_the_probes_and_no_stranger(tmp_pa
         key = {"Authorization": "Bearer a-key-of-a-client"}
         assert client.post("/v1/score", json=features, headers=key).status_code == 200
         assert client.get("/metrics", headers=key).status_code == 200
+
+
+def test_replicas_on_one_volume_follow_each_other(tmp_path: Path) -> None:
+    (container,) = pod(compose(tmp_path, "cpu", "model-from-volume")["Deployment"])["containers"]
+    (polling,) = [flag for flag in container["args"] if flag.startswith("--poll-s")]
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    admin = "the-key-of-those-on-call"
+    env, key = {"THIMBLE_ADMIN_KEYS": admin}, {"Authorization": f"Bearer {admin}"}
+
+    def live(server: Server) -> list[int]:
+        return [model["version"] for model in httpx.get(f"{server.url}/v1/models").json() if model["part"] == "live"]
+
+    def follows(server: Server, version: int) -> bool:
+        end = monotonic() + 60
+        while live(server) != [version]:
+            assert monotonic() < end
+        return True
+
+    content = (DEMO / "demo/1/model.onnx").read_bytes()
+    with running(volume, polling, env=env) as one, running(volume, polling, env=env) as other:
+        assert httpx.get(f"{one.url}/healthz").status_code == 200
+        assert httpx.get(f"{one.url}/readyz").status_code == 503
+        with httpx.Client(base_url=one.url, headers=key, timeout=60) as client:
+            for version in (1, 2):
+                put = client.put(f"/v1/models/shop/versions/{version}", content=content)
+                assert put.status_code == 200, put.text
+                assert client.put("/v1/models/shop/release", json={"live": version}).status_code == 200
+                assert live(one) == [version] and follows(other, version)
+        back = httpx.post(f"{other.url}/v1/models/shop/rollback", headers=key, timeout=60)
+        assert back.status_code == 200 and live(other) == [1] and follows(one, 1)
 
 
 @contextmanager
