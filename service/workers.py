@@ -25,6 +25,7 @@ from service.channel import Channel
 from service.errors import StartupError
 from service.keys import Keys
 from service.listener import url_of
+from service.metrics import WORKER_DEATHS
 from service.server import serve_channel
 from service.settings import Settings
 from service.tls import Certificate
@@ -227,6 +228,7 @@ class Supervisor:
             self._failed = True
             self._stop()
             return
+        WORKER_DEATHS.inc()
         log.error("worker %d died with status %d and is replaced", worker.process.pid, worker.process.exitcode)
         self._retry[worker.number] = time.monotonic() + (0 if worker.ready else RETRY_SECONDS)
 

@@ -85,6 +85,7 @@ def test_a_worker_that_dies_is_replaced_and_the_others_go_on(small_artifact: Pat
         with httpx.Client(base_url=server.url) as client:
             score(client, small)
         assert counts(server) == (5, 5.0)  # what the dead one counted is not forgotten
+        assert "thimble_worker_deaths_total 1.0" in httpx.get(f"{server.url}/metrics").text
     assert server.process.returncode == 0
 
 
