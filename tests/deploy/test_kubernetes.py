@@ -169,10 +169,10 @@ def test_a_server_with_these_arguments_answers_the_probes_and_no_stranger(tmp_pa
         for probe in ("startup", "liveness", "readiness"):
             assert client.get(container[f"{probe}Probe"]["httpGet"]["path"]).status_code == 200
         features = {"features": {"I1": 3}}
-        assert client.post("/v1/score", json=features).status_code == 401
+        assert client.post("/v1/models/demo/score", json=features).status_code == 401
         assert client.get("/metrics").status_code == 401
         key = {"Authorization": "Bearer a-key-of-a-client"}
-        assert client.post("/v1/score", json=features, headers=key).status_code == 200
+        assert client.post("/v1/models/demo/score", json=features, headers=key).status_code == 200
         assert client.get("/metrics", headers=key).status_code == 200
 
 
