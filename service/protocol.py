@@ -3,7 +3,9 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
+from typing import Protocol as TypingProtocol
 
 import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -11,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from service.errors import RequestError
+from service.replies import Reply
 
 HEADER_BYTES = 64 << 10
 # Of a body, before the application asks for more.
@@ -18,11 +21,23 @@ READ_AHEAD_BYTES = 1 << 20
 # Requests that may wait for their turn on one connection; none of them is read before.
 PIPELINED = 256
 
+CLOSE = (b"connection", b"close")
 # How answers begin that something follows: all but 100 Continue.
 HEADS = (b"HTTP/1.1 2", b"HTTP/1.1 3", b"HTTP/1.1 4", b"HTTP/1.1 5")
 
-Door = Callable[[str, list[tuple[bytes, bytes]]], RequestError | None]
-"""Says of a path and headers, before the body is there, why a request is refused, None if it is not."""
+
+class Answerer(TypingProtocol):
+    """Answers a request without the application."""
+
+    def begin(self, exchange: "Exchange") -> None:
+        """The request has come whole. Must not raise."""
+
+
+Door = Callable[[str, list[tuple[bytes, bytes]]], RequestError | Answerer | None]
+"""Says of a path and headers, before the body is there, why a request is refused or who answers it.
+
+None: the application does.
+"""
 
 
 class State(ServerState):
@@ -39,7 +54,8 @@ class Protocol(HttpToolsProtocol):
     requests a connection stays as long as uvicorn's `timeout_keep_alive` says.
 
     What the door refuses costs a fraction of a request that reaches the application: its body is passed over, and the
-    connection goes on. A server that is asked for several times of what it can do has no time for more.
+    connection goes on. A server that is asked for several times of what it can do has no time for more. What the door
+    knows an answerer for is kept from the application if all of it is there at once; if not it is let in.
     """
 
     _in_headers = False
@@ -47,8 +63,10 @@ class Protocol(HttpToolsProtocol):
     _header_bytes = 0
     _late: asyncio.TimerHandle | None = None
     _stuck: asyncio.TimerHandle | None = None
-    _running: RequestResponseCycle | None = None
+    _running: "RequestResponseCycle | Exchange | None" = None
     _turned_away = False
+    _answerer: Answerer | None = None
+    _body = b""
     _last_words: RequestError | None = None
 
     def __init__(self, *, server_state: State, door: Door, patience: float, **named: Any) -> None:
@@ -88,6 +106,8 @@ class Protocol(HttpToolsProtocol):
         self._header_bytes += len(data)
         try:
             self._parse(memoryview(data))
+            if self._answerer is not None:
+                self._let_in()
             if self._in_headers:
                 self._check_headers(self._header_bytes)
         except RequestError as error:
@@ -107,9 +127,12 @@ class Protocol(HttpToolsProtocol):
             if self.parser.get_method() == b"CONNECT":
                 raise RequestError(400, "CONNECT is not supported: this is no proxy", unread=True)
             return
-        if self._may_turn_away() and (error := self._door(self.url.decode("latin-1"), self.headers)):
+        verdict = self._door(self.url.decode("latin-1"), self.headers) if self._at_door() else None
+        if isinstance(verdict, RequestError):
             self._turned_away = True
-            self._write(error)
+            self._write(verdict)
+        elif verdict is not None and self.parser.get_http_version() == "1.1":
+            self._answerer, self._body = verdict, b""
         elif len(self.pipeline) == PIPELINED:
             raise RequestError(400, f"{PIPELINED} requests wait on this connection already", unread=True)
         else:
@@ -119,6 +142,9 @@ class Protocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """uvicorn's, but it stops reading later: at 64 KiB a few hundred rows would come in two parts."""
+        if self._answerer is not None:
+            self._body += body
+            return
         if self._turned_away or self.parser.should_upgrade() or self.cycle.response_complete:
             return
         self.cycle.body += body
@@ -129,10 +155,15 @@ class Protocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if self.parser.should_upgrade():
             return
-        if not self._turned_away:
-            super().on_message_complete()
         self._in_body = False
         self._in_time()
+        if self._answerer is not None:
+            answerer, self._answerer = self._answerer, None
+            exchange = Exchange(self, self._body)
+            self.cycle = self._running = exchange  # type: ignore[assignment]
+            answerer.begin(exchange)
+        elif not self._turned_away:
+            super().on_message_complete()
 
     def on_response_complete(self) -> None:
         last = not self.pipeline
@@ -158,7 +189,13 @@ class Protocol(HttpToolsProtocol):
         self._running = cycle
         super()._start_asgi_task(cycle, app)
 
-    def _may_turn_away(self) -> bool:
+    def _let_in(self) -> None:
+        """Leave to the application what has not come whole."""
+        self._answerer = None
+        super().on_headers_complete()
+        self.on_body(self._body)
+
+    def _at_door(self) -> bool:
         """The client expects an answer now, takes it, and then goes on."""
         return (
             self._all_answered()
@@ -262,6 +299,47 @@ class Protocol(HttpToolsProtocol):
         head = [STATUS_LINE[error.status], b"content-type: application/json\r\ncontent-length: %d\r\n" % len(body)]
         head += [f"{name}: {value}\r\n".encode() for name, value in error.headers.items()]
         self.transport.write(b"".join([*head, b"\r\n", body]))
+
+
+class Exchange:
+    """A whole request that is answered without the application, in the place of uvicorn's cycle of the two."""
+
+    response_started = False
+    response_complete = False
+    disconnected = False
+    keep_alive = True
+    message_event = SimpleNamespace(set=lambda: None)  # nobody waits
+
+    def __init__(self, protocol: Protocol, body: bytes) -> None:
+        self.body = body
+        self._protocol = protocol
+
+    @property
+    def client(self) -> tuple[str, int] | None:
+        return self._protocol.client
+
+    def gone(self) -> bool:
+        """Whether the client has left."""
+        return self.disconnected
+
+    def reply(self, reply: Reply) -> None:
+        """Send the answer, as uvicorn would."""
+        if self.disconnected:
+            return
+        protocol = self._protocol
+        head = [STATUS_LINE[reply.status]]
+        for header in (*protocol.server_state.default_headers, *reply.headers):
+            head.append(b"%s: %s\r\n" % header)
+            if header == CLOSE:
+                self.keep_alive = False
+        if not self.keep_alive and b"connection: close\r\n" not in head:
+            head.append(b"connection: close\r\n")
+        head.append(b"\r\n")
+        protocol.transport.write(b"".join(head) + reply.body)
+        self.response_started = self.response_complete = True
+        if not self.keep_alive:
+            protocol.transport.close()
+        protocol.on_response_complete()
 
 
 class _Flow(FlowControl):

@@ -1,6 +1,9 @@
 """Request bodies to rows, scores to answers."""
 
 from collections.abc import Callable, Sequence
+from math import nan
+from struct import Struct
+from struct import error as StructError
 from types import EllipsisType
 from typing import Any, Generic, TypeVar
 
@@ -22,6 +25,7 @@ from service.errors import RequestError
 
 JSON, TSV = "application/json", "text/tab-separated-values"
 Number = TypeVar("Number", np.float32, np.int64)
+_NUMBER = frozenset((int, float, type(None)))
 
 
 class RowReader:
@@ -33,6 +37,7 @@ class RowReader:
         self._known = frozenset(spec.feature_names)
         self._width = len(spec.feature_names)
         self._numbers = _Columns({name: place for place, name in enumerate(spec.dense)}, dense_from_values)
+        self._single = _SingleRow(spec)
         self._ids = [
             _Columns({f.name: place for place, f in enumerate(spec.fields) if f.kind == kind}, _encoder(kind))
             for kind in sorted({field.kind for field in spec.fields})
@@ -49,8 +54,10 @@ class RowReader:
     def json(self, body: bytes) -> Batch:
         """{"features": {name: value or list}}: a scalar is shared by all rows, a list has one value a row."""
         features = _features(body)
-        if not features.keys() <= self._known:
+        if not self._known.issuperset(features):
             raise RequestError(400, f"unknown feature {shown(min(features.keys() - self._known))}")
+        if (row := self._single.read(features)) is not None:
+            return row
         rows = _row_count(features)
         if rows is not None:
             self.check_rows(rows)
@@ -99,6 +106,34 @@ class RowReader:
 def answer(model: str, version: int, scores: Floats) -> bytes:
     """The JSON of an answer; scores keep float32's precision."""
     return orjson.dumps({"model": model, "version": version, "scores": scores}, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+class _SingleRow:
+    """Reads one row of good values, which is what comes most often, in half the time that any number of them takes."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self._numbers = spec.dense
+        self._pack = Struct(f"<{len(spec.dense)}f").pack
+        self._fields = len(spec.fields)
+        self._ids: list[tuple[Kind, list[str], Int64s | EllipsisType]] = []
+        for kind in sorted({field.kind for field in spec.fields}):
+            places = [place for place, field in enumerate(spec.fields) if field.kind == kind]
+            names = [spec.fields[place].name for place in places]
+            self._ids.append((kind, names, ... if len(places) == self._fields else np.array(places)))
+
+    def read(self, features: dict[str, Any]) -> Batch | None:
+        """None where a value is a list, or not good; `_Columns` says why."""
+        numbers = [*map(features.get, self._numbers)]
+        if not _NUMBER.issuperset(map(type, numbers)):
+            return None
+        ids = np.empty(self._fields, np.int64)
+        try:
+            dense = self._pack(*[nan if number is None else number for number in numbers])
+            for kind, names, places in self._ids:
+                ids[places] = ids_from_values("", kind, [*map(features.get, names)])
+        except (OverflowError, StructError, FeatureError):
+            return None
+        return Batch(np.frombuffer(dense, "<f4")[None], ids[None])
 
 
 class _Columns(Generic[Number]):
