@@ -44,7 +44,8 @@ class Direct:
         self.registry = registry
         self.keys = keys
         self.log = log
-        self._most_bytes = 0 if settings.tracing else min(MOST_BYTES, settings.max_body_bytes)
+        self._tracing = settings.tracing
+        self._most_bytes = min(MOST_BYTES, settings.max_body_bytes)
 
     def door(self, path: str, headers: Sequence[tuple[bytes, bytes]]) -> "RequestError | Call | None":
         """Why a request is refused whatever it asks, or who answers it once it is whole; None: the application does."""
@@ -52,11 +53,11 @@ class Direct:
         target = target_of(path)
         if target is None:
             return None
+        fields = dict(headers)
         try:
-            model = self.registry.find(target.model, target.version)
+            model = self.registry.route(target.model, target.version, fields)
         except RequestError:
             return None  # the application says it better
-        fields = dict(headers)
         try:
             model.batcher.check_room()
         except RequestError as full:
@@ -66,12 +67,13 @@ class Direct:
                 return None  # as above
             model.metrics.request(full.status, 0)
             return full
-        return Call(self, path, target, fields) if self._takes(fields) else None
+        return Call(self, path, target, model, fields) if self._takes(fields) else None
 
     def _takes(self, headers: Headers) -> bool:
         length = headers.get(b"content-length")
         return (
-            length is not None
+            not self._tracing
+            and length is not None
             and int(length) <= self._most_bytes
             and b"content-encoding" not in headers
             and (self.log is None or b"x-forwarded-for" not in headers)  # uvicorn finds out who that is
@@ -81,13 +83,14 @@ class Direct:
 class Call:
     """A request that is answered here."""
 
-    def __init__(self, direct: Direct, path: str, target: Target, headers: Headers) -> None:
+    def __init__(self, direct: Direct, path: str, target: Target, model: Model, headers: Headers) -> None:
         self._direct = direct
         self._path = path
         self._target = target
+        self._model = model
         self._headers = headers
         self._note: dict[str, Any] = {}
-        self._asked: Model | None = None
+        self._known = False
 
     def begin(self, exchange: Exchange) -> None:
         """It has come whole."""
@@ -97,22 +100,21 @@ class Call:
         self._entry = log.begin(self._headers, self._note) if log else None
         try:
             self._direct.keys.check(self._headers)
-            model = self._asked = self._direct.registry.route(self._target.model, self._target.version, self._headers)
-            self._note["model"], self._note["version"] = model.name, model.version
-            self._ask(model)
+            self._known = True
+            self._note["model"], self._note["version"] = self._model.name, self._model.version
+            self._ask(self._model)
         except Exception as error:
             self._fail(error)
 
     def _ask(self, model: Model) -> None:
         question = question_of(model, self._target, self._headers, self._exchange.body)
-        model.batcher.submit(
-            question.batch, question.timeout, self._exchange.gone, partial(self._scored, model, question)
-        )
+        done = partial(self._scored, model, question)
+        model.batcher.submit(question.batch, question.timeout, self._exchange.gone, done)
 
     def _scored(self, model: Model, question: Question, scores: Floats | Exception) -> None:
         try:
             if not isinstance(scores, Exception):
-                self._asked = model
+                self._model = model
                 self._note["version"], self._note["rows"] = model.version, len(scores)
                 answer = question.answer(scores)
                 self._end(reply_of(answer, encoding_of(answer, self._headers)))
@@ -130,7 +132,7 @@ class Call:
         if self._entry is not None:
             reply.headers.append(self._entry.header)
         self._exchange.reply(reply)
-        if self._asked is not None:
-            self._asked.metrics.request(reply.status, monotonic() - self._start)
+        if self._known:
+            self._model.metrics.request(reply.status, monotonic() - self._start)
         if self._entry is not None:
             self._entry.write("POST", self._path, reply.status, self._exchange.client)

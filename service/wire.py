@@ -26,6 +26,7 @@ from service.errors import RequestError
 JSON, TSV = "application/json", "text/tab-separated-values"
 Number = TypeVar("Number", np.float32, np.int64)
 _NUMBER = frozenset((int, float, type(None)))
+_FLOAT32 = np.dtype("<f4")
 
 
 class RowReader:
@@ -109,31 +110,28 @@ def answer(model: str, version: int, scores: Floats) -> bytes:
 
 
 class _SingleRow:
-    """Reads one row of good values, which is what comes most often, in half the time that any number of them takes."""
+    """Reads one row of good values, which is what comes most often, in half the time that any number of them takes.
+
+    None where a value is a list, or not good, or where fields are of several kinds: `_Columns` reads those.
+    """
 
     def __init__(self, spec: ModelSpec) -> None:
         self._numbers = spec.dense
         self._pack = Struct(f"<{len(spec.dense)}f").pack
-        self._fields = len(spec.fields)
-        self._ids: list[tuple[Kind, list[str], Int64s | EllipsisType]] = []
-        for kind in sorted({field.kind for field in spec.fields}):
-            places = [place for place, field in enumerate(spec.fields) if field.kind == kind]
-            names = [spec.fields[place].name for place in places]
-            self._ids.append((kind, names, ... if len(places) == self._fields else np.array(places)))
+        self._fields = [field.name for field in spec.fields]
+        kinds = {field.kind for field in spec.fields}
+        self._kind = kinds.pop() if len(kinds) == 1 else None
 
     def read(self, features: dict[str, Any]) -> Batch | None:
-        """None where a value is a list, or not good; `_Columns` says why."""
         numbers = [*map(features.get, self._numbers)]
-        if not _NUMBER.issuperset(map(type, numbers)):
+        if self._kind is None or not _NUMBER.issuperset(map(type, numbers)):
             return None
-        ids = np.empty(self._fields, np.int64)
         try:
             dense = self._pack(*[nan if number is None else number for number in numbers])
-            for kind, names, places in self._ids:
-                ids[places] = ids_from_values("", kind, [*map(features.get, names)])
+            ids = ids_from_values("", self._kind, [*map(features.get, self._fields)])
         except (OverflowError, StructError, FeatureError):
             return None
-        return Batch(np.frombuffer(dense, "<f4")[None], ids[None])
+        return Batch(np.frombuffer(dense, _FLOAT32)[None], ids[None])
 
 
 class _Columns(Generic[Number]):
