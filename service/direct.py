@@ -1,8 +1,8 @@
 """Scoring requests that are small and come whole, answered without the application.
 
-A task, a scope and a dozen steps of coroutines cost more than reading a row and scoring it. What is done here is what
-`service.scoring` does, by the same functions in the same order, so the answers are the same: the engine's queue calls
-back instead of being awaited. Everything else goes its way.
+A task, a scope and a dozen steps of coroutines cost as much as reading a row and scoring it. What happens here is what
+happens in `service.scoring`, by the same functions in the same order, so the answers are the same; but the queue calls
+back instead of being awaited. Everything else takes the application's way.
 """
 
 from collections.abc import Sequence
@@ -20,20 +20,10 @@ from service.logs import AccessLog, named
 from service.protocol import Exchange
 from service.registry import Registry
 from service.replies import Reply
-from service.scoring import (
-    INLINE_BYTES,
-    Question,
-    Target,
-    encoding_of,
-    failure,
-    question_of,
-    reply_of,
-    target_of,
-)
+from service.scoring import INLINE_BYTES, Question, Target, encoding_of, failure, question_of, reply_of, target_of
 from service.settings import Settings
 
-# A row takes two bytes of a request or more, and no more than sixteen of the answer: neither has to be read or
-# compressed in a thread.
+# A row takes at least two bytes of a request and at most sixteen of the answer, so neither needs a thread.
 MOST_BYTES = INLINE_BYTES // 8
 
 
@@ -104,7 +94,7 @@ class Call:
             self._note["model"], self._note["version"] = self._model.name, self._model.version
             self._ask(self._model)
         except Exception as error:
-            self._fail(error)
+            self._end(failure(error, named(self._path, self._note)))
 
     def _ask(self, model: Model) -> None:
         question = question_of(model, self._target, self._headers, self._exchange.body)
@@ -113,20 +103,19 @@ class Call:
 
     def _scored(self, model: Model, question: Question, scores: Floats | Exception) -> None:
         try:
-            if not isinstance(scores, Exception):
-                self._model = model
-                self._note["version"], self._note["rows"] = model.version, len(scores)
-                answer = question.answer(scores)
-                self._end(reply_of(answer, encoding_of(answer, self._headers)))
-            elif isinstance(scores, UnusableError) and (live := self._direct.registry.beside(model)) is not None:
+            if isinstance(scores, Exception):
+                live = self._direct.registry.beside(model) if isinstance(scores, UnusableError) else None
+                if live is None:
+                    raise scores
                 self._ask(live)  # nobody has to suffer from a bad canary
-            else:
-                self._fail(scores)
+                return
+            self._model = model
+            self._note["version"], self._note["rows"] = model.version, len(scores)
+            answer = question.answer(scores)
+            reply = reply_of(answer, encoding_of(answer, self._headers))
         except Exception as error:
-            self._fail(error)
-
-    def _fail(self, error: Exception) -> None:
-        self._end(failure(error, named(self._path, self._note)))
+            reply = failure(error, named(self._path, self._note))
+        self._end(reply)
 
     def _end(self, reply: Reply) -> None:
         if self._entry is not None:

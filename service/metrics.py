@@ -23,9 +23,11 @@ _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 _MODEL = ("model", "version")
 
 
-class _Histogram(Histogram):
+class BulkHistogram(Histogram):
+    """A histogram that takes several amounts at a time."""
+
     def observe_all(self, amounts: Sequence[float]) -> None:
-        """What `observe` does with each, in half the time."""
+        """What `observe` does with each."""
         self._sum.inc(sum(amounts))
         buckets = [bisect_left(self._upper_bounds, amount) for amount in amounts]
         for bucket in {*buckets}:
@@ -35,7 +37,7 @@ class _Histogram(Histogram):
 REQUESTS = Histogram(
     "thimble_request_seconds", "From a request's headers to its answer, by status", (*_MODEL, "status"), buckets=_TIMES
 )
-QUEUE = _Histogram("thimble_queue_seconds", "How long requests waited for the engine", _MODEL, buckets=_TIMES)
+QUEUE = BulkHistogram("thimble_queue_seconds", "How long requests waited for the engine", _MODEL, buckets=_TIMES)
 RUN = Histogram("thimble_batch_seconds", "How long the engine took for a batch", _MODEL, buckets=_TIMES)
 BATCH = Histogram("thimble_batch_rows", "Rows of a batch", _MODEL, buckets=_ROWS)
 STAGES = Counter("thimble_stage_seconds", "Seconds that requests spent in a stage, batch by batch", (*_MODEL, "stage"))
@@ -79,7 +81,7 @@ class ModelMetrics:
     def __init__(self, model: str, version: int) -> None:
         labels = self._labels = (model, str(version))
         self._requests: dict[int, Histogram] = {}
-        self._queue, self._run, self._batch = (metric.labels(*labels) for metric in (QUEUE, RUN, BATCH))
+        self._queue, self._run, self._batch = QUEUE.labels(*labels), RUN.labels(*labels), BATCH.labels(*labels)
         self.unusable = UNUSABLE.labels(*labels).inc
         self._last, self._queued = LAST.labels(*labels), QUEUED.labels(*labels)
         self._fill, self._infer, self._give = (

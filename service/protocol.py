@@ -55,7 +55,7 @@ class Protocol(HttpToolsProtocol):
 
     What the door refuses costs a fraction of a request that reaches the application: its body is passed over, and the
     connection goes on. A server that is asked for several times of what it can do has no time for more. What the door
-    knows an answerer for is kept from the application if all of it is there at once; if not it is let in.
+    has an answerer for does not reach the application either, unless it comes in parts.
     """
 
     _in_headers = False
@@ -346,15 +346,13 @@ class Exchange:
         if self.disconnected:
             return
         protocol = self._protocol
-        head = [STATUS_LINE[reply.status]]
-        for header in (*protocol.server_state.default_headers, *reply.headers):
-            head.append(b"%s: %s\r\n" % header)
-            if header == CLOSE:
-                self.keep_alive = False
-        if not self.keep_alive and b"connection: close\r\n" not in head:
-            head.append(b"connection: close\r\n")
-        head.append(b"\r\n")
-        protocol.transport.write(b"".join(head) + reply.body)
+        headers = [*protocol.server_state.default_headers, *reply.headers]
+        if CLOSE in headers:
+            self.keep_alive = False
+        elif not self.keep_alive:
+            headers.append(CLOSE)
+        head = [STATUS_LINE[reply.status], *[b"%s: %s\r\n" % header for header in headers]]
+        protocol.transport.write(b"".join([*head, b"\r\n", reply.body]))
         self.response_started = self.response_complete = True
         if not self.keep_alive:
             protocol.transport.close()

@@ -1,9 +1,8 @@
 """Request bodies to rows, scores to answers."""
 
+import struct
 from collections.abc import Callable, Sequence
 from math import nan
-from struct import Struct
-from struct import error as StructError
 from types import EllipsisType
 from typing import Any, Generic, TypeVar
 
@@ -117,7 +116,7 @@ class _SingleRow:
 
     def __init__(self, spec: ModelSpec) -> None:
         self._numbers = spec.dense
-        self._pack = Struct(f"<{len(spec.dense)}f").pack
+        self._pack = struct.Struct(f"<{len(spec.dense)}f").pack
         self._fields = [field.name for field in spec.fields]
         kinds = {field.kind for field in spec.fields}
         self._kind = kinds.pop() if len(kinds) == 1 else None
@@ -129,7 +128,7 @@ class _SingleRow:
         try:
             dense = self._pack(*[nan if number is None else number for number in numbers])
             ids = ids_from_values("", self._kind, [*map(features.get, self._fields)])
-        except (OverflowError, StructError, FeatureError):
+        except (OverflowError, struct.error, FeatureError):
             return None
         return Batch(np.frombuffer(dense, _FLOAT32)[None], ids[None])
 

@@ -1,4 +1,4 @@
-"""A scoring request is answered alike whichever way it takes: without the application, or, come in parts, through it."""
+"""A scoring request is answered alike whichever way it takes: past the application or, come in parts, through it."""
 
 import asyncio
 import gzip
@@ -112,9 +112,10 @@ def guarded(criteo_artifact: Path) -> Iterator[Server]:
 def inference(spec: ModelSpec, binary: bool) -> bytes:
     assert spec.golden is not None
     dense, ids = (array[:1] for array in golden_batch(spec, spec.golden))
-    numbers: list[object] = [None if x != x else x for x in np.ravel(dense).tolist()]
-    tensors = [("dense", "FP32", dense, numbers), ("ids", "INT64", ids, np.ravel(ids).tolist())]
-    inputs = [{"name": name, "datatype": kind, "shape": [*array.shape], "data": data} for name, kind, array, data in tensors]
+    inputs = [
+        {"name": "dense", "datatype": "FP32", "shape": [*dense.shape], "data": np.nan_to_num(dense).ravel().tolist()},
+        {"name": "ids", "datatype": "INT64", "shape": [*ids.shape], "data": ids.ravel().tolist()},
+    ]
     return json.dumps({"id": "7", "inputs": inputs, "parameters": {"binary_data_output": binary}}).encode()
 
 
@@ -288,7 +289,7 @@ def test_what_is_small_and_plain_needs_no_application(
     small_artifact: Path, path: str, headers: dict[bytes, bytes], direct: bool
 ) -> None:
     async def takes() -> bool:
-        settings = Settings(repository=small_artifact, _cli_parse_args=[])
+        settings = Settings(repository=small_artifact)
         door = Direct(await Registry.open(settings), settings, Keys(settings), AccessLog()).door
         assert door(path, [(b"host", b"x")]) is None  # its length is not known
         return door(path, [*{b"content-length": b"100", **headers}.items()]) is not None
