@@ -66,7 +66,6 @@ class Direct:
             and length is not None
             and int(length) <= self._most_bytes
             and b"content-encoding" not in headers
-            and (self.log is None or b"x-forwarded-for" not in headers)  # uvicorn finds out who that is
         )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from typing import Protocol as TypingProtocol
 
 import httptools
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
@@ -166,7 +167,7 @@ class Protocol(HttpToolsProtocol):
         self._in_time()
         if self._answerer is not None:
             answerer, self._answerer = self._answerer, None
-            exchange = Exchange(self, self._body)
+            exchange = Exchange(self, self.headers, self._body)
             self.cycle = self._running = exchange  # type: ignore[assignment]
             answerer.begin(exchange)
         elif not self._turned_away:
@@ -329,13 +330,21 @@ class Exchange:
     keep_alive = True
     message_event = SimpleNamespace(set=lambda: None)  # nobody waits
 
-    def __init__(self, protocol: Protocol, body: bytes) -> None:
+    def __init__(self, protocol: Protocol, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
         self.body = body
         self._protocol = protocol
+        self._headers = headers
 
     @property
     def client(self) -> tuple[str, int] | None:
-        return self._protocol.client
+        """Who asks, also by way of a proxy, as uvicorn's middleware for these tells the application."""
+        client, app = self._protocol.client, self._protocol.app
+        assert isinstance(app, ProxyHeadersMiddleware)
+        forwarded = b", ".join(value for name, value in self._headers if name == b"x-forwarded-for").decode("latin-1")
+        if not forwarded or (client and client[0]) not in app.trusted_hosts:
+            return client
+        host, port = app.trusted_hosts.get_trusted_client_address(forwarded)
+        return (host, port) if host else client
 
     def gone(self) -> bool:
         """Whether the client has left."""
