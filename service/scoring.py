@@ -1,7 +1,8 @@
 """The scoring routes.
 
 They are plain ASGI in front of the FastAPI application, whose routing, request and response objects cost more than
-scoring a row. `service.openapi` describes them.
+scoring a row. `service.openapi` describes them. Small requests do not even come here: `service.direct` answers those
+by the same steps.
 """
 
 import asyncio

@@ -109,7 +109,7 @@ def answer(model: str, version: int, scores: Floats) -> bytes:
 
 
 class _SingleRow:
-    """Reads one row of good values, which is what comes most often, in half the time that any number of them takes.
+    """Reads one row of good values, which is what comes most often, faster than any number of them.
 
     None where a value is a list, or not good, or where fields are of several kinds: `_Columns` reads those.
     """
