@@ -21,6 +21,8 @@ _HEX = b"0123456789abcdefABCDEF"
 _DECIMAL = b"0123456789"
 _NUMERIC = b"0123456789+-.eE"
 _SHOWN = 40
+_NUMBER = frozenset((int, float, type(None)))
+_TEXT = frozenset((str, type(None)))
 
 Array = TypeVar("Array", Floats, Int64s)
 Column = Sequence[Any]
@@ -119,7 +121,7 @@ def _numbers_from_text(tokens: Column) -> Floats:
 
 
 def _numbers_from_values(values: Column) -> Floats:
-    if not set(map(type, values)) <= {int, float, type(None)}:
+    if not _NUMBER.issuperset(map(type, values)):
         raise _BadValueError(f"{shown(values[0])} is not a number")
     return _float32(values)
 
@@ -167,6 +169,7 @@ def _hex_ids(tokens: Column) -> Int64s:
     ids = _eight_digit_ids(tokens)
     if ids is not None:
         return ids
+    tokens = [token or "" for token in tokens]
     if not _only(tokens, _HEX):
         raise _BadValueError(f"{shown(tokens[0])} is not a hexadecimal token")
     if max(map(len, tokens), default=0) > _MAX_HEX_DIGITS:
@@ -198,9 +201,9 @@ def _string_ids(tokens: Column) -> Int64s:
 
 def _from_strings(convert: Callable[[Column], Int64s], wanted: str) -> Callable[[Column], Int64s]:
     def from_values(values: Column) -> Int64s:
-        if not set(map(type, values)) <= {str, type(None)}:
+        if not _TEXT.issuperset(map(type, values)):
             raise _BadValueError(f"{shown(values[0])} is not {wanted}")
-        return convert([value or "" for value in values])
+        return convert(values)
 
     return from_values
 

@@ -21,7 +21,7 @@ from service.errors import RequestError, error_body
 from service.family import Part
 from service.keys import Gate, Keys
 from service.loader import Model
-from service.logs import AccessLog
+from service.logs import AccessLog, Logged
 from service.metrics import exposition
 from service.openapi import ERRORS, describe_keys, scoring_paths
 from service.registry import Registry
@@ -64,8 +64,8 @@ class Status(BaseModel):
     status: str
 
 
-def create_app(registry: Registry, settings: Settings, keys: Keys) -> ASGIApp:
-    """The application over the models of a registry."""
+def create_app(registry: Registry, settings: Settings, keys: Keys, log: AccessLog | None) -> ASGIApp:
+    """The application over the models of a registry. `log` has a line a request, where one is kept."""
     app: FastAPI = FastAPIOffline(redoc_url=None, title="Thimble")
 
     @app.get("/healthz", tags=["health"])
@@ -111,7 +111,7 @@ def create_app(registry: Registry, settings: Settings, keys: Keys) -> ASGIApp:
     guarded: ASGIApp = Scoring(app, registry, settings)
     if keys.guard_scoring:
         guarded = Gate(guarded, keys)
-    return AccessLog(guarded) if settings.access_log else guarded
+    return Logged(guarded, log) if log else guarded
 
 
 def _described(model: Model, part: Part) -> ModelDescription:

@@ -71,6 +71,10 @@ class ClientGoneError(Exception):
     """Whoever asked does not wait for the answer any more."""
 
 
+Done = Callable[[Floats | Exception], None]
+"""Takes what became of a request. It is called once, by the event loop, and must not raise."""
+
+
 @dataclass(eq=False, slots=True)
 class _Work:
     batch: Batch
@@ -78,10 +82,24 @@ class _Work:
     arrived: float
     deadline: float
     gone: Callable[[], bool]
-    scores: Floats
-    done: asyncio.Future[Floats]
+    done: Done
+    scores: Floats | None = None
     taken: int = 0
     scored: int = 0
+    over: bool = False
+
+    def end(self, result: Floats | Exception) -> None:
+        self.over = True
+        self.done(result)
+
+    def add(self, first: int, scores: Floats) -> None:
+        """Scores of some of its rows."""
+        if self.scores is None:
+            self.scores = np.empty(self.rows, np.float32)
+        self.scores[first : first + len(scores)] = scores
+        self.scored += len(scores)
+        if self.scored == self.rows:
+            self.end(self.scores)
 
 
 class _Piece(NamedTuple):
@@ -140,18 +158,33 @@ class Batcher:
         UnusableError: the model failed, or gave a score that is no number.
         ClientGoneError: nobody waits for the answer.
         """
+        answer: asyncio.Future[Floats] = asyncio.get_running_loop().create_future()
+
+        def done(result: Floats | Exception) -> None:
+            if answer.done():  # cancelled
+                return
+            if isinstance(result, Exception):
+                answer.set_exception(result)
+            else:
+                answer.set_result(result)
+
+        self.submit(batch, timeout, lambda: answer.done() or gone(), done)
+        return await answer
+
+    def submit(self, batch: Batch, timeout: float | None, gone: Callable[[], bool], done: Done) -> None:
+        """Have rows scored. `done` is told the scores, or why there are none, as `score` would raise it.
+
+        RequestError: they are refused at once, and `done` is told nothing.
+        """
         rows, now = len(batch.ids), monotonic()
         timeout = self._timeout if timeout is None else timeout
         self.check_room()
         self._check_time(rows, now, timeout)
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[Floats] = loop.create_future()
-        self._queue.append(_Work(batch, rows, now, now + timeout, gone, np.empty(rows, np.float32), done))
+        self._queue.append(_Work(batch, rows, now, now + timeout, gone, done))
         self.queued_rows += rows
         if not self._busy:
             self._busy = True
-            self._dispatch_soon(loop)
-        return await done
+            self._dispatch_soon(asyncio.get_running_loop())
 
     def check_room(self) -> None:
         """RequestError 429: as many rows wait as may."""
@@ -217,14 +250,14 @@ class Batcher:
         return pieces
 
     def _wanted(self, work: _Work, now: float) -> bool:
-        if work.done.done():  # a batch before failed, or its task was cancelled
+        if work.over:  # a batch before failed
             return False
         if work.gone():
-            work.done.set_exception(ClientGoneError())
+            work.end(ClientGoneError())
         elif now >= work.deadline:
             message = f"the timeout of {_ms(work.deadline - work.arrived)} passed before all rows were scored"
-            work.done.set_exception(RequestError(504, message))
-        return not work.done.done()
+            work.end(RequestError(504, message))
+        return not work.over
 
     def _compute(self, pieces: list[_Piece]) -> _Computed:
         """Runs on the event loop or in the engine's thread, never in both at once."""
@@ -246,23 +279,24 @@ class Batcher:
             scores, start, filled, ran = result()
         except Exception as error:  # ORT has no public base class for its errors
             log.error("a batch of %d requests failed: %s", len(pieces), error)
-            for work in {piece.work for piece in pieces if not piece.work.done.done()}:
-                work.done.set_exception(UnusableError("the model failed on this batch, see the server's log"))
+            for work in {piece.work for piece in pieces if not piece.work.over}:
+                work.end(UnusableError("the model failed on this batch, see the server's log"))
             rows = sum(piece.stop - piece.start for piece in pieces)
             self._judge(rows, rows)
             return
         finite = np.isfinite(scores)
-        all_finite = finite.all()
+        all_finite = bool(finite.all())
         at = 0
         for work, first, last in pieces:
-            work.scores[first:last] = scores[at : at + last - first]
-            work.scored += last - first
-            if not work.done.done():
-                if not all_finite and not finite[at : at + last - first].all():
-                    work.done.set_exception(UnusableError("the model gave a score that is not a number"))
-                elif work.scored == work.rows:
-                    work.done.set_result(work.scores)
-            at += last - first
+            end = at + last - first
+            if not work.over:
+                if not all_finite and not finite[at:end].all():
+                    work.end(UnusableError("the model gave a score that is not a number"))
+                elif last - first == work.rows:
+                    work.end(scores[at:end])
+                else:
+                    work.add(first, scores[at:end])
+            at = end
         self._cost.learn(at, ran - start)
         waited = [start - work.arrived for work, first, _ in pieces if first == 0]
         self._record(

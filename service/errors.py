@@ -4,7 +4,8 @@ from http import HTTPStatus
 from math import ceil
 
 import orjson
-from starlette.types import Send
+
+from service.replies import Reply
 
 
 class RequestError(Exception):
@@ -40,14 +41,10 @@ class RequestError(Exception):
     def body(self) -> bytes:
         return error_body(self.message)
 
-
-async def send_error(send: Send, error: RequestError) -> None:
-    """Answer an ASGI request with an error."""
-    body = error.body
-    headers = [(name.encode(), value.encode()) for name, value in error.headers.items()]
-    headers += [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": error.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    @property
+    def reply(self) -> Reply:
+        headers = [(name.encode(), value.encode()) for name, value in self.headers.items()]
+        return Reply.of(self.status, [*headers, (b"content-type", b"application/json")], self.body)
 
 
 class StartupError(Exception):

@@ -13,7 +13,8 @@ from pathlib import Path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.bodies import Headers
-from service.errors import RequestError, StartupError, send_error
+from service.errors import RequestError, StartupError
+from service.replies import send_reply
 from service.settings import ADMIN_KEYS, API_KEYS, Settings
 from service.watched import Watched
 
@@ -111,7 +112,7 @@ class Gate:
             try:
                 self._keys.check(dict(scope["headers"]))
             except RequestError as error:
-                await send_error(send, error)
+                await send_reply(send, error.reply)
                 return
         await self._app(scope, receive, send)
 

@@ -7,6 +7,7 @@ import re
 import secrets
 import sys
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -62,54 +63,76 @@ def configure(log_format: Literal["human", "json"]) -> None:
 
 
 class AccessLog:
-    """ASGI middleware: a line a request, with the fields that a route put into its note, and an id that names it.
+    """A line a request, with the fields that a route put into its note, and an id that names it.
 
     The id is the client's, where it sent a fit one, and is told with the answer.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self) -> None:
         self._prefix = secrets.token_hex(6).encode()  # of the ids of this process
         self._numbers = itertools.count(1)
+
+    def begin(self, headers: Mapping[bytes, bytes], note: dict[str, Any]) -> "Entry":
+        """A request has come."""
+        name = headers.get(REQUEST_ID, b"")
+        if not _FIT_ID(name):
+            name = b"%s-%d" % (self._prefix, next(self._numbers))
+        note["request_id"] = name.decode("ascii")
+        if "trace_id" not in note and (parent := traceparent(headers.get(TRACEPARENT, b""))):
+            note["trace_id"], note["span_id"] = parent
+        return Entry((REQUEST_ID, name), note)
+
+
+class Entry:
+    """The line of a request that is being answered. `header` tells its id."""
+
+    def __init__(self, header: tuple[bytes, bytes], note: dict[str, Any]) -> None:
+        self.header = header
+        self._note = note
+        self._start = time.perf_counter()
+
+    def write(self, method: str, path: str, status: int, client: tuple[str, int] | None) -> None:
+        """It was answered."""
+        fields = {
+            "method": method,
+            "path": shown_path(path),
+            "status": status,
+            "ms": round((time.perf_counter() - self._start) * 1000, 3),
+            "client": client[0][:PATH_SHOWN] if client else None,
+            **self._note,
+        }
+        access_log.info("%(method)s %(path)s %(status)d %(ms).1f ms", fields, extra={"fields": fields})
+
+
+class Logged:
+    """ASGI middleware that keeps the access log."""
+
+    def __init__(self, app: ASGIApp, log: AccessLog) -> None:
+        self._app = app
+        self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        start = time.perf_counter()
         status = 0
-        headers = dict(scope["headers"])
-        name = headers.get(REQUEST_ID, b"")
-        if not _FIT_ID(name):
-            name = b"%s-%d" % (self._prefix, next(self._numbers))
+        entry = self._log.begin(dict(scope["headers"]), note_of(scope))
 
         async def answer(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (REQUEST_ID, name)]
+                message["headers"] = [*message["headers"], entry.header]
             await send(message)
 
-        note = note_of(scope)
-        note["request_id"] = name.decode("ascii")
-        if "trace_id" not in note and (parent := traceparent(headers.get(TRACEPARENT, b""))):
-            note["trace_id"], note["span_id"] = parent
         try:
             await self._app(scope, receive, answer)
         except Exception as error:
             status = status or 500  # answered further out
-            error.add_note(f"This was {named(scope)}.")  # uvicorn logs it, and knows no ids
+            error.add_note(f"This was {named(scope['path'], note_of(scope))}.")  # uvicorn logs it, and knows no ids
             raise
         finally:
-            fields = {
-                "method": scope["method"],
-                "path": shown_path(scope),
-                "status": status,
-                "ms": round((time.perf_counter() - start) * 1000, 3),
-                "client": scope["client"][0][:PATH_SHOWN] if scope["client"] else None,
-                **note,
-            }
-            access_log.info("%(method)s %(path)s %(status)d %(ms).1f ms", fields, extra={"fields": fields})
+            entry.write(scope["method"], scope["path"], status, scope["client"])
 
 
 def note_of(scope: Scope) -> dict[str, Any]:
@@ -118,15 +141,14 @@ def note_of(scope: Scope) -> dict[str, Any]:
     return note
 
 
-def named(scope: Scope) -> str:
+def named(path: str, note: Mapping[str, Any]) -> str:
     """A request by its path and id, for other log lines."""
-    name = note_of(scope).get("request_id")
-    return f"{shown_path(scope)}, request {name}," if name else shown_path(scope)
+    name = note.get("request_id")
+    return f"{shown_path(path)}, request {name}," if name else shown_path(path)
 
 
-def shown_path(scope: Scope) -> str:
+def shown_path(path: str) -> str:
     """A request's path without its query, which may hold secrets, in printable ASCII and not too long."""
-    path: str = scope["path"]
     return path[:PATH_SHOWN].encode("unicode_escape").decode()
 
 

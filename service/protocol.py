@@ -3,14 +3,18 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
+from typing import Protocol as TypingProtocol
 
 import httptools
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from service.errors import RequestError
+from service.replies import Reply
 
 HEADER_BYTES = 64 << 10
 # Of a body, before the application asks for more.
@@ -18,11 +22,23 @@ READ_AHEAD_BYTES = 1 << 20
 # Requests that may wait for their turn on one connection; none of them is read before.
 PIPELINED = 256
 
+CLOSE = (b"connection", b"close")
 # How answers begin that something follows: all but 100 Continue.
 HEADS = (b"HTTP/1.1 2", b"HTTP/1.1 3", b"HTTP/1.1 4", b"HTTP/1.1 5")
 
-Door = Callable[[str, list[tuple[bytes, bytes]]], RequestError | None]
-"""Says of a path and headers, before the body is there, why a request is refused, None if it is not."""
+
+class Answerer(TypingProtocol):
+    """Answers a request without the application."""
+
+    def begin(self, exchange: "Exchange") -> None:
+        """The request has come whole. Must not raise."""
+
+
+Door = Callable[[str, list[tuple[bytes, bytes]]], RequestError | Answerer | None]
+"""Says of a path and headers, before the body is there, why a request is refused or who answers it.
+
+None: the application does.
+"""
 
 
 class State(ServerState):
@@ -39,16 +55,21 @@ class Protocol(HttpToolsProtocol):
     requests a connection stays as long as uvicorn's `timeout_keep_alive` says.
 
     What the door refuses costs a fraction of a request that reaches the application: its body is passed over, and the
-    connection goes on. A server that is asked for several times of what it can do has no time for more.
+    connection goes on. A server that is asked for several times of what it can do has no time for more. What the door
+    has an answerer for does not reach the application either, unless it comes in parts.
     """
 
     _in_headers = False
     _in_body = False
     _header_bytes = 0
+    _idle_since: float | None = None
+    _idle_end: asyncio.TimerHandle | None = None
     _late: asyncio.TimerHandle | None = None
     _stuck: asyncio.TimerHandle | None = None
-    _running: RequestResponseCycle | None = None
+    _running: "RequestResponseCycle | Exchange | None" = None
     _turned_away = False
+    _answerer: Answerer | None = None
+    _body = b""
     _last_words: RequestError | None = None
 
     def __init__(self, *, server_state: State, door: Door, patience: float, **named: Any) -> None:
@@ -65,9 +86,14 @@ class Protocol(HttpToolsProtocol):
         if self._state.closing:  # while it shook hands for TLS
             self.shutdown()
 
+    def eof_received(self) -> None:
+        """The connection counts as lost a little later, when the request may have been scored already."""
+        self._disconnect()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._in_time()
-        self._unset_keepalive_if_required()
+        if self._idle_end is not None:
+            self._idle_end.cancel()
         self.resume_writing()
         self._disconnect()  # uvicorn tells the request that came last, which may wait behind this one
         super().connection_lost(exc)
@@ -87,7 +113,9 @@ class Protocol(HttpToolsProtocol):
             return
         self._header_bytes += len(data)
         try:
-            self._parse(memoryview(data))
+            self._parse(data)
+            if self._answerer is not None:
+                self._let_in()
             if self._in_headers:
                 self._check_headers(self._header_bytes)
         except RequestError as error:
@@ -107,9 +135,12 @@ class Protocol(HttpToolsProtocol):
             if self.parser.get_method() == b"CONNECT":
                 raise RequestError(400, "CONNECT is not supported: this is no proxy", unread=True)
             return
-        if self._may_turn_away() and (error := self._door(self.url.decode("latin-1"), self.headers)):
+        verdict = self._door(self.url.decode("latin-1"), self.headers) if self._at_door() else None
+        if isinstance(verdict, RequestError):
             self._turned_away = True
-            self._write(error)
+            self._write(verdict)
+        elif verdict is not None and self.parser.get_http_version() == "1.1":
+            self._answerer, self._body = verdict, b""
         elif len(self.pipeline) == PIPELINED:
             raise RequestError(400, f"{PIPELINED} requests wait on this connection already", unread=True)
         else:
@@ -119,6 +150,9 @@ class Protocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """uvicorn's, but it stops reading later: at 64 KiB a few hundred rows would come in two parts."""
+        if self._answerer is not None:
+            self._body += body
+            return
         if self._turned_away or self.parser.should_upgrade() or self.cycle.response_complete:
             return
         self.cycle.body += body
@@ -129,21 +163,30 @@ class Protocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if self.parser.should_upgrade():
             return
-        if not self._turned_away:
-            super().on_message_complete()
         self._in_body = False
         self._in_time()
+        if self._answerer is not None:
+            answerer, self._answerer = self._answerer, None
+            exchange = Exchange(self, self.headers, self._body)
+            self.cycle = self._running = exchange  # type: ignore[assignment]
+            answerer.begin(exchange)
+        elif not self._turned_away:
+            super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        last = not self.pipeline
+        """uvicorn's, with clocks of our own."""
         self._output.flush()
-        super().on_response_complete()
+        self.server_state.total_requests += 1
         if self.transport.is_closing():
             self._close()
-        elif last and self._last_words is not None:
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif self._last_words is not None:
             self._hang_up()
-        elif self._in_headers:
-            self._watch()
+            return
+        self._watch()
 
     def shutdown(self) -> None:
         """uvicorn's. TLS's farewell is no more waited for than an answer to be taken."""
@@ -151,14 +194,17 @@ class Protocol(HttpToolsProtocol):
         if self.transport.is_closing():
             self._close(max(self._patience - self._idle(), 0))
 
-    def timeout_keep_alive_handler(self) -> None:
-        self._close()
-
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
         super()._start_asgi_task(cycle, app)
 
-    def _may_turn_away(self) -> bool:
+    def _let_in(self) -> None:
+        """Leave to the application what has not come whole."""
+        self._answerer = None
+        super().on_headers_complete()
+        self.on_body(self._body)
+
+    def _at_door(self) -> bool:
         """The client expects an answer now, takes it, and then goes on."""
         return (
             self._all_answered()
@@ -171,14 +217,14 @@ class Protocol(HttpToolsProtocol):
     def _all_answered(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
 
-    def _parse(self, data: memoryview) -> None:
+    def _parse(self, data: bytes | memoryview) -> None:
         """RequestError: this is not HTTP, or not as we speak it."""
         while True:
             try:
                 self.parser.feed_data(data)
                 return
             except httptools.HttpParserUpgrade as upgrade:
-                data = data[upgrade.args[0] :]
+                data = memoryview(data)[upgrade.args[0] :]
                 self._decline_upgrade()
             except httptools.HttpParserError as error:
                 if isinstance(error.__context__, RequestError):
@@ -204,13 +250,24 @@ class Protocol(HttpToolsProtocol):
 
     def _watch(self) -> None:
         """Let a clock run wherever the client is the one to go on."""
-        self._unset_keepalive_if_required()
+        self._idle_since = None
         if (self._in_headers and not self.pipeline) or (self._in_body and self._all_answered()):
             self._late = self._late or self.loop.call_later(self._patience, self._too_late)
         elif self._all_answered():
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
+            self._idle_since = self.loop.time()
+            if self._idle_end is None:
+                self._idle_end = self.loop.call_later(self.timeout_keep_alive, self._end_idling)
+
+    def _end_idling(self) -> None:
+        """Close if it has been idle all the time; one clock for many requests is cheaper than one for each."""
+        self._idle_end = None
+        if self._idle_since is None:
+            return
+        left = self.timeout_keep_alive - self._idle()
+        if left > 0:
+            self._idle_end = self.loop.call_later(left, self._end_idling)
+        else:
+            self._close()
 
     def _in_time(self) -> None:
         if self._late is not None:
@@ -248,12 +305,12 @@ class Protocol(HttpToolsProtocol):
 
     def _idle(self) -> float:
         """Seconds since the last answer."""
-        end = self.timeout_keep_alive_task
-        return 0 if end is None else self.timeout_keep_alive - (end.when() - self.loop.time())
+        return 0 if self._idle_since is None else self.loop.time() - self._idle_since
 
     def _close(self, patience: float | None = None) -> None:
         """Close once the client has taken what was written, or has had the time to."""
         self._in_time()
+        self._idle_since = None
         self.transport.close()
         self._late = self.loop.call_later(self._patience if patience is None else patience, self.transport.abort)
 
@@ -262,6 +319,53 @@ class Protocol(HttpToolsProtocol):
         head = [STATUS_LINE[error.status], b"content-type: application/json\r\ncontent-length: %d\r\n" % len(body)]
         head += [f"{name}: {value}\r\n".encode() for name, value in error.headers.items()]
         self.transport.write(b"".join([*head, b"\r\n", body]))
+
+
+class Exchange:
+    """A whole request that is answered without the application, in the place of uvicorn's cycle of the two."""
+
+    response_started = False
+    response_complete = False
+    disconnected = False
+    keep_alive = True
+    message_event = SimpleNamespace(set=lambda: None)  # nobody waits
+
+    def __init__(self, protocol: Protocol, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        self.body = body
+        self._protocol = protocol
+        self._headers = headers
+
+    @property
+    def client(self) -> tuple[str, int] | None:
+        """Who asks, also by way of a proxy, as uvicorn's middleware for these tells the application."""
+        client, app = self._protocol.client, self._protocol.app
+        assert isinstance(app, ProxyHeadersMiddleware)
+        forwarded = b", ".join(value for name, value in self._headers if name == b"x-forwarded-for").decode("latin-1")
+        if not forwarded or (client and client[0]) not in app.trusted_hosts:
+            return client
+        host, port = app.trusted_hosts.get_trusted_client_address(forwarded)
+        return (host, port) if host else client
+
+    def gone(self) -> bool:
+        """Whether the client has left."""
+        return self.disconnected
+
+    def reply(self, reply: Reply) -> None:
+        """Send the answer, as uvicorn would."""
+        if self.disconnected:
+            return
+        protocol = self._protocol
+        headers = [*protocol.server_state.default_headers, *reply.headers]
+        if CLOSE in headers:
+            self.keep_alive = False
+        elif not self.keep_alive:
+            headers.append(CLOSE)
+        head = [STATUS_LINE[reply.status], *[b"%s: %s\r\n" % header for header in headers]]
+        protocol.transport.write(b"".join([*head, b"\r\n", reply.body]))
+        self.response_started = self.response_complete = True
+        if not self.keep_alive:
+            protocol.transport.close()
+        protocol.on_response_complete()
 
 
 class _Flow(FlowControl):

@@ -1,26 +1,28 @@
 """The scoring routes.
 
 They are plain ASGI in front of the FastAPI application, whose routing, request and response objects cost more than
-scoring a row. `service.openapi` describes them.
+scoring a row. `service.openapi` describes them. Small requests do not even come here: `service.direct` answers those
+by the same steps.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
+from functools import lru_cache, partial
 from time import monotonic
 from typing import NamedTuple, TypeVar
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from models.features import shown
+from models.features import Batch, shown
+from models.hashing import Floats
 from service import bodies, oip, wire
 from service.batcher import ClientGoneError, UnusableError
-from service.errors import RequestError, send_error
-from service.keys import Keys
+from service.errors import RequestError
 from service.loader import Model
 from service.logs import named, note_of
 from service.registry import Registry
+from service.replies import Reply, send_reply
 from service.settings import Settings
 
 # More JSON or text is read, and answers compressed, beside the event loop, which would stand still too long.
@@ -55,6 +57,14 @@ class Answer(NamedTuple):
     header_length: int | None = None
 
 
+class Question(NamedTuple):
+    """Rows to be scored and how the scores are told. `timeout` is in seconds, None without one."""
+
+    batch: Batch
+    timeout: float | None
+    answer: Callable[[Floats], Answer]
+
+
 class Scoring:
     """ASGI application that answers scoring requests and passes on all others."""
 
@@ -69,7 +79,7 @@ class Scoring:
             await self._app(scope, receive, send)
             return
         start = monotonic()
-        status, model = 200, None
+        model = None
         note = note_of(scope)
         try:
             if scope["method"] != "POST":
@@ -80,19 +90,13 @@ class Scoring:
             note["model"], note["version"] = model.name, model.version
             answer, rows, model = await self._score(model, target, headers, receive)
             note.update(version=model.version, rows=rows)
-            await _answer(send, headers, answer)
-        except RequestError as error:
-            status = error.status
-            await send_error(send, error)
-        except (bodies.DisconnectedError, ClientGoneError):
-            status = CLIENT_GONE
-            await _send(send, status, [], b"")
-        except Exception:
-            log.exception("%s failed", named(scope))
-            status = 500
-            await send_error(send, RequestError(500, "internal error, see the server's log"))
+            encoding = encoding_of(answer, headers)
+            reply = await _beside(len(answer.body) if encoding else 0, partial(reply_of, answer, encoding))
+        except Exception as error:
+            reply = failure(error, named(scope["path"], note))
+        await send_reply(send, reply)
         if model is not None:
-            model.metrics.request(status, monotonic() - start)
+            model.metrics.request(reply.status, monotonic() - start)
 
     async def _score(
         self, model: Model, target: Target, headers: bodies.Headers, receive: Receive
@@ -101,65 +105,68 @@ class Scoring:
         settings = self._settings
         encoding = bodies.encoding(headers)
         body = await bodies.read(headers, receive, settings.max_body_bytes, settings.read_timeout_s)
-        size = len(body) if encoding is None else settings.max_body_bytes  # as many as it may inflate to
+        size = settings.max_body_bytes if encoding else _text_bytes(target, headers, body)  # as many as it may be
 
-        def plain() -> bytes:
-            return bodies.decompress(body, encoding, settings.max_body_bytes) if encoding else body
+        def read() -> Question:
+            plain = bodies.decompress(body, encoding, settings.max_body_bytes) if encoding else body
+            return question_of(model, target, headers, plain)
 
-        answer = _inferred if target.inference else _scored
-        gone = partial(bodies.departed, receive)
         try:
-            return *await answer(model, headers, plain, size, gone), model
+            return *await self._ask(model, await _beside(size, read), receive), model
         except UnusableError:
             live = self._registry.beside(model)
             if live is None:
                 raise
-            return *await answer(live, headers, plain, size, gone), live  # nobody has to suffer from a bad canary
+            model = live  # nobody has to suffer from a bad canary
+            return *await self._ask(model, await _beside(size, read), receive), model
+
+    @staticmethod
+    async def _ask(model: Model, question: Question, receive: Receive) -> tuple[Answer, int]:
+        scores = await model.batcher.score(question.batch, question.timeout, partial(bodies.departed, receive))
+        return question.answer(scores), len(scores)
 
 
-async def _scored(
-    model: Model, headers: bodies.Headers, plain: Callable[[], bytes], size: int, gone: Callable[[], bool]
-) -> tuple[Answer, int]:
+def question_of(model: Model, target: Target, headers: bodies.Headers, body: bytes) -> Question:
+    """What a request asks of a model. RequestError."""
+    if target.inference:
+        inference = model.inferences.read(body, _header_length(headers))
+        return Question(inference.batch, inference.timeout, partial(_inferred, model, inference))
     content_type = headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
-    batch = await _beside(size, lambda: model.rows.read(content_type.decode("latin-1"), plain()))
-    scores = await model.batcher.score(batch, _timeout(headers), gone)
-    return Answer(wire.answer(model.name, model.version, scores), b"application/json"), len(scores)
+    batch = model.rows.read(content_type.decode("latin-1"), body)
+    return Question(batch, _timeout(headers), partial(_scored, model))
 
 
-async def _inferred(
-    model: Model, headers: bodies.Headers, plain: Callable[[], bytes], size: int, gone: Callable[[], bool]
-) -> tuple[Answer, int]:
-    length = _header_length(headers)
-    if length is not None and bodies.encoding(headers) is None and oip.BYTES not in plain()[:length]:
-        size = length
-    inference = await _beside(size, lambda: model.inferences.read(plain(), length))
-    scores = await model.batcher.score(inference.batch, inference.timeout, gone)
-    content, header_length = oip.answer(model.name, model.version, inference, scores)
-    kind = b"application/json" if header_length is None else b"application/octet-stream"
-    return Answer(content, kind, header_length), len(scores)
-
-
-def door(registry: Registry, keys: Keys, path: str, headers: Sequence[tuple[bytes, bytes]]) -> RequestError | None:
-    """Why a request to a path would be refused whatever it asks: too many rows wait before its model."""
-    target = target_of(path.partition("?")[0])
-    if target is None:
+def encoding_of(answer: Answer, headers: bodies.Headers) -> bytes | None:
+    """How the client wants it compressed, None if it does not, or it would not pay."""
+    wanted = headers.get(b"accept-encoding")
+    if wanted is None or len(answer.body) < SMALLEST_COMPRESSED:
         return None
-    try:
-        model = registry.find(target.model, target.version)
-    except RequestError:
-        return None  # the application says it better
-    try:
-        model.batcher.check_room()
-    except RequestError as full:
-        try:
-            keys.check(dict(headers))
-        except RequestError:
-            return None  # as above
-        model.metrics.request(full.status, 0)
-        return full
-    return None
+    return next((name for name in (b"gzip", b"deflate") if name in wanted.lower()), None)
 
 
+def reply_of(answer: Answer, encoding: bytes | None) -> Reply:
+    """An answer as it is sent."""
+    headers = [(b"content-type", answer.content_type)]
+    if answer.header_length is not None:
+        headers.append((HEADER_LENGTH, b"%d" % answer.header_length))
+    if encoding is None:
+        return Reply.of(200, headers, answer.body)
+    headers += [(b"content-encoding", encoding), (b"vary", b"accept-encoding")]
+    return Reply.of(200, headers, bodies.compress(answer.body, encoding))
+
+
+def failure(error: Exception, request: str) -> Reply:
+    """What is answered instead of scores."""
+    match error:
+        case RequestError():
+            return error.reply
+        case bodies.DisconnectedError() | ClientGoneError():
+            return Reply.of(CLIENT_GONE, [], b"")
+    log.error("%s failed", request, exc_info=error)
+    return RequestError(500, "internal error, see the server's log").reply
+
+
+@lru_cache(64)
 def target_of(path: str) -> Target | None:
     """What a path asks to score with, None if it is no scoring route."""
     match path.split("/"):
@@ -176,25 +183,20 @@ def target_of(path: str) -> Target | None:
     return None
 
 
-async def _answer(send: Send, request: bodies.Headers, answer: Answer) -> None:
-    body = answer.body
-    headers = [(b"content-type", answer.content_type)]
-    if answer.header_length is not None:
-        headers.append((HEADER_LENGTH, b"%d" % answer.header_length))
-    wanted = request.get(b"accept-encoding")
-    if wanted is not None and len(body) >= SMALLEST_COMPRESSED:
-        for name in (b"gzip", b"deflate"):
-            if name in wanted.lower():
-                body = await _beside(len(body), partial(bodies.compress, body, name))
-                headers += [(b"content-encoding", name), (b"vary", b"accept-encoding")]
-                break
-    await _send(send, 200, headers, body)
+def _scored(model: Model, scores: Floats) -> Answer:
+    return Answer(wire.answer(model.name, model.version, scores), b"application/json")
 
 
-async def _send(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-    headers.append((b"content-length", b"%d" % len(body)))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+def _inferred(model: Model, inference: oip.Inference, scores: Floats) -> Answer:
+    content, header_length = oip.answer(model.name, model.version, inference, scores)
+    kind = b"application/json" if header_length is None else b"application/octet-stream"
+    return Answer(content, kind, header_length)
+
+
+def _text_bytes(target: Target, headers: bodies.Headers, body: bytes) -> int:
+    """How many bytes of a body have to be read as text."""
+    length = _header_length(headers) if target.inference else None
+    return len(body) if length is None or oip.BYTES in body[:length] else length
 
 
 async def _beside(size: int, work: Callable[[], Result]) -> Result:

@@ -18,11 +18,12 @@ from starlette.types import ASGIApp
 
 from service.app import create_app
 from service.channel import Channel
+from service.direct import Direct
 from service.keys import Keys
 from service.listener import BACKLOG, listen, url_of
-from service.protocol import Protocol, State
+from service.logs import AccessLog
+from service.protocol import CLOSE, Door, Protocol, State
 from service.registry import Registry
-from service.scoring import door
 from service.settings import Settings
 from service.tls import Certificate
 
@@ -31,7 +32,6 @@ from service.tls import Certificate
 KEEP_ALIVE_SECONDS = 75
 # For the requests on connections that were accepted last to be read.
 LAST_REQUESTS_SECONDS = 0.1
-CLOSE = (b"connection", b"close")
 log = logging.getLogger("thimble")
 
 
@@ -80,12 +80,10 @@ async def _serve_channel(settings: Settings, keys: Keys, certificate: Certificat
     registry.close()
 
 
-def _config(app: ASGIApp, registry: Registry, settings: Settings, keys: Keys) -> uvicorn.Config:
+def _config(app: ASGIApp, door: Door, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=partial(  # type: ignore[arg-type]
-            Protocol, door=partial(door, registry, keys), patience=settings.read_timeout_s
-        ),
+        http=partial(Protocol, door=door, patience=settings.read_timeout_s),  # type: ignore[arg-type]
         ws="none",
         lifespan="off",
         log_config=None,
@@ -102,14 +100,15 @@ class _Server(uvicorn.Server):
     """
 
     def __init__(self, registry: Registry, settings: Settings, keys: Keys, certificate: Certificate | None) -> None:
-        app = create_app(registry, settings, keys)
+        log = AccessLog() if settings.access_log else None
+        app = create_app(registry, settings, keys, log)
         self._flush: Callable[[], None] = lambda: None
         if settings.tracing:
             from service.tracing import Tracing
 
             app = tracing = Tracing(app)
             self._flush = tracing.close
-        super().__init__(_config(app, registry, settings, keys))
+        super().__init__(_config(app, Direct(registry, settings, keys, log).door, settings))
         self.server_state = self._state = State()
         self._registry = registry
         self._certificate = certificate

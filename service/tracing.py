@@ -53,7 +53,7 @@ class Tracing:
             if name in headers and len(headers[name]) <= HEADER_BYTES
         }
         method = scope["method"]
-        asked = {"http.request.method": method, "url.path": shown_path(scope), "url.scheme": scope["scheme"]}
+        asked = {"http.request.method": method, "url.path": shown_path(scope["path"]), "url.scheme": scope["scheme"]}
         context = propagate.extract(parent)
         span = self._tracer.start_span(method, context, SpanKind.SERVER, asked)
         note, ours = note_of(scope), span.get_span_context()

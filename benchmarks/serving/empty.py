@@ -12,7 +12,7 @@ import uvloop
 from starlette.types import Receive, Scope, Send
 
 from service.listener import listen
-from service.protocol import Protocol
+from service.protocol import Protocol, State
 
 BODY = b'{"model":"demo","version":1,"scores":[0.024463326]}'
 HEADERS = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(BODY))]
@@ -30,4 +30,6 @@ if __name__ == "__main__":
     config = uvicorn.Config(
         app, http=protocol, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False
     )
-    uvloop.run(uvicorn.Server(config).serve(sockets=[listen("127.0.0.1", int(sys.argv[1]))]))
+    server = uvicorn.Server(config)
+    server.server_state = State()
+    uvloop.run(server.serve(sockets=[listen("127.0.0.1", int(sys.argv[1]))]))

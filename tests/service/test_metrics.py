@@ -2,8 +2,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
+from service.metrics import BulkHistogram
 from service.native import LIBRARY
 from tests.servers import running
 
@@ -35,6 +39,17 @@ def test_what_is_scored_and_refused_is_counted(small_artifact: Path) -> None:
     assert value("thimble_queue_seconds_count") == 3
     assert value("thimble_batch_seconds_sum") > 0
     assert value("thimble_queued_rows") == 0
+
+
+@given(st.lists(st.sampled_from([0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 1e9]), max_size=40))
+def test_amounts_are_counted_together_as_one_by_one(amounts: list[float]) -> None:
+    alike = [CollectorRegistry(), CollectorRegistry()]
+    together, alone = (BulkHistogram("h", "h", buckets=(1, 2), registry=registry) for registry in alike)
+    together.observe_all(amounts)
+    for amount in amounts:
+        alone.observe(amount)
+    counted, expected = ([s for s in m.samples if not s.name.endswith("_created")] for r in alike for m in r.collect())
+    assert counted == expected
 
 
 @pytest.mark.parametrize("library", [None, "absent.so"])

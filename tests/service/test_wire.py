@@ -3,7 +3,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from models.spec import Kind
 from service.errors import RequestError
 from service.wire import JSON, TSV, RowReader
 from tests.samples import small_spec
@@ -34,6 +37,31 @@ def test_a_scalar_is_shared_and_a_list_has_a_value_a_row() -> None:
 def test_scalars_alone_are_one_row() -> None:
     assert ROWS.json(body(d0=1)).ids.shape == (1, 3)
     assert ROWS.json(body()).dense.shape == (1, 3)
+
+
+NUMBERS: list[Any] = [0, -0.0, 1, 2.5, -7, 1e-50, 3e38, 1e39, -(10**30), None, "", " ", "1", True, {}]
+TEXTS = ["68fd1e64", "ABCDEF01", "ff", "f" * 15, "f" * 16, "", " ", " " * 8, "68 fd1e6", "+8fd1e64", "ß" * 8, None]
+OTHERS: list[Any] = [0, 7, 2**60 - 1, 2**60, -1, 3.0, 3.5, False, {}]
+
+
+@given(
+    st.sampled_from(["hex", "int", "string"]),
+    st.dictionaries(st.sampled_from(["d0", "d1", "d2"]), st.sampled_from(NUMBERS)),
+    st.dictionaries(st.sampled_from(["f0", "f1", "f2"]), st.sampled_from([*TEXTS, *OTHERS])),
+)
+def test_a_scalar_is_read_as_a_list_of_one(kind: Kind, numbers: dict[str, Any], tokens: dict[str, Any]) -> None:
+    reader = RowReader(small_spec(kinds=(kind, kind, kind)), 4)
+
+    def read(features: dict[str, Any]) -> str:
+        try:
+            batch = reader.json(body(**features))
+        except RequestError as error:
+            return error.message.removesuffix(" (index 0)")
+        assert batch.dense.dtype == np.float32 and batch.ids.dtype == np.int64
+        return repr((batch.dense.tolist(), batch.ids.tolist()))
+
+    features = numbers | tokens
+    assert read(features) == read({name: [value] for name, value in features.items()} or {"d0": [None]})
 
 
 def test_a_list_of_one_is_one_row() -> None:
