@@ -19,30 +19,29 @@ RUN touch README.md && python -m venv --without-pip /opt/thimble
 FROM packages AS packages-cpu
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip --python /opt/thimble install -c constraints.txt '.[cpu]'
-# tests, the other commands, and ONNX Runtime for programs in C
-RUN find /opt/thimble -type d \( -name tests -o -name test \) -prune -exec rm -r {} + \
-    && rm /opt/thimble/bin/thimble-export /opt/thimble/bin/thimble-load \
-    && rm /opt/thimble/lib/python*/site-packages/onnxruntime/capi/libonnxruntime.so.*
+# tests, the other commands, and what of ONNX Runtime is for programs in C and for making models
+RUN find /opt/thimble \( -name test -o -name tests -o -name thimble-export -o -name thimble-load \
+    -o -name 'libonnxruntime.so.*' -o -path '*/onnxruntime/quantization' -o -path '*/onnxruntime/tools' \
+    -o -path '*/onnxruntime/transformers' \) -prune -exec rm -r {} +
 
 FROM packages AS packages-gpu
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip --python /opt/thimble install -c constraints.txt '.[gpu]'
-RUN find /opt/thimble -type d \( -name tests -o -name test \) -prune -exec rm -r {} + \
-    && rm /opt/thimble/bin/thimble-export /opt/thimble/bin/thimble-load \
-    && rm -f /opt/thimble/lib/python*/site-packages/onnxruntime/capi/libonnxruntime.so.*
+RUN find /opt/thimble \( -name test -o -name tests -o -name thimble-export -o -name thimble-load \
+    -o -name 'libonnxruntime.so.*' -o -path '*/onnxruntime/quantization' -o -path '*/onnxruntime/tools' \
+    -o -path '*/onnxruntime/transformers' \) -prune -exec rm -r {} +
 
 FROM packages AS packages-export
 # PyTorch for CPUs; to train on a GPU, build with --build-arg PIP_EXTRA_INDEX_URL=
 ARG PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip --python /opt/thimble install -c constraints.txt '.[cpu,export]'
-RUN rm /opt/thimble/bin/thimble-serve /opt/thimble/bin/thimble-load
+RUN find /opt/thimble \( -name tests -o -name thimble-serve -o -name thimble-load \) -prune -exec rm -r {} +
 
 FROM packages AS packages-load
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip --python /opt/thimble install -c constraints.txt '.[load]'
-RUN find /opt/thimble -type d \( -name tests -o -name test \) -prune -exec rm -r {} + \
-    && rm /opt/thimble/bin/thimble-serve /opt/thimble/bin/thimble-export
+RUN find /opt/thimble \( -name test -o -name tests -o -name thimble-serve -o -name thimble-export \) -prune -exec rm -r {} +
 
 
 # The native lookup.
@@ -78,9 +77,12 @@ COPY loadtests loadtests
 RUN python -m compileall -q --invalidation-mode unchecked-hash .
 
 
-# What all images have in common.
+# What all images have in common. Python's own images leave its library to be compiled at the first import, which under
+# a read-only root is every time.
 FROM ${BASE} AS base
 RUN pip uninstall --yes --root-user-action ignore pip \
+    && python -m compileall -q -x '/(ensurepip|idlelib|pydoc_data|site-packages|test|tkinter|turtledemo)/' \
+    "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" \
     && useradd --uid 10001 --user-group --home-dir /work --shell /usr/sbin/nologin thimble \
     && install -d -o thimble -g thimble /work /work/runs
 ENV PATH=/opt/thimble/bin:$PATH PYTHONPATH=/opt/thimble/code PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
