@@ -41,7 +41,8 @@ RUN find /opt/thimble \( -name tests -o -name thimble-serve -o -name thimble-loa
 FROM packages AS packages-load
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip --python /opt/thimble install -c constraints.txt '.[load]'
-RUN find /opt/thimble \( -name test -o -name tests -o -name thimble-serve -o -name thimble-export \) -prune -exec rm -r {} +
+RUN find /opt/thimble \( -name test -o -name tests -o -name thimble-serve -o -name thimble-export \) \
+    -prune -exec rm -r {} +
 
 
 # The native lookup.
@@ -67,7 +68,7 @@ COPY export/ops export/ops
 RUN python export/ops/build.py && grep -q CPUExecutionProvider,CUDAExecutionProvider service/libthimble_ops.so
 
 
-# The code, compiled: under a read-only root nothing can be compiled later. Told to be by its content, since times differ.
+# The code, compiled: under a read-only root nothing can be later. Copies may get other times, so none are looked at.
 FROM ${BASE} AS code
 WORKDIR /code
 COPY models models

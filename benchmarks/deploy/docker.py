@@ -17,11 +17,13 @@ from typing import Any
 import httpx
 
 from benchmarks.operations.deployment import single_rows
+from benchmarks.precision.compare import processor
 from benchmarks.serving.load import Run, open_loop
 from benchmarks.serving.messages import NAME
 from benchmarks.serving.processes import free_port
 
 ROOT = Path(__file__).parents[2]
+RESULTS = Path(__file__).parent / "results"
 IMAGE = "thimble:cpu"
 LOCKED = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", "10001")
 WAIT_SECONDS = 120
@@ -120,18 +122,23 @@ class Stack:
         """Ids of the containers that run."""
         return self.compose("ps", "--quiet", "thimble").split()
 
-    def write_version(self, version: int) -> None:
-        """Another copy of the demo model, put into the volume as an exporter does: whole or not at all."""
+    def write_version(self, version: int) -> float:
+        """Another copy of the demo model, put into the volume whole. Returns when, as time.time()."""
         code = (
-            "import os, shutil; "
+            "import os, shutil, time; "
             f"shutil.copytree('/models/{NAME}/1', '/models/{NAME}/.new'); "
-            f"os.replace('/models/{NAME}/.new', '/models/{NAME}/{version}')"
+            f"os.replace('/models/{NAME}/.new', '/models/{NAME}/{version}'); "
+            "print(time.time())"
         )
-        self.compose("run", "--rm", "--no-deps", "--entrypoint", "python", "models", "-c", code)
+        return float(self.compose("run", "--rm", "--no-deps", "--entrypoint", "python", "models", "-c", code))
 
     def versions(self) -> list[int]:
         """What each replica answers with."""
-        return [httpx.post(f"{url}/v1/score", json=ROW).json()["version"] for url in map(address_of, self.replicas())]
+        return [httpx.post(f"{url}/v1/score", json=ROW).json()["version"] for url in self.addresses()]
+
+    def addresses(self) -> list[str]:
+        """URLs of the replicas themselves."""
+        return [address_of(replica) for replica in self.replicas()]
 
     def scraped(self) -> int:
         """How many replicas Prometheus has found well."""
@@ -181,3 +188,17 @@ def outcome(runs: list[Run]) -> dict[str, Any]:
         "counts": counts,
         "p99_ms": [round(run.percentile(99) * 1e3, 2) for run in runs],
     }
+
+
+def record(name: str, measured: dict[str, Any], table: Callable[[dict[str, Any]], str]) -> None:
+    """Write results, as JSON and as a table, and print the table."""
+    results = {
+        "processor": processor(),
+        "commit": command("git", "rev-parse", "--short", "HEAD"),
+        "docker": docker("version", "--format", "{{.Server.Version}}"),
+        **measured,
+    }
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n")
+    (RESULTS / f"{name}.md").write_text(table(results) + "\n")
+    print(table(results))
