@@ -117,6 +117,7 @@ EXPOSE 8089
 ENTRYPOINT ["thimble-load"]
 
 FROM serving AS gpu
+ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 COPY --from=packages-gpu /opt/thimble /opt/thimble
 COPY --from=code /code/models /opt/thimble/code/models
 COPY --from=code /code/service /opt/thimble/code/service
