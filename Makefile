@@ -5,7 +5,7 @@ RUNTIME := $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
 BIN := .venv/bin
 DEMO_ROWS := 3000000
 
-.PHONY: help run test proofs ops lint load demo clean
+.PHONY: help run test proofs image-test ops lint load demo clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
@@ -19,6 +19,9 @@ test: .venv/dev ops ## install and run every test
 
 proofs: .venv/dev ops ## proofs that take long: fuzzing, the oldest ONNX Runtime, perf_analyzer, an hour of load
 	$(BIN)/pytest -m proof
+
+image-test: .venv/dev ## build the image, run it locked down and the compose stack under load; needs Docker
+	$(BIN)/pytest -m image tests/images
 
 ops: ## build the native lookup, for CPU and, where nvcc is found, CUDA; says why where it cannot
 	@$(PYTHON) export/ops/build.py --fetch-headers
