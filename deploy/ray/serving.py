@@ -70,7 +70,7 @@ class Thimble:
         self._app = create_app(self._registry, settings, Keys(settings))
         self._serves = False
 
-    def __serve_build_asgi_app__(self) -> ASGIApp:  # noqa: N807 - Ray's name
+    def __serve_build_asgi_app__(self) -> ASGIApp:
         return self._app
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
