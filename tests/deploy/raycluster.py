@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import signal
 import socket
 import subprocess
 import sys
@@ -47,13 +46,13 @@ class Node:
         return []
 
     def kill(self) -> None:
-        """As a machine that loses its power: all is gone at once."""
+        """As a machine that loses its power. Returns when all is gone."""
         processes = self.processes()
-        for number in (signal.SIGSTOP, signal.SIGKILL):  # so that none sees another die
-            for process in processes:
-                with suppress(psutil.NoSuchProcess):
-                    process.send_signal(number)
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         self._process.wait()
+        psutil.wait_procs(processes, timeout=PATIENCE_SECONDS)
 
 
 class Cluster:

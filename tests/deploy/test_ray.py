@@ -34,6 +34,7 @@ with warnings.catch_warnings(action="ignore"):
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(600), pytest.mark.filterwarnings("ignore")]
 
 QUEUED_ROWS = 2000
+NO_ANSWER = 0
 # What only the server that speaks HTTP decides, and what differs from one answer to the next.
 OF_THE_SERVER = {"date", "server", "x-request-id"}
 
@@ -74,7 +75,7 @@ def live(cluster: Cluster) -> set[int]:
 
 
 class Answered(NamedTuple):
-    """A request: when it was sent, in seconds since the first, its status, 0 for none, and which version answered."""
+    """A request: when it was sent, in seconds since the first, its status, and which version answered."""
 
     sent: float
     status: int
@@ -84,20 +85,29 @@ class Answered(NamedTuple):
 class Load:
     """Clients that ask on and on, on connections of their own, until they are told to stop; they ask nothing twice."""
 
-    def __init__(self, url: str, clients: int = 4) -> None:
+    def __init__(self, url: str, clients: int = 4, pause: float = 0.01) -> None:
         self._url = url
+        self._pause = pause
         self._begin = time.monotonic()
         self._stopping = threading.Event()
         self._pool = ThreadPoolExecutor(clients)
-        self._clients = [self._pool.submit(self._ask) for _ in range(clients)]
+        self._answers: list[list[Answered]] = [[] for _ in range(clients)]
+        self._clients = [self._pool.submit(self._ask, answers) for answers in self._answers]
 
-    def _ask(self) -> list[Answered]:
+    @property
+    def asked(self) -> int:
+        return sum(map(len, self._answers))
+
+    def now(self) -> float:
+        """Seconds since the first request."""
+        return time.monotonic() - self._begin
+
+    def _ask(self, answers: list[Answered]) -> None:
         golden, expected = golden_rows()
         body = {"features": features(golden)}
-        answers = []
         with httpx.Client(base_url=self._url, timeout=60) as client:
-            while not self._stopping.wait(0.01):
-                sent, status, version = time.monotonic() - self._begin, 0, 0
+            while not self._stopping.wait(self._pause):
+                sent, status, version = self.now(), NO_ANSWER, 0
                 with suppress(httpx.TransportError):
                     response = client.post("/v1/score", json=body)
                     status = response.status_code
@@ -105,13 +115,14 @@ class Load:
                     version = response.json()["version"]
                     np.testing.assert_allclose(response.json()["scores"], expected, atol=TOLERANCE)
                 answers.append(Answered(sent, status, version))
-        return answers
 
-    def stop(self) -> list[Answered]:
-        """What came of all requests, in order of time."""
+    def stop(self) -> list[list[Answered]]:
+        """What came of each client's requests."""
         self._stopping.set()
+        for client in self._clients:
+            client.result()
         self._pool.shutdown()
-        return sorted(answer for client in self._clients for answer in client.result())
+        return self._answers
 
 
 @contextmanager
@@ -122,7 +133,7 @@ def no_failures(cluster: Cluster) -> Iterator[list[int]]:
     try:
         yield found
     finally:
-        answers = load.stop()
+        answers = sorted(answer for client in load.stop() for answer in client)
     assert len(answers) > 100 and {answer.status for answer in answers} == {200}
     found += [answer.version for answer in answers]
 
@@ -245,7 +256,7 @@ def test_a_node_that_is_lost_takes_the_requests_that_it_had_and_no_more(cluster:
     stop = threading.Event()
 
     def patient() -> int:
-        """Scores on and on as the client does; returns how many rows."""
+        """Scores on and on as our client does, which asks again; returns how many rows."""
         scored = 0
         with Client(cluster.url, patience=30) as client:
             while not stop.wait(0.01):
@@ -254,19 +265,18 @@ def test_a_node_that_is_lost_takes_the_requests_that_it_had_and_no_more(cluster:
 
     with ThreadPoolExecutor(2) as pool:
         patients = [pool.submit(patient) for _ in range(2)]
-        load = Load(cluster.url)
-        time.sleep(3)
-        begin = time.monotonic()
+        load = Load(cluster.url, clients=16, pause=0)
+        until(lambda: load.asked > 500)
         cluster.workers[1].kill()
-        print("killed", begin - load._begin)
+        killed = load.now()
         until(lambda: not cluster.settled(2))
-        print("noticed", time.monotonic() - begin)
         cluster.add_worker()
-        print("added", time.monotonic() - begin)
         until(lambda: cluster.settled(2))
-        print("recovered", time.monotonic() - begin)
-        time.sleep(2)
+        asked = load.asked
+        until(lambda: load.asked > asked + 500)
         answers = load.stop()
         stop.set()
-        scored = sum(patient.result() for patient in patients)
-    print(len(answers), [a for a in answers if a.status != 200], scored)
+        assert all(patient.result() > 0 for patient in patients)
+    failed = [answer for client in answers for answer in client if answer.status != 200]
+    assert {answer.status for answer in failed} <= {NO_ANSWER, 500}
+    assert all(answer.sent < killed for answer in failed)
