@@ -15,13 +15,14 @@ import statistics
 import subprocess
 import sys
 from collections import defaultdict
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from benchmarks.precision.compare import processor
 from benchmarks.serving.load import Request, closed_loop
 from benchmarks.serving.messages import MODEL, golden_rows, infer_binary, random_rows, score_json
 from benchmarks.serving.processes import free_port, pin_client, running
+from loadtests.machine import this_machine
 from models.features import Batch
 
 ROOT = Path(__file__).parents[2]
@@ -95,8 +96,8 @@ def measure(rounds: int, seconds: float) -> dict[str, Any]:
 def table(results: dict[str, Any]) -> str:
     """Markdown."""
     lines = [
-        f"{results['processor']['name']}; {CONNECTIONS} connections, one core for the server; medians of "
-        f"{results['rounds']} rounds; commit {results['commit']}.",
+        f"{results['machine']['processor']}; Ray {results['ray']}; {CONNECTIONS} connections, one core for the server; "
+        f"medians of {results['rounds']} rounds; commit {results['commit']}.",
     ]
     for kind, servers in results["found"].items():
         lines += ["", f"| {kind} | rows/s | p50, ms | p99, ms | failed | MiB | processes |"]
@@ -127,8 +128,9 @@ def main() -> None:
         ["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
     )
     results = {
-        "processor": processor(),
+        "machine": this_machine().model_dump(),
         "commit": commit.stdout.strip(),
+        "ray": metadata.version("ray"),
         "rounds": arguments.rounds,
         "seconds": arguments.seconds,
         "found": measure(arguments.rounds, arguments.seconds),

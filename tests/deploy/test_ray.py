@@ -126,10 +126,10 @@ class Load:
 
 
 @contextmanager
-def no_failures(cluster: Cluster) -> Iterator[list[int]]:
+def no_failures(cluster: Cluster, clients: int = 4, pause: float = 0.01) -> Iterator[list[int]]:
     """Asks all the while, and nothing fails. The versions that answered are known at the end."""
     found: list[int] = []
-    load = Load(cluster.url)
+    load = Load(cluster.url, clients, pause)
     try:
         yield found
     finally:
@@ -250,6 +250,28 @@ def test_replicas_are_replaced_one_after_the_other_and_no_request_fails(cluster:
         cluster.apply()
         until(lambda: cluster.settled(2) and not before & cluster.replica_pids())
     assert set(versions) == {2}
+
+
+def test_replicas_come_and_go_with_the_load_and_no_request_fails(cluster: Cluster) -> None:
+    del cluster.deployment["num_replicas"]
+    soon = {"upscale_delay_s": 1, "downscale_delay_s": 2}
+    cluster.deployment["autoscaling_config"] = {
+        "min_replicas": 1,
+        "max_replicas": 2,
+        "target_ongoing_requests": 2,
+        **soon,
+    }
+    with no_failures(cluster, clients=1):
+        cluster.apply()
+        until(lambda: cluster.settled(1))
+    with no_failures(cluster, clients=16, pause=0):
+        until(lambda: cluster.settled(2))
+    with no_failures(cluster, clients=1):
+        until(lambda: cluster.settled(1))
+    del cluster.deployment["autoscaling_config"]
+    cluster.deployment["num_replicas"] = 2
+    cluster.apply()
+    until(lambda: cluster.settled(2))
 
 
 def test_a_node_that_is_lost_takes_the_requests_that_it_had_and_no_more(cluster: Cluster) -> None:
