@@ -46,12 +46,12 @@ def serve(port: int) -> None:
     from ray import serve as ray_serve
     from ray.serve.config import HTTPOptions
 
-    from deploy.ray.serving import Thimble
+    from deploy.ray.serving import deployment
 
     ray.init(num_cpus=2, include_dashboard=False, object_store_memory=100 << 20, log_to_driver=False)
     ray_serve.start(http_options=HTTPOptions(host="127.0.0.1", port=port))
-    deployment = Thimble.options(max_ongoing_requests=5000, logging_config={"enable_access_log": False})
-    ray_serve.run(deployment.bind(), route_prefix="/")
+    replica = deployment.options(max_ongoing_requests=5000, logging_config={"enable_access_log": False})
+    ray_serve.run(replica.bind(), route_prefix="/")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # Ray ends its processes at exit
     signal.pause()
 

@@ -55,8 +55,6 @@ def releases_of(user_config: dict[str, Any]) -> dict[str, Release]:
     return found
 
 
-@serve.deployment(user_config={})
-@serve.ingress()
 class Thimble:
     """One replica. Its settings are the variables THIMBLE_* of its environment."""
 
@@ -107,4 +105,5 @@ class Thimble:
         self._registry.close()
 
 
-app = Thimble.bind()
+deployment = serve.deployment(serve.ingress()(Thimble), user_config={})
+app = deployment.bind()

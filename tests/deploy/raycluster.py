@@ -33,7 +33,7 @@ class Node:
 
     def __init__(self, log: Path, *flags: str) -> None:
         limits = ("--object-store-memory", str(80 << 20), "--dashboard-agent-listen-port", str(free_port()))
-        command = [SCRIPTS / "ray", "start", "--block", "--node-ip-address", "127.0.0.1", *limits, *flags]
+        command = [str(SCRIPTS / "ray"), "start", "--block", "--node-ip-address", "127.0.0.1", *limits, *flags]
         with log.open("w") as output:
             self._process = subprocess.Popen(
                 command, stdout=output, stderr=subprocess.STDOUT, env=ENVIRONMENT, start_new_session=True
@@ -98,7 +98,7 @@ class Cluster:
         """Have Serve do as the configuration says, in its own time."""
         path = self._folder / "serve.yaml"
         path.write_text(yaml.safe_dump(self.config))
-        command = [SCRIPTS / "serve", "run", "--non-blocking", "--address", self.address, path]
+        command = [str(SCRIPTS / "serve"), "run", "--non-blocking", "--address", self.address, str(path)]
         done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
 
