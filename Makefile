@@ -17,7 +17,7 @@ run: .venv/run ## install, serve what is in artifacts/ on 127.0.0.1:8000 (PORT=)
 test: .venv/dev ops ## install and run every test
 	$(BIN)/pytest
 
-proofs: .venv/dev ops ## proofs that take long: fuzzing, the oldest ONNX Runtime, perf_analyzer, an hour of load
+proofs: .venv/proofs ops ## proofs that take long: fuzzing, the oldest ONNX Runtime, perf_analyzer, Ray Serve, an hour of load
 	$(BIN)/pytest -m proof
 
 image-test: .venv/dev ## build the image, run it locked down and the compose stack under load; needs Docker
@@ -53,6 +53,10 @@ clean: ## remove the environment, training runs, builds and caches; artifacts st
 .venv/dev: pyproject.toml constraints.txt
 	$(call install,$(RUNTIME)$(comma)export$(comma)load$(comma)dev)
 	@touch $@ .venv/run .venv/load
+
+.venv/proofs: pyproject.toml constraints.txt
+	$(call install,$(RUNTIME)$(comma)export$(comma)load$(comma)dev$(comma)ray)
+	@touch $@ .venv/run .venv/load .venv/dev
 
 comma := ,
 define install

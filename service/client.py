@@ -81,7 +81,7 @@ class _Wire:
     def scores(self, response: httpx.Response) -> Floats:
         """ThimbleError: there are none."""
         if response.status_code != 200:
-            raise ThimbleError(response.status_code, _sentence(response))
+            raise ThimbleError(response.status_code, _sentence(response) or response.text[:200])
         if (length := response.headers.get(HEADER_LENGTH)) is not None:
             return np.frombuffer(response.content, "<f4", offset=int(length)).astype(np.float32)
         return np.array(orjson.loads(response.content)["scores"], np.float32)
@@ -89,7 +89,7 @@ class _Wire:
     def only_model(self, response: httpx.Response) -> str:
         """The name of the model, if only one is served. ThimbleError: there are several."""
         if response.status_code != 200:
-            raise ThimbleError(response.status_code, _sentence(response))
+            raise ThimbleError(response.status_code, _sentence(response) or response.text[:200])
         names = sorted({entry["name"] for entry in orjson.loads(response.content)})
         if len(names) != 1:
             raise ThimbleError(404, f"several models are served, name one: {', '.join(names)}")
@@ -99,7 +99,7 @@ class _Wire:
         """Seconds after which to ask again, None if the answer stands or patience is at its end."""
         seconds = FIRST_PAUSE * 2**attempt
         if isinstance(outcome, httpx.Response):
-            if outcome.status_code not in BUSY:
+            if outcome.status_code not in BUSY and not _of_a_proxy(outcome):
                 return None
             asked = outcome.headers.get("retry-after", "")
             seconds = float(asked) if asked.isdigit() else seconds
@@ -120,8 +120,8 @@ class Client:
     ) -> None:
         """By default the only model in the version that is live; `key` is for servers that ask for one.
 
-        A server that is busy or cannot be reached is asked again, as it says when, for `patience` seconds; `wait` is
-        how many seconds to wait for each answer.
+        A server that is busy or cannot be reached, be it by a proxy in front of it, is asked again, as it says when,
+        for `patience` seconds; `wait` is how many seconds to wait for each answer.
         """
         self._wire = _Wire(model, version, patience)
         self._http = httpx.Client(base_url=url, timeout=wait, headers=_bearer(key))
@@ -231,8 +231,14 @@ def _answered(outcome: httpx.Response | httpx.TransportError) -> httpx.Response:
     return outcome
 
 
-def _sentence(response: httpx.Response) -> str:
+def _of_a_proxy(response: httpx.Response) -> bool:
+    """Whether something in front of the server says that it got no answer: an error of the server's is a sentence."""
+    return response.status_code >= 500 and _sentence(response) is None
+
+
+def _sentence(response: httpx.Response) -> str | None:
+    """What the server says is wrong, None if it is not the server that speaks."""
     try:
         return str(orjson.loads(response.content)["error"])
-    except (orjson.JSONDecodeError, KeyError, TypeError):  # not from a server of ours
-        return response.text[:200]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return None

@@ -42,38 +42,44 @@ class Alone:
 class Registry:
     """All models of a repository."""
 
-    def __init__(self, settings: Settings, peers: Peers) -> None:
+    def __init__(self, settings: Settings, peers: Peers, repository: Repository | None) -> None:
+        """Without a repository the models are those of the settings' one file."""
         self._settings = settings
         self._peers = peers
         self._families: dict[str, Family] = {}
         self._loader = Loader(settings, self._spoiled)
-        self._repository = None if settings.repository.is_file() else Repository(settings.repository)
+        self._repository = repository
         self._changing = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self.draining = False
 
     @classmethod
     async def open(cls, settings: Settings, peers: Peers | None = None) -> "Registry":
+        """A registry of what the settings name, loaded. StartupError."""
+        repository = None if settings.repository.is_file() else Repository(settings.repository)
+        registry = cls(settings, peers or Alone(), repository)
+        await registry.load()
+        return registry
+
+    async def load(self) -> None:
         """Load what is to be served, at a time when nothing else has to be done.
 
         StartupError: there is nothing, and nothing can come.
         """
-        registry = cls(settings, peers or Alone())
-        repository = registry._repository
+        repository = self._repository
         if repository is None:
-            await registry._open_file(settings.repository)
-            return registry
+            await self._open_file(self._settings.repository)
+            return
         seen = repository.look()
         for name in seen:
-            if problem := await registry._follow(name, registry._loader.load_now):
+            if problem := await self._follow(name, self._loader.load_now):
                 log.error("%s", problem)
-        if not any(registry) and not settings.models_may_come:
+        if not any(self) and not self._settings.models_may_come:
             raise StartupError(
                 f"{repository.folder}: none of its models can be served" if seen else _nothing_in(repository.folder)
             )
-        if settings.poll_s:
-            registry._begin(registry._poll(repository, seen, settings.poll_s))
-        return registry
+        if self._settings.poll_s:
+            self._begin(self._poll(repository, seen, self._settings.poll_s))
 
     def __iter__(self) -> Iterator[Model]:
         """Everything that can be asked."""

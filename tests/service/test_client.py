@@ -76,6 +76,7 @@ class Told(BaseHTTPRequestHandler):
     statuses: list[int]
     asked: list[float]
     retry_after = "1"
+    error = b'{"error": "busy"}'
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["content-length"]))
@@ -84,7 +85,7 @@ class Told(BaseHTTPRequestHandler):
         if status == 0:  # hang up
             self.close_connection = True
             return
-        body = b'{"scores": [0.5]}' if status == 200 else b'{"error": "busy"}'
+        body = b'{"scores": [0.5]}' if status == 200 else self.error
         self.send_response(status)
         if status in (429, 503) and self.retry_after:
             self.send_header("Retry-After", self.retry_after)
@@ -122,6 +123,19 @@ def test_it_comes_again_soon_where_nothing_is_said_and_when_a_connection_breaks(
     with Client(url) as client:
         assert client.score({}).tolist() == [0.5]
     assert len(handler.asked) == 3
+
+
+@pytest.mark.parametrize("error", [b"Internal Server Error", b"<html>502 Bad Gateway</html>", b"[]"])
+def test_it_comes_again_when_a_proxy_has_lost_the_server(told: tuple[str, type[Told]], error: bytes) -> None:
+    url, handler = told
+    handler.statuses, handler.error = [500, 502], error
+    with Client(url) as client:
+        assert client.score({}).tolist() == [0.5]
+    assert len(handler.asked) == 3
+    handler.statuses = [500] * 99
+    with Client(url, patience=0.2) as client, pytest.raises(ThimbleError) as caught:
+        client.score({})
+    assert caught.value.message == error.decode()
 
 
 def test_patience_ends(told: tuple[str, type[Told]]) -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from service.errors import RequestError, StartupError
-from service.registry import Registry
+from service.registry import Alone, Registry
+from service.release import FOLLOW_NEWEST, Release
+from service.repository import Repository, StoreError
 from service.settings import Settings
 
 
@@ -84,3 +86,35 @@ def test_nothing_to_serve_is_a_startup_error(tmp_path: Path, content: str | None
         (source / "a/1/model.onnx").write_bytes(b"broken")
     with pytest.raises(StartupError, match="repository"):
         registry(source)
+
+
+class Told(Repository):
+    """A repository that is told what is served of it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.live = 2
+
+    def release(self, model: str) -> Release:
+        return Release(live=self.live) if model == "a" else FOLLOW_NEWEST
+
+    def keep(self, model: str, wanted: Release) -> None:
+        raise StoreError("it is told")
+
+
+def test_what_is_served_may_be_said_elsewhere_than_in_the_repository(repository: Path) -> None:
+    async def follow() -> None:
+        told = Told(repository)
+        models = Registry(Settings(repository=repository), Alone(), told)
+        await models.load()
+        assert served(models) == [("a", 2), ("b", 1)]
+        told.live = 10
+        assert await models.reconcile("a") is None and models.find("a").version == 10
+        told.live = 11
+        assert await models.reconcile("a") == "version 11 of a is not in the repository"
+        assert models.find("a").version == 10
+        with pytest.raises(RequestError, match="it is told"):
+            await models.roll_back("a")
+        assert models.find("a").version == 10
+
+    asyncio.run(follow())

@@ -1,0 +1,109 @@
+"""Thimble as a Ray Serve deployment: `serve run deploy/ray/serve.yaml`.
+
+A replica is the application of thimble-serve in a process of its own; Ray's proxies take the place of its HTTP server.
+What is served of which model is said by `user_config`, so that Ray brings all replicas to it, also those to come.
+"""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import orjson
+from ray import serve
+from starlette.types import ASGIApp
+
+from service import logs, release
+from service.app import create_app
+from service.engine import check_runtime
+from service.errors import RequestError
+from service.keys import Keys
+from service.registry import Alone, Registry
+from service.release import FOLLOW_NEWEST, Release, ReleaseError
+from service.repository import Repository, StoreError
+from service.settings import Settings
+
+log = logging.getLogger("thimble")
+
+
+class Releases(Repository):
+    """A repository of which `wanted` says what is served. A model that it does not name follows its newest version."""
+
+    def __init__(self, folder: Path) -> None:
+        """StartupError: there is no such folder."""
+        super().__init__(folder)
+        self.wanted: dict[str, Release] = {}
+
+    def models(self) -> list[str]:
+        return sorted({*super().models(), *self.wanted})
+
+    def release(self, model: str) -> Release:
+        return self.wanted.get(model, FOLLOW_NEWEST)
+
+    def keep(self, model: str, wanted: Release) -> None:
+        """StoreError: one replica cannot decide for all."""
+        raise StoreError("what is served is said by user_config of the Ray Serve deployment, and by nothing else")
+
+
+def releases_of(user_config: dict[str, Any]) -> dict[str, Release]:
+    """Releases by model, each in the form of a release.json. ReleaseError: one of them is none."""
+    found = {}
+    for model, wanted in user_config.items():
+        try:
+            found[model] = release.parsed(orjson.dumps(wanted))
+        except ReleaseError as error:
+            raise ReleaseError(f"user_config, {model}: {error}") from None
+    return found
+
+
+class Thimble:
+    """One replica. Its settings are the variables THIMBLE_* of its environment."""
+
+    def __init__(self) -> None:
+        """StartupError."""
+        settings = Settings()
+        logs.configure(settings.log_format)
+        check_runtime()
+        self._repository = Releases(settings.repository)
+        self._registry = Registry(settings, Alone(), self._repository)
+        self._app = create_app(self._registry, settings, Keys(settings))
+        self._serves = False
+
+    def __serve_build_asgi_app__(self) -> ASGIApp:
+        return self._app
+
+    async def reconfigure(self, user_config: dict[str, Any]) -> None:
+        """Serve what is wanted; Ray calls this first in a new replica, and in the others when it changes.
+
+        A replica that serves goes on with what it has where it cannot get what is wanted: an error would have Ray
+        replace it by one that cannot get it either. StartupError, ReleaseError: a new replica cannot.
+        """
+        try:
+            await self._follow(releases_of(user_config))
+        except ReleaseError as error:
+            if not self._serves:
+                raise
+            log.error("refused, what was served goes on: %s", error)
+
+    async def _follow(self, wanted: dict[str, Release]) -> None:
+        concerned = {**self._repository.wanted, **wanted}
+        self._repository.wanted = wanted
+        if not self._serves:
+            await self._registry.load()
+        problems = [problem for model in concerned if (problem := await self._registry.reconcile(model))]
+        if problems:
+            raise ReleaseError("; ".join(problems))
+        self._serves = True
+
+    def check_health(self) -> None:
+        """RuntimeError: this replica cannot answer, and is to be replaced."""
+        try:
+            self._registry.check_ready()
+        except RequestError as error:
+            raise RuntimeError(error.message) from None
+
+    def __del__(self) -> None:
+        self._registry.close()
+
+
+deployment = serve.deployment(serve.ingress()(Thimble), user_config={})
+app = deployment.bind()
