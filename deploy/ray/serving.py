@@ -65,7 +65,8 @@ class Thimble:
         check_runtime()
         self._repository = Releases(settings.repository)
         self._registry = Registry(settings, Alone(), self._repository)
-        self._app = create_app(self._registry, settings, Keys(settings))
+        log = logs.AccessLog() if settings.access_log else None
+        self._app = create_app(self._registry, settings, Keys(settings), log)
         self._serves = False
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
