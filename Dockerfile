@@ -84,10 +84,10 @@ FROM ${BASE} AS base
 RUN pip uninstall --yes --root-user-action ignore pip \
     && python -m compileall -q -x '/(ensurepip|idlelib|pydoc_data|site-packages|test|tkinter|turtledemo)/' \
     "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" \
-    && useradd --uid 10001 --user-group --home-dir /work --shell /usr/sbin/nologin thimble \
-    && install -d -o thimble -g thimble /work /work/runs
+    && useradd --uid 10001 --user-group --home-dir /home/thimble --shell /usr/sbin/nologin thimble \
+    && install -d -o thimble -g thimble /home/thimble /home/thimble/runs
 ENV PATH=/opt/thimble/bin:$PATH PYTHONPATH=/opt/thimble/code PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
-WORKDIR /work
+WORKDIR /home/thimble
 USER 10001:10001
 ARG VERSION=0.1.0
 LABEL org.opencontainers.image.title=Thimble org.opencontainers.image.version=${VERSION}
