@@ -45,9 +45,8 @@ class Served(BaseModel):
 
 def served(url: str, model: str | None = None) -> tuple[Served, dict[str, Any]]:
     """The model of that name, or the only one, and all that the server says of it. LoadError: there is none."""
-    described = [
-        entry for entry in get(url, MODELS) if entry.get("part", "live") == "live" and model in (None, entry["name"])
-    ]
+    live = [entry for entry in get(url, MODELS) if entry["part"] == "live"]
+    described = [entry for entry in live if model in (None, entry["name"])]
     if not described:
         raise LoadError(f"{url} serves no model {model}" if model else f"{url} serves no model")
     if len(described) > 1:

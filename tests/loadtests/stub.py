@@ -45,9 +45,10 @@ def pages() -> dict[str, bytes]:
         "requestBody": {"content": {"application/json": {"example": {"features": {"age": 3, "shop": "a"}}}}},
         "responses": {"200": {"content": {"application/json": {"example": {"scores": [SCORE]}}}}},
     }
-    model = {"name": "stub", "version": 1, "precision": "fp32", "features": FEATURES}
+    model = {"name": "stub", "version": 1, "part": "live", "precision": "fp32", "features": FEATURES}
+    before = {**model, "version": 2, "part": "standby"}  # a release keeps one for the way back
     paths = {"/v1/models/stub/score": {"post": example}}
-    return {MODELS: ok(orjson.dumps([model])), DESCRIPTION: ok(orjson.dumps({"paths": paths}))}
+    return {MODELS: ok(orjson.dumps([model, before])), DESCRIPTION: ok(orjson.dumps({"paths": paths}))}
 
 
 class Slow(Connection):
