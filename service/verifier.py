@@ -52,7 +52,8 @@ class Apart:
         assert tasks is not None and verdicts is not None
         try:
             async with asyncio.timeout(PATIENCE_SECONDS), rests():
-                tasks.write(f"{task.model_dump_json()}\n".encode())
+                with suppress(RuntimeError, OSError):  # it may have ended already: reading tells
+                    tasks.write(f"{task.model_dump_json()}\n".encode())
                 line = await verdicts.readline()
                 if not line.endswith(b"\n"):
                     raise EndedError(f"{task.path}: the process that loaded it {await self.manner()}")
