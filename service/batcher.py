@@ -32,7 +32,8 @@ log = logging.getLogger("thimble")
 class Runner(Protocol):
     """What scores batches: `fill` with parts of at most `batch_rows` rows together, then `run` these rows.
 
-    One thread at a time. A batch that is expected to take at most `inline_seconds` is run on the event loop itself.
+    One thread at a time. A batch that is expected to take at most `inline_seconds` is run on the event loop itself,
+    and full ones after it as long as they take no more together.
     """
 
     batch_rows: int
@@ -178,7 +179,8 @@ class Batcher:
         """
         rows, now = len(batch.ids), monotonic()
         timeout = self._timeout if timeout is None else timeout
-        self.check_room()
+        if (full := self.full()) is not None:
+            raise full
         self._check_time(rows, now, timeout)
         self._queue.append(_Work(batch, rows, now, now + timeout, gone, done))
         self.queued_rows += rows
@@ -186,15 +188,16 @@ class Batcher:
             self._busy = True
             self._dispatch_soon(asyncio.get_running_loop())
 
-    def check_room(self) -> None:
-        """RequestError 429: as many rows wait as may."""
-        if self.queued_rows >= self._max_queued_rows:
-            surplus = self.queued_rows - self._max_queued_rows + 1
-            raise RequestError(
-                429,
-                f"{_rows(self.queued_rows)} are waiting, {self._max_queued_rows} or more are too many",
-                retry_after=self._cost.expected(surplus),
-            )
+    def full(self) -> RequestError | None:
+        """429 if as many rows wait as may."""
+        if self.queued_rows < self._max_queued_rows:
+            return None
+        surplus = self.queued_rows - self._max_queued_rows + 1
+        return RequestError(
+            429,
+            f"{_waiting(self.queued_rows)}, {self._max_queued_rows} or more are too many",
+            retry_after=self._cost.expected(surplus),
+        )
 
     def _check_time(self, rows: int, now: float, timeout: float) -> None:
         alone = self._cost.at_best(rows)
@@ -206,7 +209,7 @@ class Batcher:
         if late > 0:
             raise RequestError(
                 429,
-                f"{_rows(self.queued_rows)} are waiting, so {rows} more would not be ready within {_ms(timeout)}",
+                f"{_waiting(self.queued_rows)}, so {rows} more would not be ready within {_ms(timeout)}",
                 retry_after=late,
             )
 
@@ -224,12 +227,18 @@ class Batcher:
             return
         seconds = self._cost.expected(sum(piece.stop - piece.start for piece in pieces))
         self._free_at = monotonic() + seconds
-        if seconds <= self._engine.inline_seconds:
-            self._dispatch_soon(loop)
-            self._give(pieces, partial(self._compute, pieces))
+        if seconds > self._engine.inline_seconds:
+            computed = self._thread.submit(self._compute, pieces)
+            computed.add_done_callback(lambda _: loop.call_soon_threadsafe(self._finish, loop, pieces, computed))
             return
-        computed = self._thread.submit(self._compute, pieces)
-        computed.add_done_callback(lambda _: loop.call_soon_threadsafe(self._finish, loop, pieces, computed))
+        self._dispatch_soon(loop)
+        left = self._engine.inline_seconds
+        while pieces:
+            self._give(pieces, partial(self._compute, pieces))
+            left -= seconds
+            # A model leaves none of this code in the caches, so to look at many requests at once costs less.
+            go_on = seconds <= left and self.queued_rows >= self._engine.batch_rows
+            pieces = self._next_batch() if go_on else []
 
     def _next_batch(self) -> list[_Piece]:
         pieces: list[_Piece] = []
@@ -318,3 +327,7 @@ def _ms(seconds: float) -> str:
 
 def _rows(count: int) -> str:
     return "1 row" if count == 1 else f"{count} rows"
+
+
+def _waiting(rows: int) -> str:
+    return f"{_rows(rows)} {'is' if rows == 1 else 'are'} waiting"

@@ -20,11 +20,26 @@ from service.logs import AccessLog, named
 from service.protocol import Exchange
 from service.registry import Registry
 from service.replies import Reply
-from service.scoring import INLINE_BYTES, Question, Target, encoding_of, failure, question_of, reply_of, target_of
+from service.scoring import (
+    HEADER_LENGTH,
+    INLINE_BYTES,
+    Question,
+    Target,
+    encoding_of,
+    failure,
+    question_of,
+    reply_of,
+    target_of,
+    text_bytes,
+)
 from service.settings import Settings
 
-# A row takes at least two bytes of a request and at most sixteen of the answer, so neither needs a thread.
-MOST_BYTES = INLINE_BYTES // 8
+# A row takes at most sixteen bytes of an answer, so none of these needs a thread to be compressed.
+MOST_ROWS = INLINE_BYTES // 16
+# Of text, where a row takes two at least.
+MOST_BYTES = 2 * MOST_ROWS
+# A number of a binary tensor takes four at least.
+NUMBER_BYTES = 4
 
 
 class Direct:
@@ -35,7 +50,7 @@ class Direct:
         self.keys = keys
         self.log = log
         self._tracing = settings.tracing
-        self._most_bytes = min(MOST_BYTES, settings.max_body_bytes)
+        self._max_body_bytes = settings.max_body_bytes
 
     def door(self, path: str, headers: Sequence[tuple[bytes, bytes]]) -> "RequestError | Call | None":
         """Why a request is refused whatever it asks, or who answers it once it is whole; None: the application does."""
@@ -48,25 +63,25 @@ class Direct:
             model = self.registry.route(target.model, target.version, fields)
         except RequestError:
             return None  # the application says it better
-        try:
-            model.batcher.check_room()
-        except RequestError as full:
+        full = model.batcher.full()
+        if full is not None:
             try:
                 self.keys.check(fields)
             except RequestError:
                 return None  # as above
             model.metrics.request(full.status, 0)
             return full
-        return Call(self, path, target, model, fields) if self._takes(fields) else None
+        if self._tracing or b"content-encoding" in fields or not self._is_small(target, model, fields):
+            return None
+        return Call(self, path, target, model, fields)
 
-    def _takes(self, headers: Headers) -> bool:
+    def _is_small(self, target: Target, model: Model, headers: Headers) -> bool:
         length = headers.get(b"content-length")
-        return (
-            not self._tracing
-            and length is not None
-            and int(length) <= self._most_bytes
-            and b"content-encoding" not in headers
-        )
+        if length is None:
+            return False
+        binary = target.inference and HEADER_LENGTH in headers
+        row_bytes = NUMBER_BYTES * (len(model.spec.dense) + len(model.spec.fields))
+        return int(length) <= min(MOST_ROWS * row_bytes if binary else MOST_BYTES, self._max_body_bytes)
 
 
 class Call:
@@ -81,8 +96,15 @@ class Call:
         self._note: dict[str, Any] = {}
         self._known = False
 
+    def takes(self, body: bytes) -> bool:
+        """Not if much of it has to be read as text."""
+        try:
+            return text_bytes(self._target, self._headers, body) <= MOST_BYTES
+        except RequestError:
+            return False  # the application says it better
+
     def begin(self, exchange: Exchange) -> None:
-        """It has come whole."""
+        """Answer it once it is scored."""
         self._exchange = exchange
         self._start = monotonic()
         log = self._direct.log

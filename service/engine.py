@@ -28,7 +28,7 @@ log = logging.getLogger("thimble")
 
 # Rows of a batch. A core gains nothing beyond 64 and a small batch keeps others waiting for less; a GPU wants many.
 BATCH_ROWS = {CPU: 64, CUDA: 4096}
-# How long a batch may hold the event loop. On a CPU it takes the loop's own core wherever it runs, and to hand it to a
+# How long batches may hold the event loop. On a CPU it takes the loop's own core wherever it runs, and to hand it to a
 # thread and back costs more than it gains (benchmarks/serving); a GPU works while the loop reads requests.
 INLINE_SECONDS = {CPU: 0.005, CUDA: 0.0}
 # A GPU's arena grows by what is asked for, not to the next power of two; graphs are captured (service.runs); float32 is

@@ -7,6 +7,8 @@ import orjson
 
 from service.replies import Reply
 
+UNAUTHORIZED = int(HTTPStatus.UNAUTHORIZED)
+
 
 class RequestError(Exception):
     """Answered as {"error": message} with this status.
@@ -34,7 +36,7 @@ class RequestError(Exception):
             self.headers["allow"] = allow
         if unread:
             self.headers["connection"] = "close"
-        if status == HTTPStatus.UNAUTHORIZED:
+        if status == UNAUTHORIZED:
             self.headers["www-authenticate"] = "Bearer"
 
     @property

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from itertools import chain
 from types import SimpleNamespace
 from typing import Any
 from typing import Protocol as TypingProtocol
@@ -30,8 +31,11 @@ HEADS = (b"HTTP/1.1 2", b"HTTP/1.1 3", b"HTTP/1.1 4", b"HTTP/1.1 5")
 class Answerer(TypingProtocol):
     """Answers a request without the application."""
 
+    def takes(self, body: bytes) -> bool:
+        """Whether it still does, now that the request has come whole. Must not raise."""
+
     def begin(self, exchange: "Exchange") -> None:
-        """The request has come whole. Must not raise."""
+        """Answer it, now or later. Must not raise."""
 
 
 Door = Callable[[str, list[tuple[bytes, bytes]]], RequestError | Answerer | None]
@@ -56,7 +60,7 @@ class Protocol(HttpToolsProtocol):
 
     What the door refuses costs a fraction of a request that reaches the application: its body is passed over, and the
     connection goes on. A server that is asked for several times of what it can do has no time for more. What the door
-    has an answerer for does not reach the application either, unless it comes in parts.
+    has an answerer for does not reach the application either, unless it comes in parts or its body is not for that.
     """
 
     _in_headers = False
@@ -130,7 +134,7 @@ class Protocol(HttpToolsProtocol):
         self._turned_away = False
 
     def on_headers_complete(self) -> None:
-        self._check_headers(len(self.url) + sum(len(name) + len(value) for name, value in self.headers))
+        self._check_headers(len(self.url) + sum(map(len, chain.from_iterable(self.headers))))
         if self.parser.should_upgrade():
             if self.parser.get_method() == b"CONNECT":
                 raise RequestError(400, "CONNECT is not supported: this is no proxy", unread=True)
@@ -165,12 +169,16 @@ class Protocol(HttpToolsProtocol):
             return
         self._in_body = False
         self._in_time()
-        if self._answerer is not None:
-            answerer, self._answerer = self._answerer, None
+        answerer = self._answerer
+        if answerer is not None and answerer.takes(self._body):
+            self._answerer = None
             exchange = Exchange(self, self.headers, self._body)
             self.cycle = self._running = exchange  # type: ignore[assignment]
             answerer.begin(exchange)
-        elif not self._turned_away:
+            return
+        if answerer is not None:
+            self._let_in()
+        if not self._turned_away:
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -199,7 +207,7 @@ class Protocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def _let_in(self) -> None:
-        """Leave to the application what has not come whole."""
+        """Leave a request to the application after all."""
         self._answerer = None
         super().on_headers_complete()
         self.on_body(self._body)

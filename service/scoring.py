@@ -105,7 +105,7 @@ class Scoring:
         settings = self._settings
         encoding = bodies.encoding(headers)
         body = await bodies.read(headers, receive, settings.max_body_bytes, settings.read_timeout_s)
-        size = settings.max_body_bytes if encoding else _text_bytes(target, headers, body)  # as many as it may be
+        size = settings.max_body_bytes if encoding else text_bytes(target, headers, body)  # as many as it may be
 
         def read() -> Question:
             plain = bodies.decompress(body, encoding, settings.max_body_bytes) if encoding else body
@@ -134,6 +134,12 @@ def question_of(model: Model, target: Target, headers: bodies.Headers, body: byt
     content_type = headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
     batch = model.rows.read(content_type.decode("latin-1"), body)
     return Question(batch, _timeout(headers), partial(_scored, model))
+
+
+def text_bytes(target: Target, headers: bodies.Headers, body: bytes) -> int:
+    """How many bytes of a body have to be read as text. RequestError."""
+    length = _header_length(headers) if target.inference else None
+    return len(body) if length is None or oip.BYTES in body[:length] else length
 
 
 def encoding_of(answer: Answer, headers: bodies.Headers) -> bytes | None:
@@ -191,12 +197,6 @@ def _inferred(model: Model, inference: oip.Inference, scores: Floats) -> Answer:
     content, header_length = oip.answer(model.name, model.version, inference, scores)
     kind = b"application/json" if header_length is None else b"application/octet-stream"
     return Answer(content, kind, header_length)
-
-
-def _text_bytes(target: Target, headers: bodies.Headers, body: bytes) -> int:
-    """How many bytes of a body have to be read as text."""
-    length = _header_length(headers) if target.inference else None
-    return len(body) if length is None or oip.BYTES in body[:length] else length
 
 
 async def _beside(size: int, work: Callable[[], Result]) -> Result:

@@ -1,6 +1,7 @@
 """Artifacts of untrained models, made without a training run."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -53,17 +54,36 @@ def write_artifact(
 
 def spoil(path: Path, above: float) -> None:
     """Have a model score NaN where its first number is larger; its golden rows score as they did."""
+    _extend(
+        path,
+        {"first": np.array(0), "bound": np.array(above, np.float32), "none": np.array(np.nan, np.float32)},
+        helper.make_node("Gather", ["dense", "first"], ["first_number"], axis=1),
+        helper.make_node("Greater", ["first_number", "bound"], ["is_spoiled"]),
+        helper.make_node("Where", ["is_spoiled", "none", "before"], ["after"]),
+    )
+
+
+def slow_down(path: Path) -> None:
+    """Have a model take some milliseconds for a batch of any size, by a product of matrices of zeros."""
+    _extend(
+        path,
+        {"many": np.array([1000, 1000]), "zero": np.array(0, np.float32)},
+        helper.make_node("ReduceMax", ["before"], ["largest"], keepdims=0),
+        helper.make_node("Mul", ["largest", "zero"], ["nothing"]),
+        helper.make_node("Expand", ["nothing", "many"], ["much_of_nothing"]),
+        helper.make_node("MatMul", ["much_of_nothing", "much_of_nothing"], ["as_much"]),
+        helper.make_node("ReduceMax", ["as_much"], ["still_nothing"], keepdims=0),
+        helper.make_node("Add", ["before", "still_nothing"], ["after"]),
+    )
+
+
+def _extend(path: Path, constants: dict[str, np.ndarray[Any, Any]], *nodes: onnx.NodeProto) -> None:
+    """Have nodes make a model's scores, `after`, of the ones that it gave, `before`."""
     model = onnx.load(path)
     (score,) = model.graph.output
     for node in model.graph.node:
-        node.output[:] = ["sound" if name == score.name else name for name in node.output]
-    constants = {"first": np.array(0), "bound": np.array(above, np.float32), "none": np.array(np.nan, np.float32)}
+        node.output[:] = ["before" if name == score.name else name for name in node.output]
+    nodes[-1].output[:] = [score.name]
     model.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
-    model.graph.node.extend(
-        [
-            helper.make_node("Gather", ["dense", "first"], ["first_number"], axis=1),
-            helper.make_node("Greater", ["first_number", "bound"], ["is_spoiled"]),
-            helper.make_node("Where", ["is_spoiled", "none", "sound"], [score.name]),
-        ]
-    )
+    model.graph.node.extend(nodes)
     onnx.save_model(model, path)

@@ -4,8 +4,10 @@ import asyncio
 import gzip
 import json
 import re
+import shutil
 import signal
 import socket
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,18 +17,20 @@ import pytest
 
 from benchmarks.serving.messages import post
 from models.spec import ModelSpec
-from service.direct import MOST_BYTES, Direct
+from service.direct import MOST_BYTES, MOST_ROWS, Direct
 from service.engine import golden_batch
 from service.keys import Keys
 from service.logs import AccessLog
 from service.registry import Registry
 from service.settings import Settings
+from tests.artifacts import slow_down, spoil
 from tests.servers import Server, running
 
 PATIENCE = 30
 KEY = "a-key-for-scoring-rows"
 TSV = {"Content-Type": "text/tab-separated-values"}
 ROW = b'{"features": {"I1": 3, "C1": "68fd1e64", "C5": null}}'
+BINARY = {b"inference-header-content-length": b"9"}
 MANY = b'{"features": {"I1": [%s]}}' % b",".join([b"1"] * 500)
 PATHS = ["/v1/score", "/v1/models/criteo/score", "/v1/models/criteo/versions/1/score?x=%20"]
 Ask = Callable[[Server, bytes], bytes]
@@ -84,11 +88,16 @@ def when_asked(server: Server, request: bytes) -> bytes:
         return wire.answer()
 
 
-def chunked(server: Server, request: bytes) -> bytes:
+def in_chunks(request: bytes) -> bytes:
+    """The same, without telling its length at first."""
     head, _, body = request.partition(b"\r\n\r\n")
-    head = re.sub(rb"Content-Length: \d+", b"Transfer-Encoding: chunked", head)
+    head = re.sub(rb"\r\nContent-Length: \d+", b"\r\nTransfer-Encoding: chunked", head)
     chunk = b"%x\r\n%s\r\n" % (len(body), body) if body else b""
-    return whole(server, head + b"\r\n\r\n" + chunk + b"0\r\n\r\n")
+    return head + b"\r\n\r\n" + chunk + b"0\r\n\r\n"
+
+
+def chunked(server: Server, request: bytes) -> bytes:
+    return whole(server, in_chunks(request))
 
 
 def after_another(server: Server, request: bytes) -> bytes:
@@ -98,7 +107,7 @@ def after_another(server: Server, request: bytes) -> bytes:
         return wire.answer()
 
 
-def request(path: str, body: bytes, **headers: str) -> bytes:
+def request(path: str, body: bytes, /, **headers: str) -> bytes:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return post(path, body, {"X-Request-Id": "the-same", **named}).wire
 
@@ -117,6 +126,27 @@ def inference(spec: ModelSpec, binary: bool) -> bytes:
         {"name": "ids", "datatype": "INT64", "shape": [*ids.shape], "data": ids.ravel().tolist()},
     ]
     return json.dumps({"id": "7", "inputs": inputs, "parameters": {"binary_data_output": binary}}).encode()
+
+
+def binary_inference(rows: int, datatype: str, length: int | str | None) -> tuple[bytes, dict[str, str]]:
+    """Rows as binary tensors, and what is said of where they begin; None: the truth."""
+    dense = np.arange(13 * rows, dtype="<f4").tobytes()
+    if datatype == "INT64":
+        ids = np.arange(26 * rows, dtype="<i8").tobytes()
+    else:
+        ids = b"".join(struct.pack("<I8s", 8, b"%08x" % number) for number in range(26 * rows))
+    inputs = [
+        {
+            "name": name,
+            "datatype": kind,
+            "shape": [rows, width],
+            "parameters": {"binary_data_size": len(data)},
+        }
+        for name, kind, width, data in [("dense", "FP32", 13, dense), ("ids", datatype, 26, ids)]
+    ]
+    text = json.dumps({"inputs": inputs}).encode()
+    said = str(len(text) if length is None else length)
+    return text + dense + ids, {"Inference_Header_Content_Length": said}
 
 
 @pytest.mark.parametrize("way", [when_asked, chunked, after_another])
@@ -169,6 +199,78 @@ def test_inference_is_answered_alike(server: Server, criteo: ModelSpec, way: Ask
     ]:
         content = request(path, body)
         assert way(server, content) == whole(server, content)
+
+
+@pytest.mark.parametrize("way", [when_asked, chunked, after_another])
+@pytest.mark.parametrize("rows", [1, 200])
+@pytest.mark.parametrize("datatype", ["INT64", "BYTES"])
+@pytest.mark.parametrize(
+    ("length", "headers", "status"),
+    [(None, {}, 200), (None, {"Accept_Encoding": "gzip"}, 200), (-1, {}, 400), (10**6, {}, 400), ("many", {}, 400)],
+)
+def test_binary_tensors_are_answered_alike(
+    server: Server, way: Ask, rows: int, datatype: str, length: int | str | None, headers: dict[str, str], status: int
+) -> None:
+    body, named = binary_inference(rows, datatype, length)
+    content = request("/v2/models/criteo/infer", body, **named, **headers)
+    direct = whole(server, content)
+    assert direct.startswith(b"HTTP/1.1 %d " % status)
+    assert way(server, content) == direct
+
+
+@pytest.mark.parametrize("way", [when_asked, chunked, after_another])
+def test_what_takes_longer_than_it_may_is_refused_alike(criteo_artifact: Path, tmp_path: Path, way: Ask) -> None:
+    folder = tmp_path / "slow/1"
+    shutil.copytree(criteo_artifact.parent, folder)
+    slow_down(folder / "model.onnx")
+    content = request("/v1/score", ROW, Timeout_Ms="1")
+    with running(tmp_path) as server:
+        direct, other = (re.sub(rb"[\d.]+ ms", b"some ms", it) for it in (whole(server, content), way(server, content)))
+    assert direct.startswith(b"HTTP/1.1 504 ") and b"1 row would take some ms" in direct and other == direct
+
+
+@pytest.mark.parametrize("form", [lambda content: content, in_chunks])
+def test_what_finds_no_room_is_refused_alike(criteo_artifact: Path, form: Callable[[bytes], bytes]) -> None:
+    """Two requests are there when the server looks, and one row may wait."""
+    content = request("/v1/score", ROW)
+    with (
+        running(criteo_artifact, "--max-queued-rows", "1") as server,
+        Wire(server) as first,
+        Wire(server) as second,
+    ):
+        for wire in (first, second):
+            wire.send(content)
+            wire.answer()
+        server.process.send_signal(signal.SIGSTOP)
+        first.send(content)
+        second.send(form(content))
+        server.process.send_signal(signal.SIGCONT)
+        scored, refused = sorted((first.answer(), second.answer()))
+    assert scored.startswith(b"HTTP/1.1 200 ") and refused.startswith(b"HTTP/1.1 429 ")
+    assert b"\r\nretry-after: 1\r\n" in refused
+    assert refused.endswith(b'{"error":"1 row is waiting, 1 or more are too many"}')
+
+
+@pytest.mark.parametrize("way", [whole, when_asked, chunked, after_another])
+def test_a_canary_that_gives_no_scores_is_not_noticed_either_way(
+    small_artifact: Path, tmp_path: Path, way: Ask
+) -> None:
+    for version in (1, 2):
+        shutil.copytree(small_artifact.parent, tmp_path / f"small/{version}")
+    spoil(tmp_path / "small/2/model.onnx", above=1e6)
+    (tmp_path / "small/release.json").write_text('{"live": 1, "canary": {"version": 2, "weight": 0.999999}}')
+    with running(tmp_path) as server:
+        good, bad = (request("/v1/score", b'{"features": {"d0": %d}}' % number) for number in (1, 2 * 10**6))
+        assert b'"version":2' in way(server, good)
+        assert b'"version":1' in way(server, bad)
+
+
+@pytest.mark.parametrize("way", [when_asked, chunked, after_another])
+def test_workers_answer_alike(criteo_artifact: Path, way: Ask) -> None:
+    content = request("/v1/score", ROW)
+    with running(criteo_artifact, "--workers", "2") as server:
+        found = {ask(server, content) for ask in (whole, way) for _ in range(8)}  # connections to both of them
+    assert len(found) == 1
 
 
 @pytest.mark.parametrize("way", [when_asked, chunked, after_another])
@@ -287,6 +389,9 @@ def test_both_ways_are_counted_and_logged_alike(criteo_artifact: Path) -> None:
         ("/healthz", {}, False),
         ("/v1/score", {b"content-length": b"%d" % (MOST_BYTES + 1)}, False),
         ("/v1/score", {b"content-encoding": b"gzip"}, False),
+        ("/v1/score", {**BINARY, b"content-length": b"%d" % (MOST_BYTES + 1)}, False),
+        ("/v2/models/small/infer", {**BINARY, b"content-length": b"%d" % (MOST_BYTES + 1)}, True),
+        ("/v2/models/small/infer", {**BINARY, b"content-length": b"%d" % (MOST_ROWS * 7 * 4 + 1)}, False),
     ],
 )
 def test_what_is_small_and_plain_needs_no_application(

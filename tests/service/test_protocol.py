@@ -27,6 +27,9 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 class Soon:
     """Answers in the time of three."""
 
+    def takes(self, body: bytes) -> bool:
+        return body == b"{}"
+
     def begin(self, exchange: Exchange) -> None:
         asyncio.get_running_loop().call_later(3 * KEEP_ALIVE, exchange.reply, DONE)
 
