@@ -20,7 +20,7 @@ import xxhash
 from pydantic import BaseModel
 
 from models.spec import ModelSpec
-from service.artifact import Artifact, ArtifactError, read_artifact
+from service.artifact import Artifact, ArtifactError, read_artifact, read_content
 from service.comparison import follow
 from service.engine import Device, Engine
 from service.errors import StartupError
@@ -54,16 +54,13 @@ class Verdict(BaseModel):
         """That of a good file."""
         return cls(digest=_digest(artifact.content), spec=artifact.spec)
 
-    def artifact(self, path: Path) -> Artifact:
+    def artifact(self, task: Task) -> Artifact:
         """The file that was verified, read again. ArtifactError: it is another one by now, or gone."""
         assert self.spec is not None
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise ArtifactError(f"{path}: {error.strerror}") from None
+        content = read_content(task.path, task.max_model_bytes)
         if _digest(content) != self.digest:
-            raise ArtifactError(f"{path}: changed while it was being loaded")
-        return Artifact(path, content, self.spec)
+            raise ArtifactError(f"{task.path}: changed while it was being loaded")
+        return Artifact(task.path, content, self.spec)
 
 
 def give_memory_back() -> None:
@@ -92,7 +89,6 @@ def main() -> None:
             follow(engine, socket.socket(fileno=int(sys.argv[1])))
             return
         del engine
-        give_memory_back()
 
 
 def _be_the_first_to_die() -> None:

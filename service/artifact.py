@@ -17,6 +17,7 @@ from models.spec import METADATA_KEY, ModelSpec
 
 STANDARD_DOMAINS = ("", "ai.onnx")
 OUR_DOMAIN, OUR_OP = "thimble", "HashLookup"
+PIECE_BYTES = 256 << 10
 NEWEST_OPSET = onnx.defs.onnx_opset_version()
 
 
@@ -39,8 +40,8 @@ class Artifact:
 
 def read_artifact(path: Path, max_bytes: int) -> Artifact:
     """Read and verify all that can be verified without running the model. ArtifactError says why not."""
+    content = read_content(path, max_bytes)
     try:
-        content = _content(path, max_bytes)
         model = _parsed(content)
         spec = _spec(model)
         _check_interface(model.graph, spec)
@@ -55,12 +56,23 @@ def read_artifact(path: Path, max_bytes: int) -> Artifact:
     return Artifact(path, content, spec)
 
 
-def _content(path: Path, max_bytes: int) -> bytes:
-    with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        if size > max_bytes:
-            raise ArtifactError(f"{size} bytes are more than the limit of {max_bytes} (max_model_bytes)")
-        return file.read(max_bytes)
+def read_content(path: Path, max_bytes: int) -> bytes:
+    """The bytes of a file. ArtifactError: it cannot be read, or is larger than allowed.
+
+    They are read in pieces: a kernel may keep the core from others until it has copied all that it was asked for.
+    """
+    try:
+        with path.open("rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > max_bytes:
+                raise ArtifactError(f"{path}: {size} bytes are more than the limit of {max_bytes} (max_model_bytes)")
+            pieces: list[bytes] = []
+            while size and (piece := file.read(min(size, PIECE_BYTES))):
+                pieces.append(piece)
+                size -= len(piece)
+            return b"".join(pieces)
+    except OSError as error:
+        raise ArtifactError(f"{path}: {error.strerror}") from None
 
 
 def _parsed(content: bytes) -> onnx.ModelProto:

@@ -27,7 +27,7 @@ from service.native import find_native_ops
 from service.oip import InferenceReader
 from service.repository import Place
 from service.settings import Settings
-from service.verifier import Verifier
+from service.verifier import STAY_SECONDS, Verifier
 from service.wire import RowReader
 
 # Beside requests that use all of a core, a thread that is so nice gets a tenth of it. Much less would be dangerous: it
@@ -79,6 +79,7 @@ class Loader:
         self._native = find_native_ops(settings.ops_library)
         self._thread = ThreadPoolExecutor(1, "loader", initializer=_be_nice)
         self._verifier = Verifier()
+        self._tidying: asyncio.TimerHandle | None = None
 
     async def load_now(self, place: Place) -> Model:
         """Load a version without regard to anything else. ArtifactError: why it is refused."""
@@ -90,9 +91,10 @@ class Loader:
 
     async def load_beside(self, place: Place) -> Model:
         """Load a version while requests are answered. ArtifactError: why it is refused."""
-        verdict = await self._verifier.verify(self.task(place.path))
+        task = self.task(place.path)
+        verdict = await self._verifier.verify(task)
         return await self._loop.run_in_executor(
-            self._thread, lambda: self._model(place, verdict.artifact(place.path), PAUSE_SECONDS)
+            self._thread, lambda: self._model(place, verdict.artifact(task), PAUSE_SECONDS)
         )
 
     def close(self) -> None:
@@ -114,7 +116,13 @@ class Loader:
     def _when_gone(self) -> None:
         """A model is no more, which may be noticed anywhere: see to its memory from the event loop."""
         with suppress(RuntimeError):  # the loop is no more either
-            self._loop.call_soon_threadsafe(self._thread.submit, give_memory_back)
+            self._loop.call_soon_threadsafe(self._tidy_later)
+
+    def _tidy_later(self) -> None:
+        """The next release, if it comes soon, takes the same memory; to have it mapped anew doubles its work."""
+        if self._tidying is not None:
+            self._tidying.cancel()
+        self._tidying = self._loop.call_later(STAY_SECONDS, self._thread.submit, give_memory_back)
 
     def _model(self, place: Place, artifact: Artifact, pause: float) -> Model:
         settings, spec = self._settings, artifact.spec

@@ -10,8 +10,8 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-REST_SECONDS = 0.0005
-EVERY_SECONDS = 0.025
+REST_SECONDS = 0.0002
+EVERY_SECONDS = 0.02
 
 
 @asynccontextmanager

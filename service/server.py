@@ -6,6 +6,7 @@ import gc
 import logging
 import signal
 import socket
+import sys
 from collections.abc import Callable, Coroutine
 from functools import partial
 from time import monotonic
@@ -32,16 +33,20 @@ from service.tls import Certificate
 KEEP_ALIVE_SECONDS = 75
 # For the requests on connections that were accepted last to be read.
 LAST_REQUESTS_SECONDS = 0.1
+# How long a thread that works beside the loop may keep the interpreter from it.
+SWITCH_SECONDS = 0.0005
 log = logging.getLogger("thimble")
 
 
 def serve(settings: Settings) -> None:
     """Load the models, listen and serve until SIGINT or SIGTERM. StartupError."""
+    sys.setswitchinterval(SWITCH_SECONDS)
     uvloop.run(_serve(settings))
 
 
 def serve_channel(settings: Settings, keys: Keys, certificate: Certificate | None, channel: Channel) -> None:
     """Load the models and serve the connections that the supervisor sends, until it says stop or ends. StartupError."""
+    sys.setswitchinterval(SWITCH_SECONDS)
     uvloop.run(_serve_channel(settings, keys, certificate, channel))
 
 

@@ -109,6 +109,7 @@ class Beside(threading.Thread):
 
     def __init__(self, work: Callable[[int], float], pause: float = 0) -> None:
         super().__init__(daemon=True)
+        sys.setswitchinterval(1e-4)  # else it may keep the load from the interpreter for 5 ms at a time
         self.results: list[float] = []
         self._work = work
         self._pause = pause

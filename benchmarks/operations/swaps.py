@@ -5,7 +5,8 @@
 Single rows as JSON, as fast as 16 connections get them answered by one core. Rounds without and with releases take
 turns; in the latter one release follows the other, each of a version that has to be verified and loaded, until the load
 has gone on for as long as planned. The ratio of each round's 99th percentiles is taken, and the median of the rounds
-counts. Memory is read when three releases were made, since from then on the version before is kept, and after the last.
+counts. Memory is read when three releases were made, since from then on the version before is kept, and after the last,
+each time when the server has given back what it holds for a next release.
 A rollback goes to a version that is still loaded. One core for the server and all that it starts, one for the client.
 """
 
@@ -18,8 +19,10 @@ from benchmarks.operations.deployment import Beside, deployed, in_this_tree, rec
 from benchmarks.serving.load import closed_loop
 from benchmarks.serving.messages import NAME
 from benchmarks.serving.processes import pin_client
+from service.verifier import STAY_SECONDS
 
 CONNECTIONS, VERSIONS = 16, 3
+GIVEN_BACK_SECONDS = STAY_SECONDS + 2
 GOALS = {
     "failed requests": "none",
     "p99 during / without releases": "at most 1.2",
@@ -42,6 +45,7 @@ def measure(rounds: int, seconds: float) -> dict[str, Any]:
         closed_loop(server.address, requests, CONNECTIONS, 3)
         for _ in range(VERSIONS):
             release_next(0)
+        time.sleep(GIVEN_BACK_SECONDS)
         before = server.weigh()
         found: list[dict[str, Any]] = []
         for _ in range(rounds):
@@ -53,7 +57,7 @@ def measure(rounds: int, seconds: float) -> dict[str, Any]:
             found.append({"calm": calm.summary(), "busy": busy.summary(), "releases": taken, **server.weigh()})
             if calm.failures or busy.failures:
                 print(f"failures: {calm.counts}, {busy.counts}, wrong {calm.wrong + busy.wrong}")
-        time.sleep(1)
+        time.sleep(GIVEN_BACK_SECONDS)
         after = server.weigh()
         back = Beside(lambda i: server.release(live=live if i % 2 else (live - 2) % VERSIONS + 1), 0.1)
         back.start()
