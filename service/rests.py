@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 REST_SECONDS = 0.0002
-EVERY_SECONDS = 0.02
+EVERY_SECONDS = 0.04
 
 
 @asynccontextmanager
