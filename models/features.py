@@ -14,7 +14,6 @@ import xxhash
 from models.hashing import ID_BITS, ID_LIMIT, Floats, Int64s
 from models.spec import Kind, ModelSpec
 
-_FLOAT32_MAX = float(np.finfo(np.float32).max)
 _MAX_HEX_DIGITS = ID_BITS // 4
 _MAX_INT_DIGITS = 100  # Python's own integer parser is quadratic in the length
 _HEX = b"0123456789abcdefABCDEF"
@@ -131,9 +130,11 @@ def _float32(values: Column) -> Floats:
         wide = np.array(values, dtype=np.float64)
     except OverflowError:
         wide = np.array([math.inf])
-    if np.fmax.reduce(np.abs(wide), initial=0) > _FLOAT32_MAX:  # NaN is less than everything
+    with np.errstate(over="ignore"):  # what rounds to the largest number is that; its shortest decimal is above it
+        narrow = wide.astype(np.float32)
+    if np.isinf(narrow).any():
         raise _BadValueError(f"{shown(values[0])} is not a finite float32 number")
-    return wide.astype(np.float32)
+    return narrow
 
 
 def _ints_from_text(tokens: Column) -> Int64s:

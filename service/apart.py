@@ -7,7 +7,6 @@ of a socket it goes on as a shadow (`service.shadow`) once a file was found good
 core.
 """
 
-import ctypes
 import os
 import signal
 import socket
@@ -61,11 +60,6 @@ class Verdict(BaseModel):
         if _digest(content) != self.digest:
             raise ArtifactError(f"{task.path}: changed while it was being loaded")
         return Artifact(task.path, content, self.spec)
-
-
-def give_memory_back() -> None:
-    """What was freed stays with the process unless the allocator is asked: 80 MB after some releases of 10 MB."""
-    ctypes.CDLL(None).malloc_trim(0)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""A client for servers of this package: `pip install thimble[client]`.
+"""A client for servers of this package: `pip install -e '.[client]'` in a clone.
 
     with Client("http://127.0.0.1:8000") as client:
         scores = client.score({"I1": 3, "C1": "68fd1e64", "C2": ["80e26c9b", "04cf62df"]})

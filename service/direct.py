@@ -14,10 +14,10 @@ from models.hashing import Floats
 from service.batcher import UnusableError
 from service.bodies import Headers
 from service.errors import RequestError
+from service.exchange import Exchange
 from service.keys import Keys
 from service.loader import Model
 from service.logs import AccessLog, named
-from service.protocol import Exchange
 from service.registry import Registry
 from service.replies import Reply
 from service.scoring import (

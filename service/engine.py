@@ -46,7 +46,7 @@ def check_runtime() -> None:
     if len(installed) > 1:
         raise StartupError(
             "onnxruntime and onnxruntime-gpu are both installed and overwrite each other; uninstall both, then "
-            "install thimble[cpu] or thimble[gpu]"
+            "install this package with the extra cpu or gpu"
         )
 
 

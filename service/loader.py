@@ -17,11 +17,12 @@ from functools import partial
 from pathlib import Path
 
 from models.spec import ModelSpec
-from service.apart import Task, give_memory_back
+from service.apart import Task
 from service.artifact import Artifact, read_artifact
 from service.batcher import Batcher
 from service.engine import Engine
 from service.guard import Guard
+from service.memory import give_memory_back
 from service.metrics import ModelMetrics
 from service.native import find_native_ops
 from service.oip import InferenceReader

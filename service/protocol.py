@@ -2,20 +2,16 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 from itertools import chain
-from types import SimpleNamespace
 from typing import Any
-from typing import Protocol as TypingProtocol
 
 import httptools
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from service.errors import RequestError
-from service.replies import Reply
+from service.exchange import Answerer, Door, Exchange
 
 HEADER_BYTES = 64 << 10
 # Of a body, before the application asks for more.
@@ -23,26 +19,8 @@ READ_AHEAD_BYTES = 1 << 20
 # Requests that may wait for their turn on one connection; none of them is read before.
 PIPELINED = 256
 
-CLOSE = (b"connection", b"close")
 # How answers begin that something follows: all but 100 Continue.
 HEADS = (b"HTTP/1.1 2", b"HTTP/1.1 3", b"HTTP/1.1 4", b"HTTP/1.1 5")
-
-
-class Answerer(TypingProtocol):
-    """Answers a request without the application."""
-
-    def takes(self, body: bytes) -> bool:
-        """Whether it still does, now that the request has come whole. Must not raise."""
-
-    def begin(self, exchange: "Exchange") -> None:
-        """Answer it, now or later. Must not raise."""
-
-
-Door = Callable[[str, list[tuple[bytes, bytes]]], RequestError | Answerer | None]
-"""Says of a path and headers, before the body is there, why a request is refused or who answers it.
-
-None: the application does.
-"""
 
 
 class State(ServerState):
@@ -327,53 +305,6 @@ class Protocol(HttpToolsProtocol):
         head = [STATUS_LINE[error.status], b"content-type: application/json\r\ncontent-length: %d\r\n" % len(body)]
         head += [f"{name}: {value}\r\n".encode() for name, value in error.headers.items()]
         self.transport.write(b"".join([*head, b"\r\n", body]))
-
-
-class Exchange:
-    """A whole request that is answered without the application, in the place of uvicorn's cycle of the two."""
-
-    response_started = False
-    response_complete = False
-    disconnected = False
-    keep_alive = True
-    message_event = SimpleNamespace(set=lambda: None)  # nobody waits
-
-    def __init__(self, protocol: Protocol, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-        self.body = body
-        self._protocol = protocol
-        self._headers = headers
-
-    @property
-    def client(self) -> tuple[str, int] | None:
-        """Who asks, also by way of a proxy, as uvicorn's middleware for these tells the application."""
-        client, app = self._protocol.client, self._protocol.app
-        assert isinstance(app, ProxyHeadersMiddleware)
-        forwarded = b", ".join(value for name, value in self._headers if name == b"x-forwarded-for").decode("latin-1")
-        if not forwarded or (client and client[0]) not in app.trusted_hosts:
-            return client
-        host, port = app.trusted_hosts.get_trusted_client_address(forwarded)
-        return (host, port) if host else client
-
-    def gone(self) -> bool:
-        """Whether the client has left."""
-        return self.disconnected
-
-    def reply(self, reply: Reply) -> None:
-        """Send the answer, as uvicorn would."""
-        if self.disconnected:
-            return
-        protocol = self._protocol
-        headers = [*protocol.server_state.default_headers, *reply.headers]
-        if CLOSE in headers:
-            self.keep_alive = False
-        elif not self.keep_alive:
-            headers.append(CLOSE)
-        head = [STATUS_LINE[reply.status], *[b"%s: %s\r\n" % header for header in headers]]
-        protocol.transport.write(b"".join([*head, b"\r\n", reply.body]))
-        self.response_started = self.response_complete = True
-        if not self.keep_alive:
-            protocol.transport.close()
-        protocol.on_response_complete()
 
 
 class _Flow(FlowControl):

@@ -20,10 +20,12 @@ from starlette.types import ASGIApp
 from service.app import create_app
 from service.channel import Channel
 from service.direct import Direct
+from service.exchange import CLOSE, Door
 from service.keys import Keys
 from service.listener import BACKLOG, listen, url_of
 from service.logs import AccessLog
-from service.protocol import CLOSE, Door, Protocol, State
+from service.memory import share_one_arena
+from service.protocol import Protocol, State
 from service.registry import Registry
 from service.settings import Settings
 from service.tls import Certificate
@@ -40,14 +42,20 @@ log = logging.getLogger("thimble")
 
 def serve(settings: Settings) -> None:
     """Load the models, listen and serve until SIGINT or SIGTERM. StartupError."""
-    sys.setswitchinterval(SWITCH_SECONDS)
+    _prepare()
     uvloop.run(_serve(settings))
 
 
 def serve_channel(settings: Settings, keys: Keys, certificate: Certificate | None, channel: Channel) -> None:
     """Load the models and serve the connections that the supervisor sends, until it says stop or ends. StartupError."""
-    sys.setswitchinterval(SWITCH_SECONDS)
+    _prepare()
     uvloop.run(_serve_channel(settings, keys, certificate, channel))
+
+
+def _prepare() -> None:
+    """Set the process up for a loop that is not to be held up, and for models that come and go beside it."""
+    sys.setswitchinterval(SWITCH_SECONDS)
+    share_one_arena()
 
 
 async def _serve(settings: Settings) -> None:

@@ -73,7 +73,7 @@ class Settings(BaseSettings):
     access_log: Annotated[bool, Field(description="log a line a request")] = True
     tracing: Annotated[
         bool,
-        Field(description="send a span a request to OpenTelemetry, as its OTEL_* variables say; needs thimble[otel]"),
+        Field(description="send a span a request to OpenTelemetry, as its OTEL_* variables say; needs the extra otel"),
     ] = False
     log_format: Annotated[Literal["human", "json"], Field(description="json: one line of JSON a request and event")] = (
         "human"

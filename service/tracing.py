@@ -20,7 +20,7 @@ try:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 except ImportError:
-    raise StartupError("--tracing needs packages that are not installed: pip install 'thimble[otel]'") from None
+    raise StartupError("--tracing needs packages that are not installed: pip install -e '.[otel]'") from None
 
 # For spans that are still to be sent when the server stops.
 FLUSH_SECONDS = 5.0

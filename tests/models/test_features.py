@@ -22,6 +22,8 @@ from tests.samples import small_spec
 LARGEST = (1 << 60) - 1
 XXH3_ABC = 0x78AF5F94892F3950  # of the three bytes "abc", from xxHash's own tests
 
+FLOAT32_MAX = float(np.finfo(np.float32).max)  # 3.4028235e38 in its shortest decimal, which is a little more
+
 
 @pytest.mark.parametrize(
     ("token", "number"),
@@ -32,7 +34,8 @@ XXH3_ABC = 0x78AF5F94892F3950  # of the three bytes "abc", from xxHash's own tes
         ("1e3", 1000.0),
         (".5", 0.5),
         ("0", 0.0),
-        ("3.4028234e38", float(np.float32(3.4028234e38))),
+        ("3.4028235e38", FLOAT32_MAX),
+        ("-3.4028235e38", -FLOAT32_MAX),
         ("", math.nan),
         ("  ", math.nan),
         ("\t", math.nan),
@@ -46,7 +49,24 @@ def test_numbers_from_text(token: str, number: float) -> None:
 
 @pytest.mark.parametrize(
     "token",
-    ["x", "1_000", "nan", "inf", "-inf", "1e39", "1e999", "0x1f", "1,5", "--1", "1e", "٣", " 1", "\ud800", "9" * 5000],
+    [
+        "x",
+        "1_000",
+        "nan",
+        "inf",
+        "-inf",
+        "3.4028236e38",
+        "1e39",
+        "1e999",
+        "0x1f",
+        "1,5",
+        "--1",
+        "1e",
+        "٣",
+        " 1",
+        "\ud800",
+        "9" * 5000,
+    ],
 )
 def test_text_that_is_no_number(token: str) -> None:
     refused(lambda: dense_from_text("I1", ["7", "", token, "8"]), "I1", 2)
@@ -54,7 +74,15 @@ def test_text_that_is_no_number(token: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "number"),
-    [(3, 3.0), (-2.5, -2.5), (None, math.nan), ("", math.nan), (" ", math.nan), (math.nan, math.nan)],
+    [
+        (3, 3.0),
+        (-2.5, -2.5),
+        (3.4028235e38, FLOAT32_MAX),
+        (None, math.nan),
+        ("", math.nan),
+        (" ", math.nan),
+        (math.nan, math.nan),
+    ],
 )
 def test_numbers_from_values(value: Any, number: float) -> None:
     column = dense_from_values("I1", [7, value])
@@ -63,7 +91,7 @@ def test_numbers_from_values(value: Any, number: float) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [True, "3", [1], {}, 1e39, -1e39, math.inf, -math.inf, 10**40, 10**400, 10**5000, -(10**5000), b"3"],
+    [True, "3", [1], {}, 3.4028236e38, 1e39, -1e39, math.inf, -math.inf, 10**40, 10**400, 10**5000, -(10**5000), b"3"],
     ids=shown,
 )
 def test_values_that_are_no_number(value: Any) -> None:

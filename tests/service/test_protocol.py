@@ -8,7 +8,8 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from service.protocol import Exchange, Protocol, State
+from service.exchange import Exchange
+from service.protocol import Protocol, State
 from service.replies import Reply, send_reply
 
 KEEP_ALIVE = 0.2

@@ -195,4 +195,4 @@ def test_a_missing_package_is_said_in_one_sentence(small_artifact: Path, tmp_pat
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['opentelemetry.sdk'] = None\n")
     server = Server(small_artifact, "--tracing", "--workers", workers, env={"PYTHONPATH": f"{tmp_path}:."})
     assert server.wait() == 1
-    assert len(server.lines) == 1 and "pip install 'thimble[otel]'" in server.lines[0], server.lines
+    assert len(server.lines) == 1 and "pip install -e '.[otel]'" in server.lines[0], server.lines

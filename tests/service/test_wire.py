@@ -39,7 +39,25 @@ def test_scalars_alone_are_one_row() -> None:
     assert ROWS.json(body()).dense.shape == (1, 3)
 
 
-NUMBERS: list[Any] = [0, -0.0, 1, 2.5, -7, 1e-50, 3e38, 1e39, -(10**30), None, "", " ", "1", True, {}]
+NUMBERS: list[Any] = [
+    0,
+    -0.0,
+    1,
+    2.5,
+    -7,
+    1e-50,
+    3e38,
+    3.4028235e38,
+    3.4028236e38,
+    1e39,
+    -(10**30),
+    None,
+    "",
+    " ",
+    "1",
+    True,
+    {},
+]
 TEXTS = ["68fd1e64", "ABCDEF01", "ff", "f" * 15, "f" * 16, "", " ", " " * 8, "68 fd1e6", "+8fd1e64", "ß" * 8, None]
 OTHERS: list[Any] = [0, 7, 2**60 - 1, 2**60, -1, 3.0, 3.5, False, {}]
 
