@@ -106,6 +106,19 @@ async def refusal(waiting: Awaitable[Floats]) -> RequestError:
     return caught.value
 
 
+def test_full_batches_follow_each_other_until_they_have_held_the_loop_long_enough() -> None:
+    async def test() -> None:
+        turns, begun_in = 0, list[int]()
+        batcher = batcher_of(Engine(), 0.4 * Engine.inline_seconds, record=lambda _: begun_in.append(turns))
+        waiting = [asyncio.create_task(batcher.score(numbered(BATCH_ROWS))) for _ in range(5)]
+        while not all(task.done() for task in waiting):
+            await asyncio.sleep(0)
+            turns += 1
+        assert [begun_in.count(turn) for turn in dict.fromkeys(begun_in)] == [2, 2, 1]
+
+    run(test)
+
+
 @pytest.mark.parametrize("seconds", [0.0, BESIDE])
 def test_a_lone_request_is_scored_at_once(seconds: float) -> None:
     async def test() -> None:
