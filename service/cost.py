@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from time import perf_counter, sleep
 
-# Runs of each size at the start, of which the fastest counts: after one that was held up, requests with a shorter
-# timeout would all be refused, and there would never be a batch to learn from.
+# Runs of each size at the start, of which the fastest counts. The first pays for what is never done again; and after one
+# that was held up, requests with a shorter timeout would all be refused, and there would never be a batch to learn from.
 TRIALS = 3
 # How far one batch may move what is expected of the next: one that was held up says little, many in a row say all.
 STEP = 1.05
@@ -39,7 +39,7 @@ class Cost:
 
 
 def measured(batch_rows: int, run: Callable[[int], object], pause: float = 0) -> Cost:
-    """The cost of a warm engine, by running batches of 1 and of `batch_rows` rows, with so many seconds before each."""
+    """The cost of an engine, by running batches of 1 and of `batch_rows` rows, with so many seconds before each."""
     return Cost(batch_rows, *(min(_seconds(run, rows, pause) for _ in range(TRIALS)) for rows in (1, batch_rows)))
 
 
