@@ -98,7 +98,8 @@ class ReleaseState(BaseModel):
     """What is served of a model.
 
     `following` says that newer versions become live by themselves. `standby` are the versions that are loaded and
-    answer requests that name them; to go back to one takes no time. `refused` says of versions why they are.
+    answer requests that name them; to go back to one takes no time. `refused` says of versions why they are,
+    and `taken_out` are those that the server itself took out of the traffic for want of usable scores.
     """
 
     live: int | None
@@ -108,6 +109,7 @@ class ReleaseState(BaseModel):
     standby: list[int]
     stored: list[int]
     refused: dict[str, str]
+    taken_out: list[int]
 
 
 class Stored(BaseModel):
@@ -242,4 +244,5 @@ def _state(registry: Registry, family: Family) -> ReleaseState:
         standby=sorted(family.standby),
         stored=sorted(registry.stored(family.name)),
         refused={str(version): reason for version, (_, reason) in sorted(family.refused.items())},
+        taken_out=sorted(release.taken_out),
     )

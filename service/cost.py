@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from time import perf_counter, sleep
 
-# Runs of each size at the start, of which the fastest counts. The first pays for what is never done again; and after one
-# that was held up, requests with a shorter timeout would all be refused, and there would never be a batch to learn from.
+# Runs of each size at the start, of which the fastest counts. The first pays for what is never done again; and after
+# one that was held up, requests with a shorter timeout would all be refused, and no batch would teach better.
 TRIALS = 3
 # How far one batch may move what is expected of the next: one that was held up says little, many in a row say all.
 STEP = 1.05

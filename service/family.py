@@ -66,6 +66,8 @@ class Family:
         before = self.loaded()
         if self.live is not None and live is not None and live.version != self.live.version:
             self.previous = self.live.version
+        if self.previous in release.taken_out:
+            self.previous = None
         self.release, self.live, self.canary = release, live, canary
         busy = {live, canary}
         standby = [*also]
@@ -81,6 +83,11 @@ class Family:
             self.shadow.stop()
         self.shadow = shadow
         self._point_at_shadow()
+
+    def reject(self, shadow: Shadow | None) -> None:
+        """One that was started for nothing, if it is not the one that listens."""
+        if shadow is not None and shadow is not self.shadow:
+            shadow.stop()
 
     def _point_at_shadow(self) -> None:
         for model, _ in self:

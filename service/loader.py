@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from models.spec import ModelSpec
 from service.apart import Task
@@ -30,6 +31,8 @@ from service.repository import Place
 from service.settings import Settings
 from service.verifier import STAY_SECONDS, Verifier
 from service.wire import RowReader
+
+Done = TypeVar("Done")
 
 # Beside requests that use all of a core, a thread that is so nice gets a tenth of it. Much less would be dangerous: it
 # may hold the interpreter's lock when it has to wait.
@@ -94,9 +97,11 @@ class Loader:
         """Load a version while requests are answered. ArtifactError: why it is refused."""
         task = self.task(place.path)
         verdict = await self._verifier.verify(task)
-        return await self._loop.run_in_executor(
-            self._thread, lambda: self._model(place, verdict.artifact(task), PAUSE_SECONDS)
-        )
+        return await self.aside(lambda: self._model(place, verdict.artifact(task), PAUSE_SECONDS))
+
+    async def aside(self, work: Callable[[], Done]) -> Done:
+        """Have something done in the thread that loads, while requests are answered."""
+        return await self._loop.run_in_executor(self._thread, work)
 
     def close(self) -> None:
         """End what runs beside the serving."""

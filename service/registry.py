@@ -7,6 +7,7 @@ before that leaves all as it was. What is retired answers the requests that it h
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -163,9 +164,12 @@ class Registry:
             )
         async with self._changing:
             try:
-                with repository.incoming(name, version, content) as path:
+                path = await self._loader.aside(partial(repository.receive, name, version, content))
+                try:
                     await self._loader.verify(path)
-                    repository.admit(name, version, path)
+                    await self._loader.aside(partial(repository.admit, name, version, path))
+                finally:
+                    await self._loader.aside(partial(repository.drop, path))
             except ArtifactError as error:
                 reason = str(error).removeprefix(f"{path}: ")
                 raise self._refused(name, ArtifactError(f"version {version} of {name}: {reason}")) from None
@@ -190,14 +194,17 @@ class Registry:
         repository = self._changeable()
         async with self._changing:
             family, places = self.known_family(name), self.stored(name)
+            before = family.release
             try:
                 release = wanted(family)
                 parts = await Assembly(family, places, self._loader, self._loader.load_beside, True).parts(release)
                 try:
-                    repository.keep(name, release)
-                except StoreError:
-                    if parts.shadow is not None and parts.shadow is not family.shadow:
-                        parts.shadow.stop()
+                    await asyncio.to_thread(repository.keep, name, release)
+                    if family.release is not before:
+                        repository.keep(name, family.release)
+                        raise ReleaseError("a version without usable scores was taken out meanwhile, so ask again")
+                except (ReleaseError, StoreError):
+                    family.reject(parts.shadow)
                     raise
             except (ArtifactError, ReleaseError, StoreError) as error:
                 raise self._refused(name, error) from None
@@ -214,14 +221,20 @@ class Registry:
 
     async def _follow(self, name: str, load: Load) -> str | None:
         """Serve what is written down for a model as far as it can be had. Returns what kept from it."""
-        assert self._repository is not None
+        repository = self._repository
+        assert repository is not None
         family = self._families.setdefault(name, Family(name))
-        try:
-            release = self._repository.release(name)
-            parts = await Assembly(family, self._repository.versions(name), self._loader, load, False).parts(release)
-        except (ArtifactError, ReleaseError) as error:
-            CHANGES.labels(name, "refused").inc()
-            return str(error)
+        while True:
+            before = family.release
+            try:
+                release = repository.release(name)
+                parts = await Assembly(family, repository.versions(name), self._loader, load, False).parts(release)
+            except (ArtifactError, ReleaseError) as error:
+                CHANGES.labels(name, "refused").inc()
+                return str(error)
+            if family.release is before:
+                break
+            family.reject(parts.shadow)  # a version was taken out meanwhile, so something else is written down
         self._switch(family, release, parts)
         return "; ".join(parts.missing) or None
 
@@ -245,41 +258,41 @@ class Registry:
         assert self._repository is not None
         if family.live is None:
             raise ReleaseError(f"{family.name} is not loaded")
-        places = self._repository.versions(family.name)
-        older = [version for version in places if version < family.live.version]
-        candidates = [family.previous] if family.previous is not None else older
-        if not candidates:
-            raise ReleaseError(f"there is no version of {family.name} to go back to from {family.live.version}")
-        return Release(live=candidates[0], also=family.release.also)
+        release, live = family.release, family.live.version
+        older = (version for version in self._repository.versions(family.name) if version < live)
+        before = family.previous or next((version for version in older if version not in release.taken_out), None)
+        if before is None:
+            raise ReleaseError(f"there is no version of {family.name} to go back to from {live}")
+        return Release(live=before, also=release.also, taken_out=release.taken_out)
 
     def _spoiled(self, name: str, version: int) -> None:
-        self._begin(self._demote(name, version))
+        self._begin(self._take_out(name, version))
 
-    async def _demote(self, name: str, version: int) -> None:
-        """Take a version that gives no usable scores out of the traffic."""
-        async with self._changing:
-            family = self._families[name]
-            loaded, release = family.loaded(), family.release
-            if family.canary is not None and family.canary.version == version:
-                wanted, parts = release.model_copy(update={"canary": None}), Parts(live=family.live)
-            elif family.live is not None and family.live.version == version:
-                if family.previous not in loaded:
-                    log.error("version %d of %s gives no usable scores, and there is none to go back to", version, name)
-                    return
-                wanted = Release(live=family.previous, also=release.also)
-                parts = Parts(live=loaded[family.previous])
-            else:
+    async def _take_out(self, name: str, version: int) -> None:
+        """Take a version that gives no usable scores out of the traffic, whatever is being loaded at the time."""
+        family = self._families[name]
+        loaded, release = family.loaded(), family.release
+        taken_out = (*release.taken_out, version)
+        if family.canary is not None and family.canary.version == version:
+            wanted = release.model_copy(update={"canary": None, "taken_out": taken_out})
+            parts = Parts(live=family.live, shadow=family.shadow)
+        elif family.live is not None and family.live.version == version:
+            if family.previous not in loaded:
+                log.error("version %d of %s gives no usable scores, and there is none to go back to", version, name)
                 return
-            log.error("version %d of %s gives no usable scores and is taken out", version, name)
-            parts.also = [loaded[number] for number in release.also if number in loaded]
-            parts.shadow = family.shadow if parts.live is family.live else None
-            try:
-                if self._repository is not None:
-                    self._repository.keep(name, wanted)
-            except StoreError as error:
-                log.error("this will not outlast a restart: %s", error)
-            CHANGES.labels(name, "rolled_back").inc()
-            self._switch(family, wanted, parts)
+            wanted = Release(live=family.previous, also=release.also, taken_out=taken_out)
+            parts = Parts(live=loaded[family.previous])
+        else:
+            return
+        log.error("version %d of %s gives no usable scores and is taken out", version, name)
+        parts.also = [loaded[number] for number in release.also if number in loaded]
+        try:
+            if self._repository is not None:
+                self._repository.keep(name, wanted)
+        except StoreError as error:
+            log.error("this will not outlast a restart: %s", error)
+        CHANGES.labels(name, "rolled_back").inc()
+        self._switch(family, wanted, parts)
         await self._peers.sync(name)
 
     async def _poll(self, repository: Repository, seen: dict[str, Look], seconds: float) -> None:

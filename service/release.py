@@ -36,7 +36,8 @@ class Release(_Strict):
     """The versions of a model and their parts.
 
     `live` answers; without it, it is the newest good version, also of those still to come. `also` are versions that
-    answer only requests that name them. A model that is not `loaded` answers nothing.
+    answer only requests that name them. A model that is not `loaded` answers nothing. `taken_out` are the versions that
+    the server itself has taken out for want of usable scores: no way back leads to them.
     """
 
     live: Version | None = None
@@ -44,6 +45,7 @@ class Release(_Strict):
     shadow: Shadow | None = None
     also: tuple[Version, ...] = ()
     loaded: bool = True
+    taken_out: tuple[Version, ...] = ()
 
     @model_validator(mode="after")
     def _each_version_has_one_part(self) -> Self:

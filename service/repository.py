@@ -8,8 +8,9 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +24,8 @@ RELEASE_FILE = "release.json"
 NAME = re.compile(MODEL_NAME)
 VERSION = re.compile(r"[1-9]\d{0,17}")
 _INCOMING = ".incoming-"
+# Far longer than a file is on its way or being verified: whoever brought it was killed.
+_ABANDONED_SECONDS = 3600
 
 
 class Stamp(NamedTuple):
@@ -88,39 +91,44 @@ class Repository:
             written = Path(incoming, RELEASE_FILE)
             _write(written, wanted.model_dump_json(exclude_defaults=True).encode())
             written.replace(path)
+            _sync(path.parent)
 
-    @contextmanager
-    def incoming(self, model: str, version: int, content: bytes) -> Iterator[Path]:
-        """A file with such content, to be verified before it is admitted. StoreError."""
+    def receive(self, model: str, version: int, content: bytes) -> Path:
+        """A file with such content, to be verified and then admitted or dropped. StoreError."""
         folder = self.folder / model
         with _storing(folder / str(version)):
             folder.mkdir(exist_ok=True)
-            incoming = tempfile.mkdtemp(prefix=_INCOMING, dir=folder)
-        try:
-            path = Path(incoming, MODEL_FILE)
-            with _storing(folder / str(version)):
+            _clear_up(folder)
+            path = Path(tempfile.mkdtemp(prefix=_INCOMING, dir=folder), MODEL_FILE)
+            try:
                 _write(path, content)
-            yield path
-        finally:
-            shutil.rmtree(incoming, ignore_errors=True)
-            if not any(folder.iterdir()):
-                folder.rmdir()
+            except OSError:
+                self.drop(path)
+                raise
+        return path
 
-    def admit(self, model: str, version: int, incoming: Path) -> Place:
-        """Make an incoming file a version. TakenError, StoreError."""
+    def drop(self, received: Path) -> None:
+        """Leave nothing of a received file that was not admitted."""
+        shutil.rmtree(received.parent, ignore_errors=True)
+        with suppress(OSError):  # it has other versions
+            received.parent.parent.rmdir()
+
+    def admit(self, model: str, version: int, received: Path) -> Place:
+        """Make a received file a version. TakenError, StoreError."""
         folder = self.folder / model / str(version)
         with _storing(folder):
-            incoming.parent.chmod(0o755)
+            received.parent.chmod(0o755)
             try:
-                incoming.parent.rename(folder)  # onto nothing, or onto an empty folder
+                received.parent.rename(folder)  # onto nothing, or onto an empty folder
             except OSError:
                 path = folder / MODEL_FILE
                 if not path.is_file():
                     raise
-                if path.read_bytes() != incoming.read_bytes():
+                if path.read_bytes() != received.read_bytes():
                     raise TakenError(
                         f"version {version} of {model} is there already with other content; versions stay as they are"
                     ) from None
+            _sync(folder.parent)
         place = self._place(model, version)
         assert place is not None
         return place
@@ -156,11 +164,28 @@ def _stamp(path: Path) -> Stamp | None:
     return Stamp(status.st_ino, status.st_size, status.st_mtime_ns)
 
 
+def _clear_up(folder: Path) -> None:
+    """Remove what was on its way into a model's folder and never arrived."""
+    for left in folder.glob(f"{_INCOMING}*"):
+        with suppress(FileNotFoundError):  # its owner was late, not dead
+            if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
+
+
 def _write(path: Path, content: bytes) -> None:
     with path.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    """Have what was renamed in it outlast a loss of power."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

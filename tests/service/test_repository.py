@@ -1,5 +1,6 @@
 """What is written to a repository, whole or not at all."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -35,29 +36,33 @@ def test_a_release_is_remembered(repository: Repository) -> None:
 
 
 def test_an_admitted_file_is_a_version_and_a_dropped_one_leaves_nothing(repository: Repository) -> None:
-    with repository.incoming("a", 11, b"eleven") as path:
-        assert list(repository.versions("a")) == [10, 2]
-        repository.admit("a", 11, path)
+    received = repository.receive("a", 11, b"eleven")
+    assert list(repository.versions("a")) == [10, 2]
+    repository.admit("a", 11, received)
+    repository.drop(received)
     assert repository.versions("a")[11].path.read_bytes() == b"eleven"
-    with pytest.raises(ZeroDivisionError), repository.incoming("b", 1, b"one"):
-        1 / 0  # noqa: B018
+    repository.drop(repository.receive("b", 1, b"one"))
     assert not (repository.folder / "b").exists()
     assert names(repository.folder / "a") == [".incoming-x", "011", "10", "11", "12", "2"]
 
 
+def test_what_a_killed_server_left_half_way_is_removed_by_a_later_push(repository: Repository) -> None:
+    left, on_its_way = repository.folder / "a/.incoming-x", repository.folder / "a/.incoming-y"
+    on_its_way.mkdir()
+    os.utime(left, (0, 0))
+    repository.receive("a", 11, b"eleven")
+    assert not left.exists() and on_its_way.exists()
+
+
 def test_a_version_that_is_there_stays_as_it_is(repository: Repository) -> None:
-    with repository.incoming("a", 10, b"10") as path:
-        assert repository.admit("a", 10, path).version == 10  # the same again is nothing new
-    with (
-        repository.incoming("a", 10, b"other") as path,
-        pytest.raises(StoreError, match="version 10 of a is there already with other content"),
-    ):
-        repository.admit("a", 10, path)
+    assert repository.admit("a", 10, repository.receive("a", 10, b"10")).version == 10  # the same is nothing new
+    with pytest.raises(StoreError, match="version 10 of a is there already with other content"):
+        repository.admit("a", 10, repository.receive("a", 10, b"other"))
     assert repository.versions("a")[10].path.read_bytes() == b"10"
 
 
 def test_a_file_in_the_place_of_a_folder_is_named(repository: Repository) -> None:
     (repository.folder / "c").write_text("a file")
-    with pytest.raises(StoreError, match=r"c/1 cannot be written: File exists"), repository.incoming("c", 1, b"one"):
-        pass
+    with pytest.raises(StoreError, match=r"c/1 cannot be written: File exists"):
+        repository.receive("c", 1, b"one")
     assert (repository.folder / "c").read_text() == "a file"
