@@ -43,8 +43,6 @@ class Runner(Protocol):
 
     def run(self, rows: int) -> Floats: ...
 
-    def filled(self, rows: int) -> Batch: ...
-
 
 class BatchTimes(NamedTuple):
     """A batch that was scored, times in seconds.
@@ -110,8 +108,9 @@ class _Piece(NamedTuple):
 
 
 class _Computed(NamedTuple):
-    """A batch's scores, and when it was begun, filled in and run."""
+    """A batch's parts and scores, and when it was begun, filled in and run."""
 
+    parts: list[Batch]
     scores: Floats
     start: float
     filled: float
@@ -121,8 +120,8 @@ class _Computed(NamedTuple):
 class Batcher:
     """Scores requests on an engine, together where they come together."""
 
-    mirror: Callable[[Batch, Floats], None] | None = None
-    """Shown every batch and its scores. The batch is good only until it returns."""
+    mirror: Callable[[Sequence[Batch], Floats], None] | None = None
+    """Shown every batch, in the parts that it was made of, and its scores."""
 
     def __init__(
         self,
@@ -271,10 +270,11 @@ class Batcher:
     def _compute(self, pieces: list[_Piece]) -> _Computed:
         """Runs on the event loop or in the engine's thread, never in both at once."""
         start = monotonic()
-        rows = self._engine.fill([_part(piece) for piece in pieces])
+        parts = [_part(piece) for piece in pieces]
+        rows = self._engine.fill(parts)
         filled = monotonic()
         scores = self._engine.run(rows)
-        return _Computed(scores, start, filled, monotonic())
+        return _Computed(parts, scores, start, filled, monotonic())
 
     def _finish(self, loop: asyncio.AbstractEventLoop, pieces: list[_Piece], computed: Future[_Computed]) -> None:
         try:
@@ -285,7 +285,7 @@ class Batcher:
     def _give(self, pieces: list[_Piece], result: Callable[[], _Computed]) -> None:
         """Give each request its scores, or all of them the error."""
         try:
-            scores, start, filled, ran = result()
+            parts, scores, start, filled, ran = result()
         except Exception as error:  # ORT has no public base class for its errors
             log.error("a batch of %d requests failed: %s", len(pieces), error)
             for work in {piece.work for piece in pieces if not piece.work.over}:
@@ -313,7 +313,7 @@ class Batcher:
         )
         self._judge(at, 0 if all_finite else at - int(finite.sum()))
         if self.mirror is not None:
-            self.mirror(self._engine.filled(at), scores)
+            self.mirror(parts, scores)
 
 
 def _part(piece: _Piece) -> Batch:

@@ -2,11 +2,13 @@
 
 import socket
 import struct
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from models.features import Batch
 from models.hashing import Floats
@@ -16,6 +18,8 @@ from service.engine import Engine
 # Differences in probability: rounding, precision, and those that a user would see.
 DIFFERENCES = (0.0001, 0.001, 0.01, 0.1)
 MESSAGE_BYTES = 64 << 10
+# So many messages' rows may wait; what comes then is dropped.
+BACKLOG_MESSAGES = 8
 _LIVE = struct.Struct("<q")
 
 
@@ -47,33 +51,72 @@ _COMPARISON = struct.Struct(f"<qIIIdd{len(DIFFERENCES)}I")
 COMPARISON_BYTES = _COMPARISON.size
 
 
-class Bundle:
-    """Scored rows that go to a shadow in one message, so that neither side wakes the other for every request."""
+class Backlog:
+    """Scored rows that wait for a shadow, to go in messages of many so that neither side wakes the other for each.
+
+    The arrays of requests are kept as they are until a message is made of them: per batch, that is next to nothing.
+    """
 
     def __init__(self, spec: ModelSpec) -> None:
-        rows = max(MESSAGE_BYTES // _row_bytes(spec), 1)
-        self._dense = np.empty((rows, len(spec.dense)), np.float32)
-        self._ids = np.empty((rows, len(spec.fields)), np.int64)
-        self._scores = np.empty(rows, np.float32)
+        self._message_rows = max(MESSAGE_BYTES // _row_bytes(spec), 1)
+        self._batches: deque[_Scored] = deque()
         self.rows = 0
 
     @property
-    def full(self) -> bool:
-        """Whether it takes no more rows."""
-        return self.rows == len(self._scores)
+    def fills_a_message(self) -> bool:
+        return self.rows >= self._message_rows
 
-    def add(self, batch: Batch, scores: Floats) -> int:
-        """Add the first of these rows as far as there is room. Returns how many."""
-        added = min(len(scores), len(self._scores) - self.rows)
-        room = slice(self.rows, self.rows + added)
-        self._dense[room], self._ids[room], self._scores[room] = batch.dense[:added], batch.ids[:added], scores[:added]
-        self.rows += added
-        return added
+    def add(self, live: int, parts: Sequence[Batch], scores: Floats) -> bool:
+        """Add a batch, made of these parts, and what version `live` made of it. Returns whether there was room."""
+        if self.rows >= BACKLOG_MESSAGES * self._message_rows:
+            return False
+        self._batches.append(_Scored(live, parts, scores))
+        self.rows += len(scores)
+        return True
 
-    def message(self, live: int) -> Sequence[bytes | memoryview]:
-        """What version `live` made of the rows, in parts."""
-        rows = self.rows
-        return _LIVE.pack(live), self._dense[:rows].data, self._ids[:rows].data, self._scores[:rows].data
+    def take(self) -> "Message":
+        """The rows that have waited longest, of one live version and at most a message."""
+        batches = [self._batches.popleft()]
+        live, _, scores = batches[0]
+        rows = len(scores)
+        while rows < self._message_rows and self._batches and self._batches[0].live == live:
+            batches.append(self._batches.popleft())
+            rows += len(batches[-1].scores)
+        parts = [part for batch in batches for part in batch.parts]
+        dense = _joined([part.dense for part in parts], np.float32)
+        ids = _joined([part.ids for part in parts], np.int64)
+        scores = _joined([batch.scores for batch in batches], np.float32)
+        if (end := self._message_rows) < rows:
+            self._batches.appendleft(_Scored(live, [Batch(dense[end:], ids[end:])], scores[end:]))
+        rows = min(rows, end)
+        self.rows -= rows
+        return Message(live, rows, (_LIVE.pack(live), dense[:end].data, ids[:end].data, scores[:end].data))
+
+    def clear(self) -> list[tuple[int, int]]:
+        """Forget all rows. Returns how many there were, by live version."""
+        forgotten = [(batch.live, len(batch.scores)) for batch in self._batches]
+        self._batches.clear()
+        self.rows = 0
+        return forgotten
+
+
+class _Scored(NamedTuple):
+    live: int
+    parts: Sequence[Batch]
+    scores: Floats
+
+
+class Message(NamedTuple):
+    """What version `live` made of some rows, as the bytes that go to a shadow, in parts."""
+
+    live: int
+    rows: int
+    content: Sequence[bytes | memoryview]
+
+
+def _joined(arrays: list[npt.NDArray[Any]], kind: npt.DTypeLike) -> npt.NDArray[Any]:
+    """One after the other, as their bytes are to be. What is left of a large batch is not copied for every message."""
+    return np.ascontiguousarray(arrays[0] if len(arrays) == 1 else np.concatenate(arrays), kind)
 
 
 def follow(engine: Engine, batches: socket.socket) -> None:

@@ -112,10 +112,6 @@ class Engine:
         """Put parts of at most `batch_rows` rows together into the buffers; returns how many rows they are."""
         return self._host.fill(parts)
 
-    def filled(self, rows: int) -> Batch:
-        """The rows that were filled in, until others are."""
-        return Batch(self._host.dense[:rows], self._host.ids[:rows])
-
     def run(self, rows: int) -> Floats:
         """Click probabilities of the rows that were filled in, float32 [rows]."""
         return self._runs.run(rows)

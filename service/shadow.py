@@ -1,13 +1,14 @@
 """A version that scores what the live one has scored, to be compared and never answered.
 
 It runs in a process apart that gets only what the processor has left, so it neither delays an answer nor takes the
-server along when it crashes. Rows are shown to it when their answers are on their way, some hundreds together; those
-that find it too busy are counted and dropped.
+server along when it crashes. Rows are shown to it when their answers are on their way, some hundreds together, and it
+is shown no others before it has told how those compare; what finds too many waiting is counted and dropped.
 """
 
 import asyncio
 import logging
 import socket
+from collections.abc import Sequence
 
 from models.features import Batch
 from models.hashing import Floats
@@ -15,7 +16,7 @@ from models.spec import ModelSpec
 from service import release
 from service.apart import Task
 from service.artifact import ArtifactError
-from service.comparison import COMPARISON_BYTES, Bundle, Comparison
+from service.comparison import COMPARISON_BYTES, Backlog, Comparison, Message
 from service.metrics import ShadowMetrics
 from service.repository import Place
 from service.verifier import Apart
@@ -41,9 +42,9 @@ class Shadow:
         self._revival: asyncio.Task[None] | None = None
         self._pause = PAUSES[0]
         self._complained = False
-        self._gathered_of = 0
+        self._shown: Message | None = None
         self._sending: asyncio.TimerHandle | None = None
-        self._bundle: Bundle
+        self._backlog: Backlog
         self.spec: ModelSpec
 
     @property
@@ -63,31 +64,22 @@ class Shadow:
                 raise
         assert verdict.spec is not None
         self.spec = verdict.spec
-        self._bundle = Bundle(self.spec)
+        self._backlog = Backlog(self.spec)
         ours.setblocking(False)
         self._socket = ours
         self._metrics.up(True)
         asyncio.get_running_loop().add_reader(ours, self._hear)
 
-    def mirror(self, live: int, batch: Batch, scores: Floats) -> None:
-        """Show it what version `live` made of a batch."""
+    def mirror(self, live: int, parts: Sequence[Batch], scores: Floats) -> None:
+        """Show it what version `live` made of a batch that has these parts."""
         self._credit += self.wanted.share
         if self._credit < 1:
             return
         self._credit -= 1
-        if self._socket is None:
+        if self._socket is not None and self._backlog.add(live, parts, scores):
+            self._send_in_time()
+        else:
             self._metrics.dropped(live, len(scores))
-            return
-        if live != self._gathered_of:
-            self._send()
-            self._gathered_of = live
-        shown = 0
-        while shown < len(scores):
-            shown += self._bundle.add(Batch(batch.dense[shown:], batch.ids[shown:]), scores[shown:])
-            if self._bundle.full:
-                self._send()
-        if self._bundle.rows and self._sending is None:
-            self._sending = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._send)
 
     def stop(self) -> None:
         """End it."""
@@ -97,19 +89,27 @@ class Shadow:
         if self._apart is not None:
             self._apart.end()
 
+    def _send_in_time(self) -> None:
+        if self._shown is not None or not self._backlog.rows:
+            return
+        if self._backlog.fills_a_message:
+            self._send()
+        elif self._sending is None:
+            self._sending = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._send)
+
     def _send(self) -> None:
         if self._sending is not None:
             self._sending.cancel()
             self._sending = None
-        if not self._bundle.rows:
+        if self._shown is not None or not self._backlog.rows:
             return
+        assert self._socket is not None
+        message = self._backlog.take()
         try:
-            if self._socket is None:
-                raise BlockingIOError
-            self._socket.sendmsg(self._bundle.message(self._gathered_of))
-        except OSError:  # busy, or gone, which its end of the socket tells
-            self._metrics.dropped(self._gathered_of, self._bundle.rows)
-        self._bundle.rows = 0
+            self._socket.sendmsg(message.content)
+            self._shown = message
+        except OSError:  # it is gone, which its end of the socket tells
+            self._metrics.dropped(message.live, message.rows)
 
     def _hear(self) -> None:
         assert self._socket is not None
@@ -120,7 +120,9 @@ class Shadow:
         except OSError:
             message = b""
         if message:
+            self._shown = None
             self._note(Comparison.unpack(message))
+            self._send_in_time()
             return
         self._disconnect()
         self._metrics.crashed()
@@ -152,9 +154,18 @@ class Shadow:
                 log.error("the shadow cannot be started again: %s", error)
 
     def _disconnect(self) -> None:
-        if self._socket is not None:
-            asyncio.get_running_loop().remove_reader(self._socket)
-            self._socket.close()
-            self._socket = None
-            self._metrics.up(False)
-            self._send()
+        if self._socket is None:
+            return
+        asyncio.get_running_loop().remove_reader(self._socket)
+        self._socket.close()
+        self._socket = None
+        self._metrics.up(False)
+        if self._sending is not None:
+            self._sending.cancel()
+            self._sending = None
+        lost = self._backlog.clear()
+        if self._shown is not None:
+            lost.append((self._shown.live, self._shown.rows))
+            self._shown = None
+        for live, rows in lost:
+            self._metrics.dropped(live, rows)

@@ -31,9 +31,9 @@ RESULTS = Path(__file__).parent / "results"
 class Deployment:
     """A running server and its repository of so many versions, each a file of its own with the demo's content."""
 
-    def __init__(self, server: Server, versions: int) -> None:
+    def __init__(self, server: Server, has_workers: bool) -> None:
         self.server = server
-        self.versions = versions
+        self._has_workers = has_workers
         self.address = server.address
         self._admin = httpx.Client(
             base_url=f"http://127.0.0.1:{server.address[1]}",
@@ -60,12 +60,14 @@ class Deployment:
     def workers(self) -> list[psutil.Process]:
         """The worker processes, or the server itself where there are none."""
         root = psutil.Process(self.server.process.pid)
+        if not self._has_workers:
+            return [root]
         children = []
         for child in root.children():
             with suppress(psutil.NoSuchProcess):  # killed a moment ago
                 if "service.apart" not in child.cmdline():
                     children.append(child)
-        return children or [root]
+        return children
 
     def weigh(self) -> dict[str, float]:
         """Resident MiB, file descriptors and threads of the serving processes together."""
@@ -89,7 +91,7 @@ def deployed(*flags: str, versions: int = 3) -> Iterator[Deployment]:
         command: list[str | Path] = [SERVE, folder, "--device", "cpu", "--no-access-log", "--port", str(port), *flags]
         env = {"THIMBLE_ADMIN_KEYS": ADMIN_KEY, "PYTHONPATH": str(ROOT)}
         with running(command, port, "/readyz", env) as server:
-            yield Deployment(server, versions)
+            yield Deployment(server, "--workers" in flags)
 
 
 def single_rows() -> list[Request]:

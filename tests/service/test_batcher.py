@@ -38,9 +38,6 @@ class Engine:
         self._rows = [int(i) for part in parts for i in part.ids[:, 0]]
         return len(self._rows)
 
-    def filled(self, rows: int) -> Batch:
-        return rows_of(*self._rows[:rows])
-
     def run(self, rows: int) -> Floats:
         self.batches.append(self._rows[:rows])
         self.begun.release()
