@@ -17,6 +17,7 @@ from models.spec import METADATA_KEY, ModelSpec
 
 STANDARD_DOMAINS = ("", "ai.onnx")
 OUR_DOMAIN, OUR_OP = "thimble", "HashLookup"
+# Files are read and written so much at a time: a kernel may keep the core from others until a call is done.
 PIECE_BYTES = 256 << 10
 NEWEST_OPSET = onnx.defs.onnx_opset_version()
 
@@ -57,10 +58,7 @@ def read_artifact(path: Path, max_bytes: int) -> Artifact:
 
 
 def read_content(path: Path, max_bytes: int) -> bytes:
-    """The bytes of a file. ArtifactError: it cannot be read, or is larger than allowed.
-
-    They are read in pieces: a kernel may keep the core from others until it has copied all that it was asked for.
-    """
+    """The bytes of a file. ArtifactError: it cannot be read, or is larger than allowed."""
     try:
         with path.open("rb", buffering=0) as file:
             size = os.fstat(file.fileno()).st_size

@@ -85,7 +85,7 @@ class Family:
         self._point_at_shadow()
 
     def reject(self, shadow: Shadow | None) -> None:
-        """One that was started for nothing, if it is not the one that listens."""
+        """End one that was started for nothing, unless it is the one that listens."""
         if shadow is not None and shadow is not self.shadow:
             shadow.stop()
 

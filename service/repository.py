@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from models.spec import MODEL_NAME
 from service import release
+from service.artifact import PIECE_BYTES
 from service.errors import StartupError
 from service.release import Release
 
@@ -174,7 +175,8 @@ def _clear_up(folder: Path) -> None:
 
 def _write(path: Path, content: bytes) -> None:
     with path.open("wb") as file:
-        file.write(content)
+        for start in range(0, len(content), PIECE_BYTES):
+            file.write(content[start : start + PIECE_BYTES])
         file.flush()
         os.fsync(file.fileno())
 

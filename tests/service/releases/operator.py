@@ -1,0 +1,76 @@
+"""What somebody on call does to a server, and sees of it."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import httpx
+import psutil
+
+from tests.servers import Server, running
+
+ADMIN = "the-key-of-those-on-call"
+KEY = {"Authorization": f"Bearer {ADMIN}"}
+ENV = {"THIMBLE_ADMIN_KEYS": ADMIN}
+SPOILED_ABOVE = 1000.0
+
+
+def bring(repository: Path, versions: Path, *numbers: int) -> None:
+    for number in numbers:
+        shutil.copytree(versions / str(number), repository / f"m/{number}")
+
+
+@contextmanager
+def serving(repository: Path, *flags: str) -> Iterator[tuple[Server, httpx.Client]]:
+    with running(repository, *flags, env=ENV) as server, httpx.Client(base_url=server.url, timeout=60) as client:
+        yield server, client
+
+
+def put(client: httpx.Client, **release: Any) -> httpx.Response:
+    return client.put("/v1/models/m/release", json=release, headers=KEY)
+
+
+def state(client: httpx.Client) -> dict[str, Any]:
+    found: dict[str, Any] = client.get("/v1/models/m/release", headers=KEY).json()
+    return found
+
+
+def score(client: httpx.Client, first: float = 1.0, path: str = "/v1/score", key: str | None = None) -> httpx.Response:
+    headers = {} if key is None else {"Routing-Key": key}
+    return client.post(path, json={"features": {"d0": first}}, headers=headers)
+
+
+def answers(client: httpx.Client) -> int:
+    """The version that answers."""
+    response = score(client)
+    assert response.status_code == 200, response.text
+    version: int = response.json()["version"]
+    return version
+
+
+def metric(client: httpx.Client, name: str, **labels: str) -> float:
+    """The sum of a metric's samples that have these labels."""
+    total = 0.0
+    for line in client.get("/metrics").text.splitlines():
+        if line.startswith(name + "{") and all(f'{key}="{value}"' in line for key, value in labels.items()):
+            total += float(line.rsplit(" ", 1)[1])
+    return total
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = monotonic() + 30
+    while not condition():
+        assert monotonic() < end
+
+
+def children(server: Server) -> list[psutil.Process]:
+    """Processes apart."""
+    found = []
+    for process in psutil.Process(server.process.pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # a zombie, or gone by now
+            if "service.apart" in process.cmdline():
+                found.append(process)
+    return found
