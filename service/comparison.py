@@ -21,8 +21,8 @@ DIFFERENCES = (0.0001, 0.001, 0.01, 0.1)
 MESSAGE_BYTES = 64 << 10
 # So many messages' rows may wait; what comes then is dropped.
 BACKLOG_MESSAGES = 8
-# A kernel gives even a process of the lowest priority a tick of its clock now and then, 4 ms, however many requests wait
-# for the core; whoever offers it after so many rows, which is a fifth of a millisecond, loses it at once.
+# A kernel gives even a process of the lowest priority a tick of its clock now and then, 4 ms, whatever waits for the
+# core. Whoever offers it after so many rows, which is a fifth of a millisecond, has to give it up there and then.
 YIELD_ROWS = 4
 _LIVE = struct.Struct("<q")
 

@@ -2,10 +2,9 @@
 
     python -m benchmarks.operations.swaps
 
-Single rows as JSON, as fast as 16 connections get them answered by one core. Rounds without and with releases take
-turns; in the latter one release follows the other, each of a version that has to be verified and loaded, until the load
-has gone on for as long as planned. The ratio of each round's 99th percentiles is taken, and the median of the rounds
-counts. Memory is read when three releases were made, since from then on the version before is kept, and after the last,
+Single rows as JSON, as fast as 16 connections get them answered by one core. A round is some seconds without releases
+and some in which one release follows the other, each of a version that has to be verified and loaded, in turns which is
+first. The ratio of each round's 99th percentiles is taken, and the median of the rounds counts. Memory is read when three releases were made, since from then on the version before is kept, and after the last,
 each time when the server has given back what it holds for a next release.
 A rollback goes to a version that is still loaded. One core for the server and all that it starts, one for the client.
 """
@@ -16,7 +15,7 @@ import time
 from typing import Any
 
 from benchmarks.operations.deployment import Beside, deployed, in_this_tree, record, single_rows
-from benchmarks.serving.load import closed_loop
+from benchmarks.serving.load import Run, closed_loop
 from benchmarks.serving.messages import NAME
 from benchmarks.serving.processes import pin_client
 from service.verifier import STAY_SECONDS
@@ -48,15 +47,26 @@ def measure(rounds: int, seconds: float) -> dict[str, Any]:
         time.sleep(GIVEN_BACK_SECONDS)
         before = server.weigh()
         found: list[dict[str, Any]] = []
-        for _ in range(rounds):
-            calm = closed_loop(server.address, requests, CONNECTIONS, seconds)
+
+        def loaded() -> Run:
+            run = closed_loop(server.address, requests, CONNECTIONS, seconds)
+            if run.failures:
+                print(f"failures: {run.counts}, wrong {run.wrong}")
+            return run
+
+        def loaded_and_released() -> tuple[Run, list[float]]:
             releases = Beside(release_next)
             releases.start()
-            busy = closed_loop(server.address, requests, CONNECTIONS, seconds)
-            taken = releases.stop()
+            return loaded(), releases.stop()
+
+        for number in range(rounds):
+            if number % 2:
+                busy, taken = loaded_and_released()
+                calm = loaded()
+            else:
+                calm = loaded()
+                busy, taken = loaded_and_released()
             found.append({"calm": calm.summary(), "busy": busy.summary(), "releases": taken, **server.weigh()})
-            if calm.failures or busy.failures:
-                print(f"failures: {calm.counts}, {busy.counts}, wrong {calm.wrong + busy.wrong}")
         time.sleep(GIVEN_BACK_SECONDS)
         after = server.weigh()
         back = Beside(lambda i: server.release(live=live if i % 2 else (live - 2) % VERSIONS + 1), 0.1)
@@ -131,8 +141,8 @@ def table(results: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="A hundred releases in a row under full load.")
-    parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--seconds", type=float, default=30)
+    parser.add_argument("--rounds", type=int, default=18)
+    parser.add_argument("--seconds", type=float, default=25)
     arguments = parser.parse_args()
     in_this_tree()
     pin_client()
