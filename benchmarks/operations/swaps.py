@@ -4,8 +4,9 @@
 
 Single rows as JSON, as fast as 16 connections get them answered by one core. A round is some seconds without releases
 and some in which one release follows the other, each of a version that has to be verified and loaded, in turns which is
-first. The ratio of each round's 99th percentiles is taken, and the median of the rounds counts. Memory is read when three releases were made, since from then on the version before is kept, and after the last,
-each time when the server has given back what it holds for a next release.
+first. The ratio of each round's 99th percentiles is taken, and the median of the rounds counts. Memory is read when
+three releases were made, since from then on the version before is kept, and after the last, each time when the server
+has given back what it holds for a next release.
 A rollback goes to a version that is still loaded. One core for the server and all that it starts, one for the client.
 """
 
