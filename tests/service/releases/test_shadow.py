@@ -34,13 +34,16 @@ def test_a_shadow_is_compared_and_never_answers(repository: Path, versions: Path
         until(lambda: metric(client, "thimble_shadow_rows_total", outcome="not_finite") == 1)
         server.wait_for_line("the shadow, version 4 of m, gave no usable score for 1 rows")
         (process,) = children(server)
+        process.suspend()
+        assert score(client).json() == before  # a row that it does not live to score
         process.kill()
         server.wait_for_line("the shadow, version 4 of m, was killed by SIGKILL; it is started again in 1 s")
+        assert metric(client, "thimble_shadow_rows_total", outcome="dropped") == 1
         assert score(client).json() == before
         until(lambda: metric(client, "thimble_shadow_up", version="4") == 1)
         assert metric(client, "thimble_shadow_crashes_total", version="4") == 1
         assert answers(client) == 1
-        assert metric(client, "thimble_shadow_rows_total", outcome="dropped") == 1
+        assert metric(client, "thimble_shadow_rows_total", outcome="dropped") == 2
         until(lambda: metric(client, "thimble_shadow_rows_total", outcome="scored") == 6)
         assert put(client, live=1).json()["shadow"] is None
         until(lambda: not children(server))
