@@ -122,6 +122,7 @@ class ShadowMetrics:
 
     def __init__(self, model: str, version: int) -> None:
         self._labels = (model, str(version))
+        self._dropped: dict[int, Counter] = {}
 
     def up(self, running: bool) -> None:
         """Its process has started, or is gone."""
@@ -133,7 +134,9 @@ class ShadowMetrics:
 
     def dropped(self, live: int, rows: int) -> None:
         """It was too busy to be shown rows."""
-        SHADOW_ROWS.labels(*self._labels, str(live), "dropped").inc(rows)
+        if live not in self._dropped:  # on a busy core most batches are, and to look labels up takes longest
+            self._dropped[live] = SHADOW_ROWS.labels(*self._labels, str(live), "dropped")
+        self._dropped[live].inc(rows)
 
     def compared(self, comparison: Comparison) -> None:
         """It has scored rows, or failed to."""
