@@ -6,7 +6,6 @@ import struct
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from time import monotonic, sleep
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -125,15 +124,10 @@ def _joined(arrays: list[npt.NDArray[Any]], kind: npt.DTypeLike) -> npt.NDArray[
 
 
 def follow(engine: Engine, batches: socket.socket) -> None:
-    """Be a shadow: score what comes and tell how it compares, until there is nobody to tell.
-
-    It rests as long as each message took, which is the longer the more others want the core: its rows and its model
-    push theirs out of the caches.
-    """
+    """Be a shadow: score what comes and tell how it compares, until there is nobody to tell."""
     numbers, fields, row_bytes = len(engine.spec.dense), len(engine.spec.fields), _row_bytes(engine.spec)
     with suppress(ConnectionError):
         while message := batches.recv(MESSAGE_BYTES + row_bytes + _LIVE.size):
-            began = monotonic()
             rows = (len(message) - _LIVE.size) // row_bytes
             ids_at = _LIVE.size + rows * numbers * 4
             scores_at = ids_at + rows * fields * 8
@@ -142,7 +136,6 @@ def follow(engine: Engine, batches: socket.socket) -> None:
             scores = np.frombuffer(message, np.float32, rows, scores_at)
             (live,) = _LIVE.unpack_from(message)
             batches.send(_compared(engine, live, Batch(dense, ids), scores).pack())
-            sleep(monotonic() - began)
 
 
 def _row_bytes(spec: ModelSpec) -> int:
