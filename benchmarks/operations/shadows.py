@@ -1,9 +1,11 @@
 """What a shadow costs those who get the answers: the 99th percentile with one and without, at half load.
 
-    python -m benchmarks.operations.shadows
+    python -m benchmarks.operations.shadows                 at half of the requests that a core can answer
+    python -m benchmarks.operations.shadows --share 0.2     at what keeps a core busy for half of the time
 
-Single rows as JSON in an open loop. A round finds out what one core can answer, and is then some seconds at half of
-that without a shadow and some with one that is shown all of it, in turns which is first, with requests at the same
+The two are not the same: single rows that come one by one make batches of one, and those of a full core do not. Single
+rows as JSON in an open loop. A round finds out what one core can answer, and is then some seconds at a share of that
+without a shadow and some with one that is shown all of it, in turns which is first, with requests at the same
 moments; it is short, so that the machine does to both what it does. The ratio of each round's 99th percentiles is
 taken, and the median of the rounds counts; its interval of 95 % is from resampled rounds. One core for the server and
 its shadow, one for the client.
@@ -11,6 +13,7 @@ its shadow, one for the client.
 
 import argparse
 import statistics
+import time
 from typing import Any
 
 import numpy as np
@@ -19,7 +22,7 @@ from benchmarks.operations.deployment import deployed, in_this_tree, record, sin
 from benchmarks.serving.load import closed_loop, open_loop
 from benchmarks.serving.processes import pin_client
 
-CONNECTIONS, MAX_CONNECTIONS, SHARE = 16, 64, 0.5
+CONNECTIONS, MAX_CONNECTIONS = 16, 64
 CAPACITY_SECONDS, RESAMPLED = 1.5, 10_000
 GOALS = {
     "p99 with / without a shadow": "at most 1.1",
@@ -28,7 +31,7 @@ GOALS = {
 }
 
 
-def measure(rounds: int, seconds: float) -> dict[str, Any]:
+def measure(rounds: int, seconds: float, share: float) -> dict[str, Any]:
     """All rounds, and the ratios."""
     requests = single_rows()
     found: list[dict[str, Any]] = []
@@ -40,8 +43,12 @@ def measure(rounds: int, seconds: float) -> dict[str, Any]:
             it: dict[str, Any] = {"capacity_requests_per_second": round(capacity, 1)}
             for kind in sorted(releases, reverse=bool(number % 2)):
                 server.release(**releases[kind])
-                run = open_loop(server.address, requests, SHARE * capacity, seconds, MAX_CONNECTIONS, seed=number)
-                it[kind] = {**run.summary(), "failures": run.failures}
+                (process,), began = server.workers(), time.perf_counter()
+                before = process.cpu_times()
+                run = open_loop(server.address, requests, share * capacity, seconds, MAX_CONNECTIONS, seed=number)
+                after, took = process.cpu_times(), time.perf_counter() - began
+                busy = (after.user + after.system - before.user - before.system) / took
+                it[kind] = {**run.summary(), "failures": run.failures, "core_busy": round(busy, 3)}
             found.append(it)
         scored, dropped = (
             server.metrics("thimble_shadow_rows_total", outcome=outcome) for outcome in ("scored", "dropped")
@@ -55,6 +62,7 @@ def measure(rounds: int, seconds: float) -> dict[str, Any]:
             "failed or wrong answers": sum(it[kind]["failures"] for it in found for kind in releases),
             "share of rows that the shadow scored": scored / (scored + dropped),
         },
+        "share": share,
         "p99_ratio_interval": [round(float(q), 3) for q in np.percentile(medians, (2.5, 97.5))],
         "p99_ratio_of_each_round": [round(ratio, 3) for ratio in p99],
         "rows_scored": scored,
@@ -69,18 +77,19 @@ def table(results: dict[str, Any]) -> str:
     rounds = results["rounds"]
     capacity = statistics.median(it["capacity_requests_per_second"] for it in rounds)
     lines = [
-        f"{results['processor']['name']}; single rows at half of the requests that one core could answer "
-        f"({capacity:,.0f} a second), medians of {len(rounds)} rounds; commit {results['commit']}.",
+        f"{results['processor']['name']}; single rows at {results['share']:g} of the requests that one core could "
+        f"answer ({capacity:,.0f} a second), medians of {len(rounds)} rounds; commit {results['commit']}.",
         "",
-        "| | p50, ms | p90, ms | p99, ms | p99.9, ms |",
-        "| --- | ---: | ---: | ---: | ---: |",
+        "| | core busy | p50, ms | p90, ms | p99, ms | p99.9, ms |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for kind in ("without", "with"):
         latency = [
             f"{statistics.median(it[kind]['latency_ms']['200'][p] for it in rounds):.2f}"
             for p in ("p50", "p90", "p99", "p99.9")
         ]
-        lines.append(f"| {kind} a shadow | {' | '.join(latency)} |")
+        busy = statistics.median(it[kind]["core_busy"] for it in rounds)
+        lines.append(f"| {kind} a shadow | {busy:.0%} | {' | '.join(latency)} |")
     lines += ["", "| | measured | goal |", "| --- | ---: | --- |"]
     lines += [f"| {name} | {value:.3g} | {GOALS[name]} |" for name, value in results["ratios"].items()]
     low, high = results["p99_ratio_interval"]
@@ -92,10 +101,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="What a shadow costs those who get the answers.")
     parser.add_argument("--rounds", type=int, default=80)
     parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--share", type=float, default=0.5, help="of the requests that a core can answer (0.5)")
     arguments = parser.parse_args()
     in_this_tree()
     pin_client()
-    record("shadows", measure(arguments.rounds, arguments.seconds), table)
+    name = "shadows" if arguments.share == 0.5 else f"shadows-{arguments.share:g}"
+    record(name, measure(arguments.rounds, arguments.seconds, arguments.share), table)
 
 
 if __name__ == "__main__":
