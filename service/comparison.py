@@ -148,9 +148,9 @@ def _scored(engine: Engine, batch: Batch) -> Floats:
         return engine.score(batch)
     scores = np.empty(len(batch.ids), np.float32)
     for start in range(0, len(scores), YIELD_ROWS):
+        os.sched_yield()
         part = slice(start, start + YIELD_ROWS)
         scores[part] = engine.score(Batch(batch.dense[part], batch.ids[part]))
-        os.sched_yield()
     return scores
 
 

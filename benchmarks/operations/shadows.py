@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.operations.deployment import deployed, in_this_tree, record, single_rows
+from benchmarks.operations.deployment import Deployment, deployed, in_this_tree, record, single_rows
 from benchmarks.serving.load import closed_loop, open_loop
 from benchmarks.serving.processes import pin_client
 
 CONNECTIONS, MAX_CONNECTIONS = 16, 64
-CAPACITY_SECONDS, RESAMPLED = 1.5, 10_000
+CAPACITY_SECONDS, WARMUP, RESAMPLED = 1.5, 1, 10_000
 GOALS = {
     "p99 with / without a shadow": "at most 1.1",
     "failed or wrong answers": "none",
@@ -35,24 +35,27 @@ def measure(rounds: int, seconds: float, share: float) -> dict[str, Any]:
     """All rounds, and the ratios."""
     requests = single_rows()
     found: list[dict[str, Any]] = []
+    rows = dict.fromkeys(("scored", "dropped"), 0.0)
     with deployed(versions=2) as server:
         closed_loop(server.address, requests, CONNECTIONS, 3)
         releases: dict[str, dict[str, Any]] = {"without": {"live": 1}, "with": {"live": 1, "shadow": {"version": 2}}}
         for number in range(rounds):
+            server.release(**releases["without"])
             capacity = closed_loop(server.address, requests, CONNECTIONS, CAPACITY_SECONDS).requests_per_second
             it: dict[str, Any] = {"capacity_requests_per_second": round(capacity, 1)}
             for kind in sorted(releases, reverse=bool(number % 2)):
                 server.release(**releases[kind])
+                rows_before = _shadow_rows(server)
                 (process,), began = server.workers(), time.perf_counter()
                 before = process.cpu_times()
-                run = open_loop(server.address, requests, share * capacity, seconds, MAX_CONNECTIONS, seed=number)
+                rate = share * capacity
+                run = open_loop(server.address, requests, rate, seconds, MAX_CONNECTIONS, warmup=WARMUP, seed=number)
                 after, took = process.cpu_times(), time.perf_counter() - began
                 busy = (after.user + after.system - before.user - before.system) / took
                 it[kind] = {**run.summary(), "failures": run.failures, "core_busy": round(busy, 3)}
+                for outcome, count in _shadow_rows(server).items():
+                    rows[outcome] += count - rows_before[outcome]
             found.append(it)
-        scored, dropped = (
-            server.metrics("thimble_shadow_rows_total", outcome=outcome) for outcome in ("scored", "dropped")
-        )
         diverged = server.metrics("thimble_shadow_diverged_rows_total", above="0.0001")
     p99 = [it["with"]["latency_ms"]["200"]["p99"] / it["without"]["latency_ms"]["200"]["p99"] for it in found]
     medians = np.median(np.random.default_rng(0).choice(p99, (RESAMPLED, rounds)), axis=1)
@@ -60,16 +63,19 @@ def measure(rounds: int, seconds: float, share: float) -> dict[str, Any]:
         "ratios": {
             "p99 with / without a shadow": statistics.median(p99),
             "failed or wrong answers": sum(it[kind]["failures"] for it in found for kind in releases),
-            "share of rows that the shadow scored": scored / (scored + dropped),
+            "share of rows that the shadow scored": rows["scored"] / sum(rows.values()),
         },
         "share": share,
         "p99_ratio_interval": [round(float(q), 3) for q in np.percentile(medians, (2.5, 97.5))],
         "p99_ratio_of_each_round": [round(ratio, 3) for ratio in p99],
-        "rows_scored": scored,
-        "rows_dropped": dropped,
+        "rows": rows,
         "rows_diverged": diverged,
         "rounds": found,
     }
+
+
+def _shadow_rows(server: Deployment) -> dict[str, float]:
+    return {it: server.metrics("thimble_shadow_rows_total", outcome=it) for it in ("scored", "dropped")}
 
 
 def table(results: dict[str, Any]) -> str:
@@ -99,8 +105,8 @@ def table(results: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="What a shadow costs those who get the answers.")
-    parser.add_argument("--rounds", type=int, default=80)
-    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--share", type=float, default=0.5, help="of the requests that a core can answer (0.5)")
     arguments = parser.parse_args()
     in_this_tree()
