@@ -22,7 +22,7 @@ MESSAGE_BYTES = 64 << 10
 # So many messages' rows may wait; what comes then is dropped.
 BACKLOG_MESSAGES = 8
 # A kernel gives even a process of the lowest priority a tick of its clock now and then, 4 ms, whatever waits for the
-# core. Whoever offers it after so many rows, which is a fifth of a millisecond, has to give it up there and then.
+# core. Whoever offers it before every so many rows, which take some 0.1 ms, has to give it up there and then.
 YIELD_ROWS = 4
 _LIVE = struct.Struct("<q")
 
