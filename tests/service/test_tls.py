@@ -167,6 +167,8 @@ def until_refused(server: Server) -> None:
         assert monotonic() < end
         try:
             connect(server).close()
+        except ConnectionResetError:  # it met the listener while the kernel closed it
+            continue
         except ConnectionRefusedError:
             return
 
