@@ -7,8 +7,8 @@ The two are not the same: single rows that come one by one make batches of one, 
 rows as JSON in an open loop. A round finds out what one core can answer, and is then some seconds at a share of that
 without a shadow and some with one that is shown all of it, in turns which is first, with requests at the same
 moments; it is short, so that the machine does to both what it does. The ratio of each round's 99th percentiles is
-taken, and the median of the rounds counts; its interval of 95 % is from resampled rounds. One core for the server and
-its shadow, one for the client.
+taken, and the median of the rounds counts; its interval of 95 % is from resampled rounds. The first second after either
+release does not count. One core for the server and its shadow, one for the client.
 """
 
 import argparse
