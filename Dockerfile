@@ -53,28 +53,28 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends cmake g++ make libonnxruntime-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
-RUN mkdir service
-
 FROM compiler AS ops
-COPY export/ops export/ops
-RUN python export/ops/build.py && test -f service/libthimble_ops.so
+COPY ops ops
+RUN python ops/build.py && test -f ops/libthimble_ops.so
 
 FROM compiler AS ops-gpu
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip install --target /opt/cuda nvidia-cuda-nvcc==13.0.88 nvidia-cuda-crt==13.0.88 nvidia-nvvm==13.0.88 \
     nvidia-cuda-runtime==13.0.96 nvidia-cuda-cccl==13.0.85
 ENV PATH=/opt/cuda/nvidia/cu13/bin:$PATH LIBRARY_PATH=/opt/cuda/nvidia/cu13/lib
-COPY export/ops export/ops
-RUN python export/ops/build.py && grep -q CPUExecutionProvider,CUDAExecutionProvider service/libthimble_ops.so
+COPY ops ops
+RUN python ops/build.py && grep -q CPUExecutionProvider,CUDAExecutionProvider ops/libthimble_ops.so
 
 
 # The code, compiled: under a read-only root nothing can be later. Copies may get other times, so none are looked at.
 FROM ${BASE} AS code
 WORKDIR /code
-COPY models models
-COPY service service
-COPY export export
-COPY loadtests loadtests
+COPY models thimble/models
+COPY ops/__init__.py ops/library.py thimble/ops/
+COPY service thimble/service
+COPY client thimble/client
+COPY export thimble/export
+COPY loadtests thimble/loadtests
 RUN python -m compileall -q --invalidation-mode unchecked-hash .
 
 
@@ -97,21 +97,22 @@ ENV THIMBLE_HOST=0.0.0.0 THIMBLE_PORT=8000 THIMBLE_REPOSITORY=/models
 COPY --chown=10001:10001 artifacts/demo /models/demo
 LABEL org.opencontainers.image.description="Serves click-through models over HTTP"
 EXPOSE 8000
-HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --start-interval=1s CMD ["python", "-m", "service.probe"]
+HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --start-interval=1s CMD ["python", "-m", "thimble.service.probe"]
 ENTRYPOINT ["thimble-serve"]
 
 
 FROM base AS export
 COPY --from=packages-export /opt/thimble /opt/thimble
-COPY --from=code /code/models /opt/thimble/code/models
-COPY --from=code /code/export /opt/thimble/code/export
+COPY --from=code /code/thimble/models /opt/thimble/code/thimble/models
+COPY --from=code /code/thimble/export /opt/thimble/code/thimble/export
 LABEL org.opencontainers.image.description="Trains click-through models and exports them for Thimble's server"
 ENTRYPOINT ["thimble-export"]
 
 FROM base AS load
 COPY --from=packages-load /opt/thimble /opt/thimble
-COPY --from=code /code/models /opt/thimble/code/models
-COPY --from=code /code/loadtests /opt/thimble/code/loadtests
+COPY --from=code /code/thimble/models /opt/thimble/code/thimble/models
+COPY --from=code /code/thimble/client /opt/thimble/code/thimble/client
+COPY --from=code /code/thimble/loadtests /opt/thimble/code/thimble/loadtests
 LABEL org.opencontainers.image.description="Offers load to Thimble's server and measures how it bears it"
 EXPOSE 8089
 ENTRYPOINT ["thimble-load"]
@@ -119,12 +120,14 @@ ENTRYPOINT ["thimble-load"]
 FROM serving AS gpu
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 COPY --from=packages-gpu /opt/thimble /opt/thimble
-COPY --from=code /code/models /opt/thimble/code/models
-COPY --from=code /code/service /opt/thimble/code/service
-COPY --from=ops-gpu /src/service/libthimble_ops.so /opt/thimble/code/service/
+COPY --from=code /code/thimble/models /opt/thimble/code/thimble/models
+COPY --from=code /code/thimble/ops /opt/thimble/code/thimble/ops
+COPY --from=code /code/thimble/service /opt/thimble/code/thimble/service
+COPY --from=ops-gpu /src/ops/libthimble_ops.so /opt/thimble/code/thimble/ops/
 
 FROM serving AS cpu
 COPY --from=packages-cpu /opt/thimble /opt/thimble
-COPY --from=code /code/models /opt/thimble/code/models
-COPY --from=code /code/service /opt/thimble/code/service
-COPY --from=ops /src/service/libthimble_ops.so /opt/thimble/code/service/
+COPY --from=code /code/thimble/models /opt/thimble/code/thimble/models
+COPY --from=code /code/thimble/ops /opt/thimble/code/thimble/ops
+COPY --from=code /code/thimble/service /opt/thimble/code/thimble/service
+COPY --from=ops /src/ops/libthimble_ops.so /opt/thimble/code/thimble/ops/

@@ -11,7 +11,7 @@ help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
 
 run: .venv/run ## install, serve what is in artifacts/ on 127.0.0.1:8000 (PORT=) and show a first score
-	@$(BIN)/python -m service.first_score http://127.0.0.1:$(PORT) & \
+	@$(BIN)/python -m thimble.service.first_score http://127.0.0.1:$(PORT) & \
 	exec $(BIN)/thimble-serve artifacts --host 127.0.0.1 --port $(PORT)
 
 test: .venv/dev ops ## install and run every test
@@ -24,9 +24,9 @@ image-test: .venv/dev ## build the image, run it locked down and the compose sta
 	$(BIN)/pytest -m image tests/images
 
 ops: ## build the native lookup, for CPU and, where nvcc is found, CUDA; says why where it cannot
-	@$(PYTHON) export/ops/build.py --fetch-headers
+	@$(PYTHON) ops/build.py --fetch-headers
 
-lint: .venv/dev ## ruff, ruff format --check and mypy
+lint: .venv/dev .links ## ruff, ruff format --check and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -39,8 +39,14 @@ demo: .venv/dev ## train the demo model anew on 3,000,000 generated clicks and e
 	$(BIN)/thimble-export export runs/demo --precision int8 --cost-rows 1000000
 
 clean: ## remove the environment, training runs, builds and caches; artifacts stay
-	rm -rf .venv runs build service/*.so *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv runs build ops/*.so *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# mypy follows no mapping of folders to packages, but it follows links
+.links: Makefile
+	@mkdir -p .links/thimble
+	@for folder in client export loadtests models ops service; do ln -sfn ../../$$folder .links/thimble/$$folder; done
+	@touch $@
 
 .venv/run: pyproject.toml constraints.txt
 	$(call install,$(RUNTIME))

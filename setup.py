@@ -1,4 +1,4 @@
-"""Builds the native op into the package where that is possible; everything else is in pyproject.toml."""
+"""What pyproject.toml cannot say: where packages lie, and that a wheel holds the native op where it can be built."""
 
 import runpy
 from pathlib import Path
@@ -6,14 +6,17 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.bdist_wheel import bdist_wheel
 
-BUILD = Path(__file__).resolve().parent / "export" / "ops" / "build.py"
+ROOT = Path(__file__).resolve().parent
+# The folders at the top are the sub-packages of one namespace, thimble.
+FOLDERS = ["client", "export", "loadtests", "models", "ops", "service"]
+PACKAGES = [path.parent.relative_to(ROOT) for folder in FOLDERS for path in (ROOT / folder).rglob("__init__.py")]
 
 
 class Wheel(bdist_wheel):
     """A wheel for this platform if the library is there to go into it, else for any."""
 
     def finalize_options(self) -> None:
-        ops = runpy.run_path(str(BUILD))
+        ops = runpy.run_path(str(ROOT / "ops" / "build.py"))
         if problem := ops["build"]():
             self.announce(f"the native op is not built: {problem}", level=3)
         super().finalize_options()
@@ -24,4 +27,9 @@ class Wheel(bdist_wheel):
         return ("py3", "none", platform) if not self.root_is_pure else (python, abi, platform)
 
 
-setup(cmdclass={"bdist_wheel": Wheel})
+setup(
+    packages=sorted(f"thimble.{'.'.join(path.parts)}" for path in PACKAGES),
+    package_dir={f"thimble.{folder}": folder for folder in FOLDERS},
+    package_data={"thimble.ops": ["*.so"], "thimble.loadtests.report": ["report.html", "report.md"]},
+    cmdclass={"bdist_wheel": Wheel},
+)

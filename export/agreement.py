@@ -10,13 +10,13 @@ import onnx
 import onnxruntime
 import torch
 
-from export.onnx import ExportError, with_memory
-from export.train import score
-from models.dlrm import DLRM
-from models.features import Batch
-from models.hashing import ID_LIMIT, Floats, lookup
-from models.memory import ONNX_OP
-from models.spec import FullEmbedding, MlpPrecision, ModelSpec
+from thimble.export.graph import ExportError, with_memory
+from thimble.export.train import score
+from thimble.models.features import Batch
+from thimble.models.hashing import ID_LIMIT, Floats, lookup
+from thimble.models.nn.dlrm import DLRM
+from thimble.models.nn.embeddings import ONNX_OP
+from thimble.models.spec import FullEmbedding, MlpPrecision, ModelSpec
 
 # Largest difference from the same model in float32 (its embeddings rounded as the file's are): above float32, a matter
 # of the weights' own rounding, so a bound that only a wrong file exceeds.

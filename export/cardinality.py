@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from export.clicks import ClickSource
-from models.spec import ModelSpec
+from thimble.export.clicks import ClickSource
+from thimble.models.spec import ModelSpec
 
 # Two MiB a field; the estimate stays within about 1 % up to some 50 million different ids.
 _BITS = 1 << 24

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from export.origin import Origin
-from models.dlrm import DLRM
-from models.spec import Metrics, ModelSpec, Provenance
+from thimble.export.origin import Origin
+from thimble.models.nn.dlrm import DLRM
+from thimble.models.spec import Metrics, ModelSpec, Provenance
 
 
 class RunError(ValueError):
@@ -109,7 +109,7 @@ def load_trained(folder: Path) -> Trained:
         epochs=config.epochs,
         batch_size=config.batch_size,
         seed=config.seed,
-        tool=f"thimble {version('thimble')}",
+        tool=f"thimble {version('thimble-ctr')}",
     )
     spec = config.spec.model_copy(update={"provenance": provenance, "metrics": progress.metrics})
     return Trained(spec, progress.golden, dlrm.eval(), progress.trained_on, progress.held_out)

@@ -8,8 +8,8 @@ from typing import Annotated, NoReturn
 import typer
 from pydantic import ValidationError
 
-from models.presets import MEMORY_BYTES
-from models.spec import Kind, MemoryPrecision, MlpPrecision
+from thimble.models.presets import MEMORY_BYTES
+from thimble.models.spec import Kind, MemoryPrecision, MlpPrecision
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 Artifact = Annotated[Path, typer.Argument(help="an exported model.onnx")]
@@ -57,13 +57,13 @@ def train(
     fields, separated by tabs). Text may be packed as .gz. A folder is read file by file. A run that was stopped goes
     on when the same command is given again.
     """
-    from export import report
-    from export.cardinality import count_ids
-    from export.clicks import ClickError, ClickSource, FileClicks, Rows, split
-    from export.generate import GeneratedClicks
-    from export.schema import own_spec, preset_spec
-    from export.train import Recipe
-    from export.train import train as train_run
+    from thimble.export import console
+    from thimble.export.cardinality import count_ids
+    from thimble.export.clicks import ClickError, ClickSource, FileClicks, Rows, split
+    from thimble.export.generate import GeneratedClicks
+    from thimble.export.schema import own_spec, preset_spec
+    from thimble.export.train import Recipe
+    from thimble.export.train import train as train_run
 
     if bool(clicks) == bool(generate):
         raise ClickError("give click files or --generate N, one of the two")
@@ -102,8 +102,8 @@ def train(
     finally:
         for part in {id(part.source): part.source for part in parts}.values():
             if isinstance(part, FileClicks):
-                _echo_all(report.bad_rows(part.bad))
-    typer.echo(f"held out: {report.metrics_line(metrics)}")
+                _echo_all(console.bad_rows(part.bad))
+    typer.echo(f"held out: {console.metrics_line(metrics)}")
 
 
 @app.command()
@@ -123,19 +123,19 @@ def export(
     ] = None,
 ) -> None:
     """Write a trained model as REPOSITORY/NAME/VERSION/model.onnx and prove that the file computes what was trained."""
-    from export import report
-    from export.artifact import export as export_run
-    from models.spec import Precision
+    from thimble.export import console
+    from thimble.export.pipeline import export as export_run
+    from thimble.models.spec import Precision
 
     memory = memory_precision or ("fp32" if precision == "fp32" else "fp16")
     done = export_run(run, repository, name, version, Precision(memory=memory, mlps=precision), cost_rows)
     agreement = done.agreement
     typer.echo(
-        f"{done.path}: {report.size(done.path.stat().st_size)}; over {agreement.rows} rows scores differ by at most "
+        f"{done.path}: {console.size(done.path.stat().st_size)}; over {agreement.rows} rows scores differ by at most "
         f"{agreement.torch_onnx:.1e} from torch and {agreement.numpy_onnx:.1e} from numpy, lookups by nothing"
     )
     if done.spec.precision_cost:
-        typer.echo(f"{done.spec.precision} cost: {report.cost_line(done.spec.precision_cost)}")
+        typer.echo(f"{done.spec.precision} cost: {console.cost_line(done.spec.precision_cost)}")
 
 
 @app.command()
@@ -155,14 +155,14 @@ def untrained(
 
     Full tables of any size are written as they are drawn, so they need disk, and little memory.
     """
-    from export import report
-    from export.evaluate import artifact_bytes
-    from export.schema import preset_spec
-    from export.untrained import export_untrained, resized
+    from thimble.export import console
+    from thimble.export.evaluate import artifact_bytes
+    from thimble.export.schema import preset_spec
+    from thimble.export.untrained import export_untrained, resized
 
     spec = preset_spec(preset, name, scheme, memory, None, seed)
     done = export_untrained(resized(spec, table_rows) if table_rows else spec, repository, version, seed)
-    typer.echo(f"{done.path}: {report.size(artifact_bytes(done.path))}, untrained")
+    typer.echo(f"{done.path}: {console.size(artifact_bytes(done.path))}, untrained")
 
 
 @app.command()
@@ -171,15 +171,15 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="the whole spec as JSON")] = False,
 ) -> None:
     """Show what an artifact says of itself."""
-    from export import report
-    from export.evaluate import artifact_bytes, read_spec
+    from thimble.export import console
+    from thimble.export.evaluate import artifact_bytes, read_spec
 
     spec = read_spec(file)
     weight = artifact_bytes(file)
     if as_json:
         typer.echo(json.dumps({"file_bytes": weight, "compression": spec.compression, **spec.model_dump(mode="json")}))
         return
-    table = report.inspection(spec, weight)
+    table = console.inspection(spec, weight)
     width = max(len(key) for key, _ in table)
     _echo_all([f"{key:<{width}}  {value}" for key, value in table])
 
@@ -193,15 +193,15 @@ def evaluate(
     scores: Annotated[Path | None, typer.Option(help="also write the good rows' scores here, one a line")] = None,
 ) -> None:
     """Score click files with an artifact and say how good the scores are."""
-    from export import report
-    from export.clicks import FileClicks
-    from export.evaluate import evaluate_artifact, read_spec
+    from thimble.export import console
+    from thimble.export.clicks import FileClicks
+    from thimble.export.evaluate import evaluate_artifact, read_spec
 
     source = FileClicks(clicks, read_spec(file), label, strict)
     evaluation = evaluate_artifact(file, source)
     if scores:
         scores.write_text("".join(f"{score:.9g}\n" for score in evaluation.scores))
-    _echo_all([*report.bad_rows(source.bad), report.metrics_line(evaluation.metrics)])
+    _echo_all([*console.bad_rows(source.bad), console.metrics_line(evaluation.metrics)])
 
 
 def main() -> None:

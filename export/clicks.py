@@ -13,9 +13,9 @@ from typing import IO, Any, ClassVar, NamedTuple, Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
-from models.features import Batch, Column, FeatureError, batch_from_text, batch_from_values, shown
-from models.hashing import Floats
-from models.spec import ModelSpec
+from thimble.models.features import Batch, Column, FeatureError, batch_from_text, batch_from_values, shown
+from thimble.models.hashing import Floats
+from thimble.models.spec import ModelSpec
 
 Row = Sequence[Any]
 _BAD_SHOWN = 5

@@ -7,12 +7,12 @@ import numpy as np
 import onnx
 from pydantic import ValidationError
 
-from export.agreement import onnx_scores, onnx_session
-from export.clicks import FileClicks
-from export.metrics import held_out_metrics
-from export.onnx import EXTERNAL_DATA, ExportError
-from models.hashing import Floats
-from models.spec import METADATA_KEY, Metrics, ModelSpec
+from thimble.export.agreement import onnx_scores, onnx_session
+from thimble.export.clicks import FileClicks
+from thimble.export.graph import EXTERNAL_DATA, ExportError
+from thimble.export.metrics import held_out_metrics
+from thimble.models.hashing import Floats
+from thimble.models.spec import METADATA_KEY, Metrics, ModelSpec
 
 SCORING_BATCH = 4096
 

@@ -15,11 +15,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from export.clicks import ClickError, Clicks
-from models.features import Batch
-from models.hashing import Floats, Int64s
-from models.presets import CRITEO_DENSE, CRITEO_KAGGLE_ROWS
-from models.spec import ModelSpec
+from thimble.export.clicks import ClickError, Clicks
+from thimble.models.features import Batch
+from thimble.models.hashing import Floats, Int64s
+from thimble.models.presets import CRITEO_DENSE, CRITEO_KAGGLE_ROWS
+from thimble.models.spec import ModelSpec
 
 Doubles = npt.NDArray[np.float64]
 

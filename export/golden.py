@@ -1,8 +1,8 @@
 """Golden rows: held-out rows, as a client would send them, whose scores every server must reproduce."""
 
-from export.clicks import Clicks, Rows
-from models.features import Batch, batch_from_values
-from models.spec import ModelSpec
+from thimble.export.clicks import Clicks, Rows
+from thimble.models.features import Batch, batch_from_values
+from thimble.models.spec import ModelSpec
 
 GOLDEN_ROWS = 32
 

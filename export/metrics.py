@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from models.spec import Metrics
+from thimble.models.spec import Metrics
 
 Doubles = npt.NDArray[np.float64]
 _NORMAL_975 = 1.959963984540054

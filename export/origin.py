@@ -4,9 +4,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from export.clicks import ClickError, ClickSource, FileClicks, Rows
-from export.generate import GeneratedClicks
-from models.spec import ModelSpec
+from thimble.export.clicks import ClickError, ClickSource, FileClicks, Rows
+from thimble.export.generate import GeneratedClicks
+from thimble.models.spec import ModelSpec
 
 
 class Origin(BaseModel):

@@ -21,9 +21,9 @@ import numpy as np
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 
-from export.onnx import ExportError, forget_origin
-from models.features import Batch
-from models.spec import MlpPrecision
+from thimble.export.graph import ExportError, forget_origin
+from thimble.models.features import Batch
+from thimble.models.spec import MlpPrecision
 
 CALIBRATION_ROWS = 131_072
 INT8: dict[str, Any] = {

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from export.clicks import ClickError
-from models.presets import MEMORY_BYTES, embedding_for, preset
-from models.spec import BlockEmbedding, Categorical, Kind, ModelSpec
+from thimble.export.clicks import ClickError
+from thimble.models.presets import MEMORY_BYTES, embedding_for, preset
+from thimble.models.spec import BlockEmbedding, Categorical, Kind, ModelSpec
 
 OWN_CHUNK = 8
 

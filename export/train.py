@@ -18,14 +18,14 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from export.checkpoint import Checkpoint, Progress, RunConfig, RunError
-from export.clicks import ClickError, Clicks, Rows
-from export.golden import golden_features
-from export.metrics import held_out_metrics
-from export.origin import origin
-from models.dlrm import DLRM
-from models.features import Batch
-from models.spec import Metrics, ModelSpec
+from thimble.export.checkpoint import Checkpoint, Progress, RunConfig, RunError
+from thimble.export.clicks import ClickError, Clicks, Rows
+from thimble.export.golden import golden_features
+from thimble.export.metrics import held_out_metrics
+from thimble.export.origin import origin
+from thimble.models.features import Batch
+from thimble.models.nn.dlrm import DLRM
+from thimble.models.spec import Metrics, ModelSpec
 
 SCORING_BATCH = 4096
 WATCHED_ROWS = 20_000

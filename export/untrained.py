@@ -12,17 +12,17 @@ import onnx_ir
 import torch
 from torch import nn
 
-from export.agreement import onnx_scores, onnx_session, prove
-from export.artifact import Exported
-from export.clicks import Rows
-from export.generate import GeneratedClicks
-from export.golden import GOLDEN_ROWS, golden_batch, golden_features
-from export.onnx import EXTERNAL_DATA, MODEL_FILE, build, describe, new_version
-from models.dlrm import DLRM
-from models.hashing import Floats
-from models.memory import FullTables
-from models.presets import embedding_for
-from models.spec import FLOAT_BYTES, FullEmbedding, GoldenRows, ModelSpec
+from thimble.export.agreement import onnx_scores, onnx_session, prove
+from thimble.export.clicks import Rows
+from thimble.export.generate import GeneratedClicks
+from thimble.export.golden import GOLDEN_ROWS, golden_batch, golden_features
+from thimble.export.graph import EXTERNAL_DATA, MODEL_FILE, build, describe, new_version
+from thimble.export.pipeline import Exported
+from thimble.models.hashing import Floats
+from thimble.models.nn.dlrm import DLRM
+from thimble.models.nn.embeddings import FullTables
+from thimble.models.presets import embedding_for
+from thimble.models.spec import FLOAT_BYTES, FullEmbedding, GoldenRows, ModelSpec
 
 # In a table that is made smaller; clicks are generated for no smaller ones.
 FEWEST = 3

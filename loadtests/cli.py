@@ -8,12 +8,13 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from loadtests import measure, options, summary
-from loadtests.comparison import NAMES, Comparison, Notebook, Settings
-from loadtests.fulltable import ROWS_AND_DIMENSION
-from loadtests.gates import CUT_SHORT, FAILED
-from loadtests.measure import MeasureError
-from loadtests.served import LoadError
+from thimble.loadtests import measure, options
+from thimble.loadtests.compare.comparison import NAMES, Comparison, Notebook, Settings
+from thimble.loadtests.compare.fulltable import ROWS_AND_DIMENSION
+from thimble.loadtests.measure import MeasureError
+from thimble.loadtests.results import summary
+from thimble.loadtests.results.gates import CUT_SHORT, FAILED
+from thimble.loadtests.traffic.served import LoadError
 
 COMPARE = """Measure two deployments side by side, in rounds, with the same requests to both, and write a report.
 Each is the URL of a running server, or a model repository or file, for which servers are started. Without any, an
@@ -103,7 +104,7 @@ def _add_compare(parser: argparse.ArgumentParser) -> None:
 
 
 def _compare(known: argparse.Namespace, _: list[str]) -> int:
-    from loadtests.compare import compare
+    from thimble.loadtests.compare.compare import compare
 
     if len(known.sources) not in (0, len(NAMES)):
         raise LoadError("give two deployments to compare, or none for full tables against a compressed model")
@@ -132,7 +133,7 @@ def _report(known: argparse.Namespace, _: list[str]) -> int:
 
 def _render(found: Comparison, results: Path) -> int:
     """Matplotlib takes a while to import, so only here."""
-    from loadtests import report, words
+    from thimble.loadtests.report import report, words
 
     paths = report.render(found, results)
     for line in words.headlines(found):

@@ -5,10 +5,10 @@ from typing import Any
 import locust.runners
 from locust import events
 
-from loadtests import options
-from loadtests.controller import ORDER, REPORT, Controller
-from loadtests.member import Member, Order, Report
-from loadtests.users import Scorer
+from thimble.loadtests import options
+from thimble.loadtests.generate.controller import ORDER, REPORT, Controller
+from thimble.loadtests.generate.member import Member, Order, Report
+from thimble.loadtests.generate.users import Scorer
 
 __all__ = ["Scorer"]
 

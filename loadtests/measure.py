@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from loadtests.options import traffic_arguments
-from loadtests.pacing import Pacing
-from loadtests.results import Run, Step
-from loadtests.shapes import Name
-from loadtests.traffic import Traffic
+from thimble.loadtests.generate.pacing import Pacing
+from thimble.loadtests.generate.shapes import Name
+from thimble.loadtests.options import traffic_arguments
+from thimble.loadtests.results.results import Run, Step
+from thimble.loadtests.traffic.requests import Traffic
 
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 CONNECTIONS = 100
@@ -20,7 +20,7 @@ CEILING_SECONDS = 1.5
 CEILING_WAIT = 0.5
 ABOVE_ANY_CEILING = 40_000
 START_SECONDS = 60
-PARENT = "THIMBLE_LOAD_PARENT"  # loadtests.controller reads it, which only Locust's processes may import
+PARENT = "THIMBLE_LOAD_PARENT"  # generate.controller reads it, which only Locust's processes may import
 
 
 class MeasureError(Exception):
@@ -137,7 +137,7 @@ def ceiling(like: str, traffic: Traffic, *, connections: int = CONNECTIONS, locu
 @contextmanager
 def imitation(like: str, traffic: Traffic) -> Iterator[str]:
     """The URL of a server that knows the answers to such traffic by heart. MeasureError: `like` is no server."""
-    command = [sys.executable, "-m", "loadtests.stub", "--like", like.rstrip("/"), *traffic_arguments(traffic)]
+    command = [sys.executable, "-m", "thimble.loadtests.stub", "--like", like.rstrip("/"), *traffic_arguments(traffic)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as stub:
         assert stub.stdout and stub.stderr
         try:

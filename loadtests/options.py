@@ -5,10 +5,10 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from loadtests.pacing import Pacing
-from loadtests.served import LoadError
-from loadtests.shapes import Name
-from loadtests.traffic import Encoding, Scenario, Traffic
+from thimble.loadtests.generate.pacing import Pacing
+from thimble.loadtests.generate.shapes import Name
+from thimble.loadtests.traffic.requests import Encoding, Scenario, Traffic
+from thimble.loadtests.traffic.served import LoadError
 
 
 def add(parser: Any) -> None:

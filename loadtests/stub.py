@@ -1,6 +1,6 @@
 """A server that knows the answers by heart and does nothing else: what a generator reaches against it is its ceiling.
 
-    python -m loadtests.stub --like http://127.0.0.1:8000 --scenario batch
+    python -m thimble.loadtests.stub --like http://127.0.0.1:8000 --scenario batch
 
 describes itself as that server does, and answers the requests that the load test prepares for it.
 """
@@ -16,9 +16,9 @@ import numpy as np
 import orjson
 import uvloop
 
-from loadtests import options as given
-from loadtests.served import DESCRIPTION, MODELS, LoadError, Served, get, served
-from loadtests.traffic import Prepared, prepare
+from thimble.loadtests import options as given
+from thimble.loadtests.traffic.requests import Prepared, prepare
+from thimble.loadtests.traffic.served import DESCRIPTION, MODELS, LoadError, Served, get, served
 
 SCORE = 0.5
 TAIL = 256

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import xxhash
 
-from models.hashing import ID_BITS, ID_LIMIT, Floats, Int64s
-from models.spec import Kind, ModelSpec
+from thimble.models.hashing import ID_BITS, ID_LIMIT, Floats, Int64s
+from thimble.models.spec import Kind, ModelSpec
 
 _MAX_HEX_DIGITS = ID_BITS // 4
 _MAX_INT_DIGITS = 100  # Python's own integer parser is quadratic in the length

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from models.spec import BlockEmbedding, FullEmbedding, ModelSpec, RobeEmbedding
+from thimble.models.spec import BlockEmbedding, FullEmbedding, ModelSpec, RobeEmbedding
 
 Int64s = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]

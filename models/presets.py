@@ -1,7 +1,7 @@
 """Well-known shapes. Table lengths are those of MLPerf's Criteo-TB DLRM and of Criteo-Kaggle DLRM."""
 
-from models.hashing import ROBE_CONSTANTS, block_constants
-from models.spec import BlockEmbedding, Categorical, Embedding, FullEmbedding, ModelSpec, RobeEmbedding
+from thimble.models.hashing import ROBE_CONSTANTS, block_constants
+from thimble.models.spec import BlockEmbedding, Categorical, Embedding, FullEmbedding, ModelSpec, RobeEmbedding
 
 CRITEO_TB_ROWS = [
     *(39884406, 39043, 17289, 7420, 20263, 3, 7120, 1543, 63, 38532951, 2953546, 403346, 10),

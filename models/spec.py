@@ -39,7 +39,7 @@ class Categorical(_Frozen):
 class BlockEmbedding(_Frozen):
     """Thimble's own map: chunks start at multiples of `chunk_size`, every field and chunk with constants of its own.
 
-    `a`, `b` and `s` are [fields, chunks]; see `models.hashing` for the formula.
+    `a`, `b` and `s` are [fields, chunks]; see `thimble.models.hashing` for the formula.
     """
 
     scheme: Literal["block"] = "block"

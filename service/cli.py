@@ -8,10 +8,10 @@ import tempfile
 from pydantic import ValidationError
 from pydantic_settings import CliApp
 
-from service import logs
-from service.errors import StartupError
-from service.listener import listen
-from service.settings import Settings
+from thimble.service.errors import StartupError
+from thimble.service.process.listener import listen
+from thimble.service.settings import Settings
+from thimble.service.telemetry import logs
 
 log = logging.getLogger("thimble")
 
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def _serve(settings: Settings) -> None:
-    from service.server import serve
+    from thimble.service.process.server import serve
 
     _check(settings)
     serve(settings)
@@ -50,8 +50,8 @@ def _serve(settings: Settings) -> None:
 
 def _serve_with_workers(settings: Settings) -> None:
     with tempfile.TemporaryDirectory(prefix="thimble-metrics-") as folder:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # read when service.metrics is imported
-        from service.workers import Supervisor
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # read when thimble.service.telemetry.metrics is imported
+        from thimble.service.process.workers import Supervisor
 
         _check(settings)
         Supervisor(settings, listen(settings.host, settings.port)).run()
@@ -59,8 +59,8 @@ def _serve_with_workers(settings: Settings) -> None:
 
 def _check(settings: Settings) -> None:
     """Say what cannot work before models are loaded, and once for all workers. StartupError."""
-    from service.engine import check_runtime
+    from thimble.service.engine.engine import check_runtime
 
     check_runtime()
     if settings.tracing:
-        import service.tracing  # noqa: F401  which says what is missing
+        import thimble.service.http.tracing  # noqa: F401  which says what is missing

@@ -5,7 +5,7 @@ from math import ceil
 
 import orjson
 
-from service.replies import Reply
+from thimble.service.http.replies import Reply
 
 UNAUTHORIZED = int(HTTPStatus.UNAUTHORIZED)
 

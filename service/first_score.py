@@ -1,4 +1,4 @@
-"""Shows a first score of a server that its parent process is starting: python -m service.first_score URL."""
+"""Shows a first score of a server that its parent process is starting: python -m thimble.service.first_score URL."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Whether the server that this environment describes is ready: python -m service.probe.
+"""Whether the server that this environment describes is ready: python -m thimble.service.probe.
 
 For the HEALTHCHECK of containers, which runs it every few seconds beside the server: the standard library only, so that
 it starts in a moment. Exit status 0 if it is ready, else 1 and a sentence.

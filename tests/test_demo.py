@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from export.clicks import FileClicks
-from export.evaluate import evaluate_artifact, read_spec
-from export.generate import GeneratedClicks
-from export.metrics import auc
-from models.presets import CRITEO_TB_ROWS, preset
-from service.artifact import read_artifact
-from service.engine import Engine
-from tests.data import CRITEO_LINES, DEMO, needs
+from testing.data import CRITEO_LINES, DEMO, needs
+from thimble.export.clicks import FileClicks
+from thimble.export.evaluate import evaluate_artifact, read_spec
+from thimble.export.generate import GeneratedClicks
+from thimble.export.metrics import auc
+from thimble.models.presets import CRITEO_TB_ROWS, preset
+from thimble.service.engine.artifact import read_artifact
+from thimble.service.engine.engine import Engine
 
 
 def test_everything_fits_in_ten_million_bytes() -> None:

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export.evaluate import read_spec
-from export.golden import golden_batch
-from models.features import Batch
-from tests.artifacts import write_artifact
-from tests.chromium import answer
-from tests.data import DEMO
-from tests.samples import SHARED, small_spec
+from testing.artifacts import write_artifact
+from testing.chromium import answer
+from testing.data import DEMO
+from testing.samples import SHARED, small_spec
+from thimble.export.evaluate import read_spec
+from thimble.export.golden import golden_batch
+from thimble.models.features import Batch
 
 WEB = Path(__file__).parent / "web"
 

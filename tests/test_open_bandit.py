@@ -9,16 +9,16 @@ import httpx
 import numpy as np
 import pytest
 
-from export.artifact import export
-from export.cardinality import count_ids
-from export.clicks import FileClicks, split
-from export.evaluate import evaluate_artifact
-from export.report import metrics_line
-from export.schema import own_spec
-from export.train import Recipe, train
-from models.spec import Kind, ModelSpec
-from tests.data import OPEN_BANDIT, needs
-from tests.servers import running
+from testing.data import OPEN_BANDIT, needs
+from testing.servers import running
+from thimble.export.cardinality import count_ids
+from thimble.export.clicks import FileClicks, split
+from thimble.export.console import metrics_line
+from thimble.export.evaluate import evaluate_artifact
+from thimble.export.pipeline import export
+from thimble.export.schema import own_spec
+from thimble.export.train import Recipe, train
+from thimble.models.spec import Kind, ModelSpec
 
 LABEL = "click"
 DENSE = ["item_feature_0"]

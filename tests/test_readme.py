@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.data import DEMO
-from tests.samples import write_csv
-from tests.servers import SCRIPTS, running
+from testing.data import DEMO
+from testing.samples import write_csv
+from testing.servers import SCRIPTS, running
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

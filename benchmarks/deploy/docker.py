@@ -18,9 +18,9 @@ import httpx
 
 from benchmarks.operations.deployment import single_rows
 from benchmarks.precision.compare import processor
-from benchmarks.serving.load import Run, open_loop
-from benchmarks.serving.messages import NAME
-from benchmarks.serving.processes import free_port
+from testing.load import Run, open_loop
+from testing.messages import NAME
+from testing.processes import free_port
 
 ROOT = Path(__file__).parents[2]
 RESULTS = Path(__file__).parent / "results"

@@ -19,11 +19,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from benchmarks.serving.load import Request, closed_loop
-from benchmarks.serving.messages import MODEL, golden_rows, infer_binary, random_rows, score_json
-from benchmarks.serving.processes import free_port, pin_client, running
-from loadtests.machine import this_machine
-from models.features import Batch
+from testing.load import Request, closed_loop
+from testing.messages import MODEL, golden_rows, infer_binary, random_rows, score_json
+from testing.processes import free_port, pin_client, running
+from thimble.loadtests.results.machine import this_machine
+from thimble.models.features import Batch
 
 ROOT = Path(__file__).parents[2]
 RESULTS = Path(__file__).parent / "results"

@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 
 from benchmarks.deploy.docker import IMAGE, LOCKED, ROW, docker, record, scores, stack, wait_for
-from benchmarks.serving.processes import MIB, free_port
+from testing.processes import MIB, free_port
 
 STARTS, MANY, REQUESTS = 10, 20, 200
 SETTLE_SECONDS = 3

@@ -32,7 +32,7 @@ FILES = re.compile(
 )
 LISTING = """
 from importlib.metadata import distributions
-print("\\n".join(sorted({f"{it.name}=={it.version}" for it in distributions() if it.name != "thimble"})))
+print("\\n".join(sorted({f"{it.name}=={it.version}" for it in distributions() if it.name != "thimble-ctr"})))
 """
 
 

@@ -1,4 +1,4 @@
-"""Is the lookup on a device the definition's (models.hashing), bit for bit?"""
+"""Is the lookup on a device the definition's (thimble.models.hashing), bit for bit?"""
 
 import tempfile
 from collections.abc import Iterator
@@ -10,11 +10,11 @@ import numpy.typing as npt
 import onnx
 
 from benchmarks.device import Device
-from models.hashing import ID_LIMIT, LOW, Int64s, lookup
-from models.spec import ModelSpec
-from tests.lookups import SHAPES, lookup_model, random_memory
-from tests.runtimes import run, same
-from tests.samples import SHARED, random_batch, small_spec
+from testing.lookups import SHAPES, lookup_model, random_memory
+from testing.runtimes import run, same
+from testing.samples import SHARED, random_batch, small_spec
+from thimble.models.hashing import ID_LIMIT, LOW, Int64s, lookup
+from thimble.models.spec import ModelSpec
 
 ROWS = [0, 1, 3, 3000]
 MANY = 100_000

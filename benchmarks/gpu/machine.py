@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 
 from benchmarks.device import Device
 from benchmarks.op.lookup import processor
-from service.native import find_native_ops
+from thimble.ops.library import find_native_ops
 
 
 def facts(device: Device) -> dict[str, str]:

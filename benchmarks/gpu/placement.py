@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.device import Device
-from export.evaluate import read_spec
-from export.golden import golden_batch
-from service.engine import GOLDEN_TOLERANCE
-from tests.runtimes import run
+from testing.runtimes import run
+from thimble.export.evaluate import read_spec
+from thimble.export.golden import golden_batch
+from thimble.service.engine.engine import GOLDEN_TOLERANCE
 
 
 def placement(device: Device, path: Path, library: Path | None) -> dict[str, Any]:

@@ -6,8 +6,8 @@
 Needs an NVIDIA GPU; onnxruntime-gpu[cuda,cudnn] 1.31.1 in place of onnxruntime, which make installs where nvidia-smi
 answers and whose CUDA libraries `onnxruntime.preload_dlls()` finds; nvcc, CMake and a C++20 compiler for the kernel.
 
-- Equality: the native lookup against models.hashing, bit for bit; every scheme, float32 and float16, random and extreme
-  ids. The function, too.
+- Equality: the native lookup against `models.hashing`, bit for bit; every scheme, float32 and float16, random and
+  extreme ids. The function, too.
 - Placement: nodes of the demo and of the same model in float32 that do not run on the GPU, by operator.
 - Speed: each batch size with the native lookup and with the function, with and without CUDA graphs, for the demo (int8)
   and for untrained models of its shape in fp32 and fp16 (a file's precision: the arithmetic of fp16 is float32).
@@ -34,10 +34,10 @@ from benchmarks.gpu.placement import placement
 from benchmarks.gpu.report import page
 from benchmarks.gpu.speed import speed
 from benchmarks.op.lookup import TIMED, contestants, measure
-from models.presets import preset
-from models.spec import Precision
-from tests.artifacts import write_artifact
-from tests.data import DEMO
+from testing.artifacts import write_artifact
+from testing.data import DEMO
+from thimble.models.presets import preset
+from thimble.models.spec import Precision
 
 RESULTS = Path(__file__).parent / "results"
 FULL_TABLE_BATCHES = [2048, 16384]

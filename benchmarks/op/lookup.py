@@ -22,10 +22,10 @@ import onnxruntime
 from onnx import TensorProto, helper
 
 from benchmarks.device import Device, Turn, turn
-from models.spec import ModelSpec
-from service.native import LIBRARY
-from tests.lookups import lookup_model, random_memory
-from tests.samples import small_spec
+from testing.lookups import lookup_model, random_memory
+from testing.samples import small_spec
+from thimble.models.spec import ModelSpec
+from thimble.ops.library import LIBRARY
 
 BATCH, FIELDS, DIM, MEMORY = 2048, 26, 128, 2_621_440
 SHAPE = (BATCH, FIELDS, DIM)

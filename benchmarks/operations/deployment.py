@@ -17,10 +17,10 @@ import httpx
 import psutil
 
 from benchmarks.precision.compare import processor
-from benchmarks.serving.load import Request
-from benchmarks.serving.messages import MODEL, NAME, golden_rows, random_rows, score_json
-from benchmarks.serving.processes import MIB, Server, free_port, running
-from models.features import Batch
+from testing.load import Request
+from testing.messages import MODEL, NAME, golden_rows, random_rows, score_json
+from testing.processes import MIB, Server, free_port, running
+from thimble.models.features import Batch
 
 SERVE = Path(sys.executable).with_name("thimble-serve")
 ADMIN_KEY = "the-key-of-the-benchmarks"
@@ -65,7 +65,7 @@ class Deployment:
         children = []
         for child in root.children():
             with suppress(psutil.NoSuchProcess):  # killed a moment ago
-                if "service.apart" not in child.cmdline():
+                if "thimble.service.releases.sandbox.process" not in child.cmdline():
                     children.append(child)
         return children
 

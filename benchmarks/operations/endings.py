@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 
 from benchmarks.operations.deployment import deployed, in_this_tree, record, single_rows
-from benchmarks.serving.load import BROKEN, closed_loop
+from testing.load import BROKEN, closed_loop
 
 WORKERS, CONNECTIONS, DRAIN_SECONDS = 4, 16, 3
 

@@ -31,14 +31,14 @@ import orjson
 
 from benchmarks.precision.compare import processor
 from benchmarks.serving.efficiency import THIMBLE
-from benchmarks.serving.load import Address, closed_loop
-from benchmarks.serving.messages import JSON_HEADERS, features, post, random_rows
-from benchmarks.serving.processes import Server, free_port, pin_client, running
-from models.features import Batch
-from service.bodies import Headers
-from service.errors import RequestError
-from service.keys import Keys
-from service.settings import API_KEYS, Settings
+from testing.load import Address, closed_loop
+from testing.messages import JSON_HEADERS, features, post, random_rows
+from testing.processes import Server, free_port, pin_client, running
+from thimble.models.features import Batch
+from thimble.service.errors import RequestError
+from thimble.service.http.bodies import Headers
+from thimble.service.http.keys import Keys
+from thimble.service.settings import API_KEYS, Settings
 
 RESULTS = Path(__file__).parent / "results"
 ROOT = Path(__file__).parents[2]

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.operations.deployment import Deployment, deployed, in_this_tree, record, single_rows
-from benchmarks.serving.load import closed_loop, open_loop
-from benchmarks.serving.processes import pin_client
+from testing.load import closed_loop, open_loop
+from testing.processes import pin_client
 
 CONNECTIONS, MAX_CONNECTIONS = 16, 64
 CAPACITY_SECONDS, WARMUP, RESAMPLED = 1.5, 1, 10_000

@@ -13,9 +13,9 @@ import time
 from typing import Any
 
 from benchmarks.operations.deployment import Beside, deployed, in_this_tree, record, single_rows
-from benchmarks.serving.load import closed_loop, open_loop
-from benchmarks.serving.messages import infer_binary, random_rows
-from benchmarks.serving.processes import pin_client
+from testing.load import closed_loop, open_loop
+from testing.messages import infer_binary, random_rows
+from testing.processes import pin_client
 
 SHARE, WARM_UP_SECONDS, READ_SECONDS, RELEASE_SECONDS = 0.8, 60, 5, 60
 MAX_CONNECTIONS = 64

@@ -16,10 +16,10 @@ import time
 from typing import Any
 
 from benchmarks.operations.deployment import Beside, deployed, in_this_tree, record, single_rows
-from benchmarks.serving.load import Run, closed_loop
-from benchmarks.serving.messages import NAME
-from benchmarks.serving.processes import pin_client
-from service.verifier import STAY_SECONDS
+from testing.load import Run, closed_loop
+from testing.messages import NAME
+from testing.processes import pin_client
+from thimble.service.releases.sandbox.host import STAY_SECONDS
 
 CONNECTIONS, VERSIONS = 16, 3
 GIVEN_BACK_SECONDS = STAY_SECONDS + 2

@@ -26,14 +26,14 @@ import onnx
 import onnxruntime
 from onnxruntime.quantization import QuantType, quantize_dynamic, quantize_static
 
-from export.artifact import READ_ROWS, calibration_rows, held_out_rows
-from export.checkpoint import load_trained
-from export.cost import precision_cost
-from export.onnx import build
-from export.precision import INT8, Calibration, keep_fusable, lower_mlps, quiet
-from models.features import Batch
-from models.spec import ModelSpec, Precision
-from service.runs import run_options
+from thimble.export.checkpoint import load_trained
+from thimble.export.graph import build
+from thimble.export.pipeline import READ_ROWS, calibration_rows, held_out_rows
+from thimble.export.precision import INT8, Calibration, keep_fusable, lower_mlps, quiet
+from thimble.export.precision_cost import precision_cost
+from thimble.models.features import Batch
+from thimble.models.spec import ModelSpec, Precision
+from thimble.service.engine.buffers import run_options
 
 RESULTS = Path(__file__).parent / "results"
 BATCHES = [1, 16, 64, 256, 1024, 2048]

@@ -14,13 +14,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from export.cardinality import count_ids
-from export.clicks import ClickSource, FileClicks, Rows, split
-from export.generate import GeneratedClicks
-from export.report import size
-from export.schema import own_spec, preset_spec
-from export.train import Recipe, train
-from models.spec import Kind, Metrics, ModelSpec
+from thimble.export.cardinality import count_ids
+from thimble.export.clicks import ClickSource, FileClicks, Rows, split
+from thimble.export.console import size
+from thimble.export.generate import GeneratedClicks
+from thimble.export.schema import own_spec, preset_spec
+from thimble.export.train import Recipe, train
+from thimble.models.spec import Kind, Metrics, ModelSpec
 
 RESULTS = Path(__file__).parent / "results"
 DATA = Path(os.environ.get("THIMBLE_DATA", "../shared/data"))

@@ -26,12 +26,12 @@ import numpy as np
 import onnxruntime
 
 from benchmarks.op.lookup import processor
-from benchmarks.serving.load import Address, Request, Run, closed_loop, open_loop
-from benchmarks.serving.messages import golden_rows, random_rows
-from benchmarks.serving.processes import Memory, free_port, pin_client, running
 from benchmarks.serving.rivals.session import LIBRARY
 from benchmarks.serving.servers import CANDIDATES, Builder, Candidate
-from models.features import Batch
+from testing.load import Address, Request, Run, closed_loop, open_loop
+from testing.messages import golden_rows, random_rows
+from testing.processes import Memory, free_port, pin_client, running
+from thimble.models.features import Batch
 
 RESULTS = Path(__file__).parent / "results"
 POOL, GOLDEN_EVERY = 64, 16

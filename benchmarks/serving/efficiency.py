@@ -24,10 +24,10 @@ from typing import Any
 import onnxruntime
 
 from benchmarks.precision.compare import processor
-from benchmarks.serving.load import Request, Run, closed_loop
-from benchmarks.serving.messages import MODEL, golden_rows, infer_binary, plain_json, random_rows, score_json
-from benchmarks.serving.processes import SERVER_CORE, free_port, pin_client, running
-from models.features import Batch
+from testing.load import Request, Run, closed_loop
+from testing.messages import MODEL, golden_rows, infer_binary, plain_json, random_rows, score_json
+from testing.processes import SERVER_CORE, free_port, pin_client, running
+from thimble.models.features import Batch
 
 RESULTS = Path(__file__).parent / "results"
 PYTHON = sys.executable

@@ -11,8 +11,8 @@ import uvicorn
 import uvloop
 from starlette.types import Receive, Scope, Send
 
-from service.listener import listen
-from service.protocol import Protocol, State
+from thimble.service.http.connection import Protocol, State
+from thimble.service.process.listener import listen
 
 BODY = b'{"model":"demo","version":1,"scores":[0.024463326]}'
 HEADERS = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(BODY))]

@@ -6,11 +6,11 @@ python -m benchmarks.serving.inprocess
 import sys
 import time
 
-from benchmarks.serving.messages import MODEL, random_rows
-from models.features import Batch
-from service.artifact import read_artifact
-from service.engine import Engine
-from service.native import find_native_ops
+from testing.messages import MODEL, random_rows
+from thimble.models.features import Batch
+from thimble.ops.library import find_native_ops
+from thimble.service.engine.artifact import read_artifact
+from thimble.service.engine.engine import Engine
 
 MOST_ROWS = 256
 

@@ -26,10 +26,10 @@ import onnxruntime
 
 from benchmarks.precision.compare import processor
 from benchmarks.serving.efficiency import FLAGS, SERVE
-from benchmarks.serving.load import Run, closed_loop, open_loop
-from benchmarks.serving.messages import MODEL, golden_rows, infer_binary, random_rows
-from benchmarks.serving.processes import Server, free_port, pin_client, running
-from models.features import Batch
+from testing.load import Run, closed_loop, open_loop
+from testing.messages import MODEL, golden_rows, infer_binary, random_rows
+from testing.processes import Server, free_port, pin_client, running
+from thimble.models.features import Batch
 
 RESULTS = Path(__file__).parent / "results"
 ROWS, CAPACITY_CONNECTIONS, MAX_CONNECTIONS, FACTOR = 64, 8, 256, 3

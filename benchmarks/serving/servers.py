@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
-from benchmarks.serving.load import Request
-from benchmarks.serving.messages import arrays_json, infer_binary, infer_json, plain_json, rows_json, score_json
 from benchmarks.serving.rivals.session import MODEL, ROOT
-from models.features import Batch
-from models.hashing import Floats
+from testing.load import Request
+from testing.messages import arrays_json, infer_binary, infer_json, plain_json, rows_json, score_json
+from thimble.models.features import Batch
+from thimble.models.hashing import Floats
 
 Builder = Callable[[Batch, Floats | None], Request]
 JSON, OIP_JSON, OIP_BINARY = "JSON", "OIP JSON", "OIP binary"

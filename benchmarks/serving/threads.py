@@ -22,8 +22,8 @@ import numpy as np
 import onnxruntime
 
 from benchmarks.precision.compare import processor
-from benchmarks.serving.messages import MODEL, random_rows
-from service.native import find_native_ops
+from testing.messages import MODEL, random_rows
+from thimble.ops.library import find_native_ops
 
 RESULTS = Path(__file__).parent / "results"
 VARIANTS = {"1 thread": (1, "0"), "2 threads, sleeping": (2, "0"), "2 threads, spinning": (2, "1")}

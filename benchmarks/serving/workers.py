@@ -18,12 +18,12 @@ import psutil
 
 from benchmarks.precision.compare import processor
 from benchmarks.serving.efficiency import THIMBLE
-from benchmarks.serving.load import closed_loop
-from benchmarks.serving.messages import MODEL, infer_binary, random_rows, score_json
-from benchmarks.serving.processes import MIB, free_port, running
-from service.artifact import read_artifact
-from service.engine import Engine
-from service.native import find_native_ops
+from testing.load import closed_loop
+from testing.messages import MODEL, infer_binary, random_rows, score_json
+from testing.processes import MIB, free_port, running
+from thimble.ops.library import find_native_ops
+from thimble.service.engine.artifact import read_artifact
+from thimble.service.engine.engine import Engine
 
 RESULTS = Path(__file__).parent / "results"
 COUNTS = [1, 2, 4, 8]

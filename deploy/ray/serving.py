@@ -12,15 +12,16 @@ import orjson
 from ray import serve
 from starlette.types import ASGIApp
 
-from service import logs, release
-from service.app import create_app
-from service.engine import check_runtime
-from service.errors import RequestError
-from service.keys import Keys
-from service.registry import Alone, Registry
-from service.release import FOLLOW_NEWEST, Release, ReleaseError
-from service.repository import Repository, StoreError
-from service.settings import Settings
+from thimble.service.engine.engine import check_runtime
+from thimble.service.errors import RequestError
+from thimble.service.http.app import create_app
+from thimble.service.http.keys import Keys
+from thimble.service.releases import release
+from thimble.service.releases.catalogue import Alone, Registry
+from thimble.service.releases.release import FOLLOW_NEWEST, Release, ReleaseError
+from thimble.service.releases.repository import Repository, StoreError
+from thimble.service.settings import Settings
+from thimble.service.telemetry import logs
 
 log = logging.getLogger("thimble")
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.servers import SCRIPTS
+from testing.servers import SCRIPTS
 
 ROOT = Path(__file__).parents[2]
 KUBERNETES = ROOT / "deploy" / "kubernetes"

@@ -19,7 +19,7 @@ import ray
 import yaml
 from ray import serve
 
-from benchmarks.serving.processes import free_port
+from testing.processes import free_port
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = Path(sys.executable).parent

@@ -19,9 +19,9 @@ import pytest
 import yaml
 from pydantic_settings import CliApp
 
-from service.settings import Settings
+from testing.servers import Server, running
 from tests.deploy.manifests import ARRIVALS, KUBERNETES, OVERLAYS, Manifest, compose, pod, render
-from tests.servers import Server, running
+from thimble.service.settings import Settings
 
 DEMO = KUBERNETES.parents[1] / "artifacts"
 OLDEST, NEWEST = "1.27", "1.37"  # image volumes came with 1.31

@@ -11,11 +11,11 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.artifacts import write_artifact
+from testing.artifacts import write_artifact
+from testing.samples import small_spec
+from testing.servers import running
 from tests.deploy.manifests import KUBERNETES, ROOT
 from tests.deploy.monitoring import DASHBOARD, RULES, dashboard, groups, panels, questions, rules
-from tests.samples import small_spec
-from tests.servers import running
 
 ADMIN = "the-key-of-those-on-call"
 # what Prometheus and Kubernetes add to every sample

@@ -15,11 +15,11 @@ import httpx
 import pytest
 import yaml
 
-from tests.artifacts import write_artifact
+from testing.artifacts import write_artifact
+from testing.samples import small_spec
+from testing.servers import running
 from tests.deploy.manifests import ROOT
 from tests.deploy.monitoring import RULES, questions
-from tests.samples import small_spec
-from tests.servers import running
 
 BUILD = ROOT / "build" / "prometheus"
 SCRAPES = """

@@ -21,9 +21,9 @@ import numpy as np
 import pytest
 import tritonclient.http as triton
 
-from benchmarks.serving.messages import MODEL, TOLERANCE, features, golden_rows, infer_binary, random_rows
-from service.client import Client
-from tests.servers import running as running_server
+from testing.messages import MODEL, TOLERANCE, features, golden_rows, infer_binary, random_rows
+from testing.servers import running as running_server
+from thimble.client import Client
 
 if find_spec("ray") is None:
     pytest.skip("Ray is not installed: `make proofs` installs the extra `ray`", allow_module_level=True)

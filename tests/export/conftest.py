@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from export.clicks import FileClicks, Rows
-from export.train import Recipe, train
-from tests.samples import SCHEMES, small_spec
+from testing.samples import SCHEMES, small_spec
+from thimble.export.clicks import FileClicks, Rows
+from thimble.export.train import Recipe, train
 
 
 @pytest.fixture(scope="session")

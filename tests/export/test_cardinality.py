@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export.cardinality import count_ids
-from export.clicks import FileClicks
-from tests.samples import small_spec
+from testing.samples import small_spec
+from thimble.export.cardinality import count_ids
+from thimble.export.clicks import FileClicks
 
 
 def test_few_ids_are_counted_exactly_and_many_nearly(tmp_path: Path) -> None:

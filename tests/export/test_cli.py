@@ -10,11 +10,11 @@ from typing import NamedTuple
 import onnx
 import pytest
 
-from export.agreement import onnx_scores, onnx_session
-from export.cli import main
-from export.clicks import FileClicks
-from export.evaluate import read_spec
-from tests.samples import write_csv
+from testing.samples import write_csv
+from thimble.export.agreement import onnx_scores, onnx_session
+from thimble.export.cli import main
+from thimble.export.clicks import FileClicks
+from thimble.export.evaluate import read_spec
 
 
 class Said(NamedTuple):
@@ -152,7 +152,7 @@ def refused(said: Said, sentence: str) -> None:
 def test_unfinished_and_absent_runs_are_not_exported(run: Run, tmp_path: Path) -> None:
     csv = write_csv(tmp_path / "clicks.csv", 3000)
     sizes = ["--batch-size", "64", "--epochs", "50", "--checkpoint-rows", "64"]
-    command = [sys.executable, "-c", "from export.cli import main; main()", "train", str(csv), *COLUMNS, *sizes]
+    command = [sys.executable, "-c", "from thimble.export.cli import main; main()", "train", str(csv), *COLUMNS, *sizes]
     checkpoint = tmp_path / "runs" / "model" / "checkpoint.pt"
     with subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True

@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from export.clicks import ClickError, Clicks, FileClicks, Rows, click_files, split
-from models.presets import preset
-from models.spec import ModelSpec
-from tests.samples import small_spec
+from testing.samples import small_spec
+from thimble.export.clicks import ClickError, Clicks, FileClicks, Rows, click_files, split
+from thimble.models.presets import preset
+from thimble.models.spec import ModelSpec
 
 DATA = Path(os.environ.get("THIMBLE_DATA", Path(__file__).parents[3] / "shared" / "data"))
 

@@ -3,12 +3,12 @@ from functools import cache
 import numpy as np
 import pytest
 
-from export.clicks import ClickError, Clicks
-from export.generate import FIELDS, NUMBERS, GeneratedClicks, field_shapes
-from export.metrics import auc
-from models.presets import CRITEO_KAGGLE_ROWS, CRITEO_TB_ROWS, preset
-from models.spec import ModelSpec
-from tests.samples import criteo_spec, small_spec
+from testing.samples import criteo_spec, small_spec
+from thimble.export.clicks import ClickError, Clicks
+from thimble.export.generate import FIELDS, NUMBERS, GeneratedClicks, field_shapes
+from thimble.export.metrics import auc
+from thimble.models.presets import CRITEO_KAGGLE_ROWS, CRITEO_TB_ROWS, preset
+from thimble.models.spec import ModelSpec
 
 # Different ids among the first 1,000 of 10,000 real Criteo lines, C1..C26.
 DISTINCT_IN_1000 = [

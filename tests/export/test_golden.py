@@ -5,10 +5,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from export.clicks import FileClicks, Rows
-from export.generate import GeneratedClicks
-from export.golden import GOLDEN_ROWS, golden_batch, golden_features
-from tests.samples import criteo_spec, small_spec
+from testing.samples import criteo_spec, small_spec
+from thimble.export.clicks import FileClicks, Rows
+from thimble.export.generate import GeneratedClicks
+from thimble.export.golden import GOLDEN_ROWS, golden_batch, golden_features
 
 
 def test_golden_rows_are_the_held_out_rows_and_one_with_everything_missing(tmp_path: Path) -> None:

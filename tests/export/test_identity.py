@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from export.artifact import export
-from export.checkpoint import RunError
-from export.clicks import ClickError, FileClicks, split
-from export.schema import own_spec
-from export.train import Recipe, train
-from models.spec import Metrics, ModelSpec, Precision
-from tests.samples import write_csv
+from testing.samples import write_csv
+from thimble.export.checkpoint import RunError
+from thimble.export.clicks import ClickError, FileClicks, split
+from thimble.export.pipeline import export
+from thimble.export.schema import own_spec
+from thimble.export.train import Recipe, train
+from thimble.models.spec import Metrics, ModelSpec, Precision
 
 SPEC = own_spec("shop", ["age"], {"string": ["city", "shop"]}, {}, "block", 2000, 4, [8, 8], [8, 8, 1], 0)
 

@@ -3,7 +3,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from export.metrics import auc, held_out_metrics, log_loss
+from thimble.export.metrics import auc, held_out_metrics, log_loss
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -7,23 +7,23 @@ import onnx
 import onnxruntime
 import pytest
 
-from export.agreement import onnx_scores, onnx_session, prove
-from export.artifact import export as export_run
-from export.checkpoint import Checkpoint, RunError, load_trained
-from export.clicks import ClickError, Rows
-from export.evaluate import artifact_bytes, read_spec
-from export.generate import GeneratedClicks
-from export.golden import golden_batch
-from export.onnx import ExportError
-from export.train import Recipe, score, train
-from models.features import Batch
-from models.hashing import Floats
-from models.spec import Precision
-from service.artifact import ArtifactError, read_artifact
-from service.engine import GOLDEN_TOLERANCE, Engine
-from tests.artifacts import write_artifact
-from tests.runtimes import run
-from tests.samples import SCHEMES, criteo_spec, random_batch, small_spec
+from testing.artifacts import write_artifact
+from testing.runtimes import run
+from testing.samples import SCHEMES, criteo_spec, random_batch, small_spec
+from thimble.export.agreement import onnx_scores, onnx_session, prove
+from thimble.export.checkpoint import Checkpoint, RunError, load_trained
+from thimble.export.clicks import ClickError, Rows
+from thimble.export.evaluate import artifact_bytes, read_spec
+from thimble.export.generate import GeneratedClicks
+from thimble.export.golden import golden_batch
+from thimble.export.graph import ExportError
+from thimble.export.pipeline import export as export_run
+from thimble.export.train import Recipe, score, train
+from thimble.models.features import Batch
+from thimble.models.hashing import Floats
+from thimble.models.spec import Precision
+from thimble.service.engine.artifact import ArtifactError, read_artifact
+from thimble.service.engine.engine import GOLDEN_TOLERANCE, Engine
 
 FP16 = Precision(memory="fp16", mlps="fp16")
 INT8 = Precision(memory="fp16", mlps="int8")

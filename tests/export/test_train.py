@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from export.checkpoint import Checkpoint, RunError, load_trained
-from export.clicks import ClickError, Clicks, ClickSource, FileClicks, Rows
-from export.generate import GeneratedClicks
-from export.train import Recipe, train
-from models.spec import Metrics, ModelSpec
-from tests.samples import criteo_spec, small_spec, write_csv
+from testing.samples import criteo_spec, small_spec, write_csv
+from thimble.export.checkpoint import Checkpoint, RunError, load_trained
+from thimble.export.clicks import ClickError, Clicks, ClickSource, FileClicks, Rows
+from thimble.export.generate import GeneratedClicks
+from thimble.export.train import Recipe, train
+from thimble.models.spec import Metrics, ModelSpec
 
 RECIPE = Recipe(batch_size=256, epochs=2, checkpoint_rows=1500)
 TRAIN_ROWS, HELD_OUT_ROWS = 5000, 1000
@@ -105,7 +105,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(
 
 
 def command(csv: Path, run: Path, scheme: str) -> list[str]:
-    code = "from export.cli import main; main()"
+    code = "from thimble.export.cli import main; main()"
     columns = ["--label", "clicked", "--dense", "age,price", "--string", "city,shop", "--memory", "4000"]
     sizes = ["--batch-size", "64", "--epochs", "4", "--checkpoint-rows", "128", "--scheme", scheme]
     return [sys.executable, "-c", code, "train", str(csv), *columns, *sizes, "--run", str(run)]

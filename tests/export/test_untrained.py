@@ -4,13 +4,13 @@ import numpy as np
 import onnx
 import pytest
 
-from export.onnx import EXTERNAL_DATA, ExportError
-from export.untrained import export_untrained, resized
-from models.presets import preset
-from models.spec import FullEmbedding, ModelSpec
-from service.artifact import read_artifact
-from service.engine import Engine
-from tests.samples import criteo_spec
+from testing.samples import criteo_spec
+from thimble.export.graph import EXTERNAL_DATA, ExportError
+from thimble.export.untrained import export_untrained, resized
+from thimble.models.presets import preset
+from thimble.models.spec import FullEmbedding, ModelSpec
+from thimble.service.engine.artifact import read_artifact
+from thimble.service.engine.engine import Engine
 
 
 @pytest.fixture

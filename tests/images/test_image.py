@@ -45,7 +45,15 @@ def test_it_is_nobody_and_has_no_tools(container: str) -> None:
 
 def test_nothing_is_compiled_at_start(container: str) -> None:
     done = subprocess.run(
-        ["docker", "exec", container, "python", "-v", "-c", "import service.cli, service.server"],
+        [
+            "docker",
+            "exec",
+            container,
+            "python",
+            "-v",
+            "-c",
+            "import thimble.service.cli, thimble.service.process.server",
+        ],
         capture_output=True,
         text=True,
         check=True,

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.artifacts import write_artifact
-from tests.samples import small_spec
-from tests.servers import Server, running
+from testing.artifacts import write_artifact
+from testing.samples import small_spec
+from testing.servers import Server, running
 
 Stub = Callable[..., AbstractContextManager[str]]
 

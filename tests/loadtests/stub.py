@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import orjson
 import uvloop
 
-from loadtests.served import DESCRIPTION, MODELS
-from loadtests.stub import Connection, ok, serve
+from thimble.loadtests.stub import Connection, ok, serve
+from thimble.loadtests.traffic.served import DESCRIPTION, MODELS
 
 SCORE = 0.25
 FEATURES = [{"name": "age", "kind": "number"}, {"name": "shop", "kind": "string"}]

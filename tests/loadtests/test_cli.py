@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.results import Run
+from testing.servers import Server
 from tests.loadtests.conftest import free_port
-from tests.servers import Server
+from thimble.loadtests.results.results import Run
 
 
 def thimble_load(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from loadtests.cli import main; main()", *map(str, arguments)]
+    command = [sys.executable, "-c", "from thimble.loadtests.cli import main; main()", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=200)
 
 

@@ -3,10 +3,10 @@ import sys
 
 import pytest
 
-from loadtests.measure import MeasureError, ceiling, find_knee, measure, measure_rates, run
-from loadtests.traffic import Traffic
+from testing.servers import Server
 from tests.loadtests.conftest import Stub, free_port
-from tests.servers import Server
+from thimble.loadtests.measure import MeasureError, ceiling, find_knee, measure, measure_rates, run
+from thimble.loadtests.traffic.requests import Traffic
 
 
 def test_a_real_server_answers_right_at_each_rate(server: Server) -> None:
@@ -60,5 +60,5 @@ def test_what_cannot_begin_says_why(server: Server) -> None:
 
 
 def test_gevent_stays_out_of_the_calling_process() -> None:
-    code = "import sys, loadtests.measure, loadtests.cli, loadtests.stub; sys.exit('gevent' in sys.modules)"
+    code = "import sys; from thimble.loadtests import cli, measure, stub; sys.exit('gevent' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

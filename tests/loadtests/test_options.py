@@ -2,9 +2,9 @@ import argparse
 
 import pytest
 
-from loadtests import options
-from loadtests.served import LoadError
-from loadtests.traffic import Traffic
+from thimble.loadtests import options
+from thimble.loadtests.traffic.requests import Traffic
+from thimble.loadtests.traffic.served import LoadError
 
 
 def parse(*arguments: str) -> argparse.Namespace:

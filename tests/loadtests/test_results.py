@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.results import GOING_ON, Journal, Run, Step, joined
-from loadtests.traffic import Traffic
+from thimble.loadtests.results.results import GOING_ON, Journal, Run, Step, joined
+from thimble.loadtests.traffic.requests import Traffic
 
 
 def step(offered: float = 100, ok: int = 90, ms: float = 2.0) -> Step:

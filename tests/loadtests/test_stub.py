@@ -1,10 +1,10 @@
 import httpx
 
-from loadtests.answers import problem
-from loadtests.measure import imitation
-from loadtests.served import served
-from loadtests.traffic import Traffic, prepare
-from tests.servers import Server
+from testing.servers import Server
+from thimble.loadtests.measure import imitation
+from thimble.loadtests.traffic.answers import problem
+from thimble.loadtests.traffic.requests import Traffic, prepare
+from thimble.loadtests.traffic.served import served
 
 
 def test_an_imitation_gives_the_answers_that_are_wanted(server: Server) -> None:

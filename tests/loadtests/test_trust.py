@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.measure import run
-from loadtests.traffic import Traffic
 from tests.loadtests.conftest import Stub, locust
+from thimble.loadtests.measure import run
+from thimble.loadtests.traffic.requests import Traffic
 
 DELAY_MS = 100
 STALL_MS = 200

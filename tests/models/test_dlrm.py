@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from export.agreement import numpy_scores
-from models.dlrm import DLRM, InteractionArch, Preprocess, Scorer
-from models.memory import FullTables, SharedMemory
-from tests.samples import SCHEMES, SHARED, random_batch, small_spec
+from testing.samples import SCHEMES, SHARED, random_batch, small_spec
+from thimble.export.agreement import numpy_scores
+from thimble.models.nn.dlrm import DLRM, InteractionArch, Preprocess, Scorer
+from thimble.models.nn.embeddings import FullTables, SharedMemory
 
 
 @pytest.mark.parametrize("fields", [1, 2, 26])

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.features import (
+from testing.samples import small_spec
+from thimble.models.features import (
     FeatureError,
     batch_from_text,
     batch_from_values,
@@ -16,8 +17,7 @@ from models.features import (
     ids_from_values,
     shown,
 )
-from models.spec import Kind
-from tests.samples import small_spec
+from thimble.models.spec import Kind
 
 LARGEST = (1 << 60) - 1
 XXH3_ABC = 0x78AF5F94892F3950  # of the three bytes "abc", from xxHash's own tests

@@ -7,7 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.hashing import (
+from testing.samples import SHARED, random_batch, small_spec
+from thimble.models.hashing import (
     BLOCK_PRIME,
     ID_LIMIT,
     ROBE_CONSTANTS,
@@ -17,9 +18,8 @@ from models.hashing import (
     hash_map,
     lookup,
 )
-from models.memory import SharedMemory
-from models.spec import BlockEmbedding, Categorical, ModelSpec, RobeEmbedding
-from tests.samples import SHARED, random_batch, small_spec
+from thimble.models.nn.embeddings import SharedMemory
+from thimble.models.spec import BlockEmbedding, Categorical, ModelSpec, RobeEmbedding
 
 P = 2038074743
 R1, R2, R3 = 634329019, 1825252241, 871205356

@@ -1,7 +1,7 @@
 import pytest
 
-from models.presets import CRITEO_KAGGLE_ROWS, CRITEO_TB_ROWS, embedding_for, full_rows, preset
-from models.spec import BlockEmbedding, Categorical, FullEmbedding, RobeEmbedding
+from thimble.models.presets import CRITEO_KAGGLE_ROWS, CRITEO_TB_ROWS, embedding_for, full_rows, preset
+from thimble.models.spec import BlockEmbedding, Categorical, FullEmbedding, RobeEmbedding
 
 
 def test_table_lengths() -> None:

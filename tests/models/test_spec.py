@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from models.spec import GoldenRows, Metrics, ModelSpec, Precision, PrecisionCost, Provenance, layer_widths
-from tests.samples import SCHEMES, small_spec
+from testing.samples import SCHEMES, small_spec
+from thimble.models.spec import GoldenRows, Metrics, ModelSpec, Precision, PrecisionCost, Provenance, layer_widths
 
 
 def complete_spec(scheme: str) -> ModelSpec:

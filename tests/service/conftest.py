@@ -4,11 +4,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from export.evaluate import read_spec
-from models.spec import ModelSpec
-from tests.artifacts import write_artifact
-from tests.samples import criteo_spec, small_spec
-from tests.servers import Server, running
+from testing.artifacts import write_artifact
+from testing.samples import criteo_spec, small_spec
+from testing.servers import Server, running
+from thimble.export.evaluate import read_spec
+from thimble.models.spec import ModelSpec
 
 
 @pytest.fixture(scope="session")

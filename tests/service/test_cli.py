@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.servers import Server, running
+from testing.servers import Server, running
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -33,7 +33,7 @@ def test_torch_is_not_in_its_process(small_artifact: Path) -> None:
         httpx.get(f"{server.url}/v1/models")
         maps = Path(f"/proc/{server.process.pid}/maps").read_text()
     assert "onnxruntime" in maps and "torch" not in maps
-    modules = "import sys, service.cli, service.first_score; print('torch' in sys.modules)"
+    modules = "import sys, thimble.service.cli, thimble.service.first_score; print('torch' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", modules], text=True).strip() == "False"
 
 

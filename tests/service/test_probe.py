@@ -8,14 +8,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.certificates import Authority
-from tests.servers import Server, running
+from testing.certificates import Authority
+from testing.servers import Server, running
 
 ADMIN_KEY = "an-admin-key-for-tests"
 
 
 def probe(port: int, **env: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "service.probe"]
+    command = [sys.executable, "-m", "thimble.service.probe"]
     env = {**os.environ, "THIMBLE_PORT": str(port), **env}
     return subprocess.run(command, env=env, capture_output=True, text=True, timeout=30)
 

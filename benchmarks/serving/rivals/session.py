@@ -10,7 +10,7 @@ import onnxruntime
 
 ROOT = Path(__file__).parents[3]
 MODEL = ROOT / "artifacts" / "demo" / "1" / "model.onnx"
-LIBRARY = ROOT / "service" / "libthimble_ops.so"
+LIBRARY = ROOT / "ops" / "libthimble_ops.so"
 
 
 def open_session() -> Any:

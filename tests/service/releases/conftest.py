@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.artifacts import spoil, write_artifact
-from tests.samples import small_spec
+from testing.artifacts import spoil, write_artifact
+from testing.samples import small_spec
 from tests.service.releases.operator import SPOILED_ABOVE
 
 

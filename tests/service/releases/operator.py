@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import psutil
 
-from tests.servers import Server, running
+from testing.servers import Server, running
 
 ADMIN = "the-key-of-those-on-call"
 KEY = {"Authorization": f"Bearer {ADMIN}"}
@@ -71,6 +71,6 @@ def children(server: Server) -> list[psutil.Process]:
     found = []
     for process in psutil.Process(server.process.pid).children(recursive=True):
         with suppress(psutil.NoSuchProcess):  # a zombie, or gone by now
-            if "service.apart" in process.cmdline():
+            if "thimble.service.releases.sandbox.process" in process.cmdline():
                 found.append(process)
     return found

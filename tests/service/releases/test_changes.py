@@ -12,7 +12,7 @@ import pytest
 import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
-from tests.servers import Server
+from testing.servers import Server
 from tests.service.releases.operator import KEY, SPOILED_ABOVE, answers, bring, metric, put, score, serving, state
 
 

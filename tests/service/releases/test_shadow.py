@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from tests.servers import Server
+from testing.servers import Server
 from tests.service.releases.operator import (
     ENV,
     SPOILED_ABOVE,

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.servers import Server
+from testing.servers import Server
 from tests.service.releases.operator import (
     KEY,
     SPOILED_ABOVE,

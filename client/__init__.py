@@ -1,0 +1,5 @@
+"""The Python client. It imports nothing of the server."""
+
+from thimble.client.client import AsyncClient, Client, ThimbleError
+
+__all__ = ["AsyncClient", "Client", "ThimbleError"]

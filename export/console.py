@@ -1,0 +1,84 @@
+"""What the exporter prints."""
+
+from thimble.export.clicks import BadRows
+from thimble.models.spec import FullEmbedding, Metrics, ModelSpec, PrecisionCost
+
+_UNITS = ["B", "kB", "MB", "GB", "TB"]
+
+
+def size(count: float) -> str:
+    """Bytes for people, in powers of 1000: 96.1 GB."""
+    for unit in _UNITS:
+        if count < 1000 or unit == _UNITS[-1]:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    raise AssertionError
+
+
+def metrics_line(metrics: Metrics) -> str:
+    """Metrics in one line, the best reachable AUC beside the model's where it is known."""
+    parts = []
+    if metrics.auc is not None and metrics.auc_interval is not None:
+        low, high = metrics.auc_interval
+        parts.append(f"AUC {metrics.auc:.4f} (95 % interval {low:.4f} to {high:.4f})")
+    else:
+        parts.append("AUC undefined: the rows are all of one class")
+    if metrics.best_auc is not None:
+        parts.append(f"best reachable {metrics.best_auc:.4f}")
+    parts += [f"log loss {metrics.log_loss:.4f}", f"base rate {metrics.base_rate:.4f}", f"{metrics.rows:,} rows"]
+    return ", ".join(parts)
+
+
+def cost_line(cost: PrecisionCost) -> str:
+    """What a precision costs, in one line."""
+    parts = ["AUC undefined" if cost.auc is None else f"AUC {cost.auc:+.6f}", f"log loss {cost.log_loss:+.6f}"]
+    parts.append(f"logits change by {cost.logit_mean:.1e} on average and {cost.logit_largest:.1e} at most")
+    return ", ".join([*parts, f"{cost.rows:,} held-out rows"])
+
+
+def bad_rows(bad: BadRows) -> list[str]:
+    """Lines that say what was left out."""
+    if not bad.count:
+        return []
+    more = " or more" if bad.count == bad.MOST else ""
+    lines = [f"{bad.count:,}{more} bad rows were left out:", *(f"  {message}" for message in bad.first.values())]
+    return lines if bad.count <= len(bad.first) else [*lines, "  ..."]
+
+
+def inspection(spec: ModelSpec, file_bytes: int) -> list[tuple[str, str]]:
+    """An artifact's description as rows of a table."""
+    embedding = spec.embedding
+    parameters = " ".join(map(str, spec.dense_arch)) + " | " + " ".join(map(str, spec.over_arch))
+    rows = [
+        ("model", f"{spec.name}, schema {spec.schema_version}, {spec.precision}"),
+        ("features", f"{len(spec.dense)} dense, {len(spec.fields)} fields ({_kinds(spec)})"),
+        ("embedding", f"{embedding.scheme} version {embedding.version}, dimension {spec.embedding_dim}"),
+    ]
+    if not isinstance(embedding, FullEmbedding):
+        rows.append(("memory", f"{embedding.memory_length:,} floats in chunks of {embedding.chunk_size}"))
+    rows += [
+        ("MLPs", parameters),
+        ("file", size(file_bytes)),
+        ("embedding weights", size(spec.embedding_bytes)),
+        ("as full tables", f"{size(spec.full_table_bytes)}, {_times(spec.compression)} as much"),
+    ]
+    if spec.provenance:
+        p = spec.provenance
+        rows.append(("trained on", f"{p.source}: {p.rows_trained:,} rows, batch {p.batch_size}, seed {p.seed}"))
+        rows.append(("written by", p.tool))
+    if spec.metrics:
+        rows.append(("held out", metrics_line(spec.metrics)))
+    if spec.precision_cost:
+        rows.append(("precision costs", cost_line(spec.precision_cost)))
+    if spec.golden:
+        rows.append(("golden rows", str(len(spec.golden.scores))))
+    return rows
+
+
+def _times(factor: float) -> str:
+    return f"{factor:,.0f} times" if factor >= 10 else f"{factor:.2g} times"
+
+
+def _kinds(spec: ModelSpec) -> str:
+    kinds = [field.kind for field in spec.fields]
+    return ", ".join(f"{kinds.count(kind)} {kind}" for kind in sorted(set(kinds)))

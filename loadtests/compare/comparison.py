@@ -1,0 +1,151 @@
+"""What a comparison of two deployments found, as it lies on disk."""
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, Field
+
+from thimble.loadtests.compare.releases import Swap
+from thimble.loadtests.compare.resident import Memory
+from thimble.loadtests.compare.startup import Startup
+from thimble.loadtests.results.machine import Machine, this_machine, versions
+from thimble.loadtests.results.results import GOING_ON, Step, replace
+from thimble.loadtests.traffic.requests import Traffic
+
+Name = Literal["A", "B"]
+NAMES: tuple[Name, Name] = ("A", "B")
+
+
+class Settings(BaseModel):
+    """`seconds` is how long each rate is offered, `price` what a core costs an hour, in whatever currency.
+
+    `tables` is the preset whose full tables are compared with their compressed form, None where A and B were given.
+    """
+
+    rounds: Annotated[int, Field(gt=0)] = 3
+    seconds: Annotated[float, Field(gt=0)] = 2.0
+    max_p99_ms: Annotated[float, Field(gt=0)] = 50.0
+    memory_gb: Annotated[float, Field(gt=0)] = 16.0
+    price: Annotated[float, Field(ge=0)] = 0.04
+    connections: Annotated[int, Field(gt=0)] = 100
+    tables: str | None = None
+    table_rows: Annotated[int, Field(ge=1000)] | None = None
+    traffic: Traffic = Traffic()
+
+
+class Side(BaseModel):
+    """One of the two deployments. `size` are the bytes of a release; None for a server that was running already."""
+
+    label: str
+    source: str
+    size: int | None = None
+    files: dict[str, int] = {}
+    served: dict[str, Any] = {}
+
+
+class Attempt(BaseModel):
+    """A rate, requests/s, that was tried in the search for the knee, and the p99 that it had."""
+
+    offered: float
+    achieved: float
+    p99_ms: float | None
+
+
+class Turn(BaseModel):
+    """What one deployment did in a round.
+
+    `cpu_seconds` is the processor time of its server for the `rows` that were scored in `steps`. `memory` is what one
+    server weighs after them. `knee` is the highest rate sustained, requests/s.
+    """
+
+    startups: list[Startup] = []
+    knee: float | None = None
+    attempts: list[Attempt] = []
+    steps: list[Step] = []
+    cpu_seconds: float | None = None
+    rows: int = 0
+    memory: Memory | None = None
+    swap: Swap | None = None
+
+    def startup(self, *, cold: bool) -> Startup | None:
+        return next((startup for startup in self.startups if startup.cold == cold), None)
+
+
+class Replicas(BaseModel):
+    """So many servers of one artifact on this machine, after each has scored the same rows."""
+
+    replicas: int
+    memory: Memory
+
+
+class Size(BaseModel):
+    """A deployment with tables of another size: one server, from a cold disk. `tables` is what the full tables weigh,
+    `size` what a release of it weighs, bytes."""
+
+    tables: int
+    size: int
+    startup: Startup
+    memory: Memory
+    swap: Swap
+
+
+class Comparison(BaseModel):
+    """Two deployments side by side. Where it was cut short, `complete` is false and `reason` says why.
+
+    `busy` is the load average before it began. `tables` is what the full tables weigh, bytes. `empty` is a server
+    without a model. `rates` are what was offered to both, requests/s. `rounds` holds the turns by deployment, A and B;
+    so do the others.
+    """
+
+    started: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    seconds: float = 0
+    machine: Machine = Field(default_factory=this_machine)
+    versions: dict[str, str] = Field(default_factory=versions)
+    command: list[str] = []
+    settings: Settings
+    busy: float = 0
+    tables: int | None = None
+    sides: dict[Name, Side] = {}
+    empty: Memory | None = None
+    ceiling: float | None = None
+    rates: list[float] = []
+    rounds: list[dict[Name, Turn]] = []
+    replicas: dict[Name, list[Replicas]] = {}
+    sizes: dict[Name, list[Size]] = {}
+    complete: bool = False
+    reason: str | None = GOING_ON
+
+    def turns(self, name: Name) -> Iterator[Turn]:
+        """A deployment's turns, round by round."""
+        return (turns[name] for turns in self.rounds if name in turns)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        return cls.model_validate_json(path.read_text())
+
+    def write(self, path: Path) -> None:
+        """At once, or not at all."""
+        replace(path, self.model_dump_json())
+
+
+class Notebook:
+    """A comparison that is going on, and the file that it is written to after every step of it."""
+
+    def __init__(self, comparison: Comparison, path: Path, tell: Callable[[str], None]) -> None:
+        """`tell` is for the user, and is told what is being done."""
+        self.comparison = comparison
+        self.path = path
+        self.doing = "the beginning"
+        self._tell = tell
+        self._begun = time.perf_counter()
+
+    def say(self, doing: str) -> None:
+        self.doing = doing
+        self._tell(doing)
+
+    def write(self) -> None:
+        self.comparison.seconds = time.perf_counter() - self._begun
+        self.comparison.write(self.path)

@@ -1,0 +1,221 @@
+"""Takes a run through its shape: tells the generating processes what to do, adds up what they report, ends it."""
+
+import os
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import gevent
+from locust.runners import MasterRunner
+
+from thimble.loadtests import options as given
+from thimble.loadtests.generate import shapes
+from thimble.loadtests.generate.member import Member, Order, Report
+from thimble.loadtests.results import gates, summary
+from thimble.loadtests.results.gates import CUT_SHORT, FAILED
+from thimble.loadtests.results.results import Journal, Run, Step
+from thimble.loadtests.traffic.served import LoadError, served
+
+ORDER = "thimble_order"
+REPORT = "thimble"
+PARENT = "THIMBLE_LOAD_PARENT"
+"""Environment variable with the process without which a run is to end."""
+POLL_SECONDS = 0.05
+WRITE_SECONDS = 1.0
+# A server that has answered nothing for so long, while so many requests failed, is gone.
+GONE_SECONDS = 3.0
+GONE_FAILURES = 3
+
+
+class CutShortError(Exception):
+    """Why a run ends before its shape does, in one sentence."""
+
+
+class Controller:
+    """Of one run at a time, in the process that is no worker."""
+
+    def __init__(self, environment: Any, member: Member) -> None:
+        self._environment = environment
+        self._member = member
+        self._greenlet: Any = None
+        self._run: Run | None = None
+        self._reports: dict[str, Report] = {}
+        self._workers: list[str] = []
+
+    def reset(self) -> None:
+        """Before users are spawned for a new run: until it ends well, it has failed."""
+        self._environment.process_exit_code = FAILED
+
+    def start(self) -> None:
+        """Begin, unless a run is going on."""
+        if not self._greenlet:
+            self._greenlet = gevent.spawn(self._go)
+
+    def heard(self, worker: str, report: Report) -> None:
+        self._reports[worker] = report
+
+    def stopped(self) -> None:
+        """The test is being stopped, or the process."""
+        if self._greenlet and self._greenlet is not gevent.getcurrent():
+            self._greenlet.kill()
+            self._end(self._loss() or "it was stopped before its end")
+            if self._distributed() and self._environment.parsed_options.headless:
+                gevent.spawn(self._environment.runner.quit)  # a master stays when its last worker goes missing
+
+    def _go(self) -> None:
+        reason = None
+        try:
+            self._begin()
+            self._follow()
+        except LoadError as error:
+            reason, self._run = str(error), None
+        except CutShortError as error:
+            reason = str(error)
+        self._end(reason)
+        runner = self._environment.runner
+        if self._environment.parsed_options.headless:
+            runner.quit()
+        else:
+            runner.stop()
+
+    def _begin(self) -> None:
+        """LoadError: the options are wrong, or there is no server."""
+        runner, options = self._environment.runner, self._environment.parsed_options
+        self._run = None
+        self._reports.clear()
+        self._workers = sorted(self._alive())
+        traffic = given.traffic(options)
+        self._shape = shapes.shape(
+            options.shape,
+            given.rates(options.rate),
+            options.seconds,
+            lambda step: gates.sustained(step, options.max_p99_ms or gates.KNEE_P99_MS, options.max_error_share),
+        )
+        host = self._environment.host
+        _, description = served(host, traffic.model)
+        self._run = Run(
+            command=sys.argv,
+            url=host,
+            served=description,
+            traffic=traffic,
+            shape=options.shape,
+            pacing=options.pacing,
+            connections=runner.user_count,
+            generators=len(self._workers),
+            ceiling=options.ceiling,
+        )
+        self._id = uuid.uuid4().hex
+        self._journal = Journal(self._run, Path(options.results))
+        self._journal.write()
+        self._number = 0
+        self._begun = perf_counter()
+
+    def _follow(self) -> None:
+        assert self._run is not None
+        try:
+            offer = next(self._shape)
+            while True:
+                step = self._step(offer)
+                if not self._run.steps[1:]:
+                    self._say(summary.HEAD)
+                self._say(summary.line(step, self._run.ceiling))
+                offer = self._shape.send(step)
+        except StopIteration as end:
+            self._run.knee = end.value
+
+    def _step(self, offer: shapes.Offer) -> Step:
+        """CutShortError: the server, or a worker, is gone."""
+        self._number += 1
+        self._offer = offer
+        for share, worker in enumerate(self._workers):
+            order = Order(
+                run=self._id,
+                number=self._number,
+                rate=offer.rate,
+                seconds=offer.seconds,
+                share=share,
+                shares=len(self._workers),
+            )
+            self._environment.runner.send_message(ORDER, order.model_dump(), worker)
+        written = answered_at = perf_counter()
+        answered = failed = 0
+        while True:
+            gevent.sleep(POLL_SECONDS)
+            reports = list(self._current())
+            if error := next((report.error for report in reports if report.error), None):
+                raise LoadError(error)
+            if len(reports) == len(self._workers) and all(report.finished for report in reports):
+                step = self._added(reports)
+                self._journal.add(step)
+                self._journal.write()
+                return step
+            if loss := self._loss():
+                raise CutShortError(loss)
+            if os.environ.get(PARENT, parent := str(os.getppid())) != parent:
+                raise CutShortError("the process that started it is gone")
+            if (now := perf_counter()) - written >= WRITE_SECONDS:
+                written = now
+                step = self._added(reports)
+                self._journal.write(step)
+                if step.ok + sum(step.rejected.values()) > answered or not step.due:
+                    answered, failed, answered_at = step.ok + sum(step.rejected.values()), step.failures, now
+                elif now - answered_at >= GONE_SECONDS and step.failures - failed >= GONE_FAILURES:
+                    raise CutShortError(f"the server stopped answering after {self._after()}: {step.worst}")
+
+    def _added(self, reports: list[Report]) -> Step:
+        whole = Step(offered=self._offer.rate, seconds=self._offer.seconds)
+        for report in reports:
+            if report.step:
+                whole.add(report.step)
+        return whole
+
+    def _current(self) -> Iterator[Report]:
+        """Reports of this step."""
+        if not self._distributed() and (report := self._member.report()):
+            self._reports = dict.fromkeys(self._workers, report)
+        for report in self._reports.values():
+            if (report.run, report.number) == (self._id, self._number):
+                yield report
+
+    def _distributed(self) -> bool:
+        return isinstance(self._environment.runner, MasterRunner)
+
+    def _alive(self) -> set[str]:
+        if not self._distributed():
+            return {"local"}
+        clients = self._environment.runner.clients
+        return {client.id for client in clients.ready + clients.spawning + clients.running}
+
+    def _loss(self) -> str | None:
+        """That workers are gone, if some are."""
+        lost = len(set(self._workers) - self._alive())
+        if not lost:
+            return None
+        return (
+            f"{lost} of {len(self._workers)} workers lost after {self._after()}, and with them their share of the load"
+        )
+
+    def _say(self, text: str) -> None:
+        print(text, flush=True)
+
+    def _after(self) -> str:
+        return f"{perf_counter() - self._begun:.0f} s"
+
+    def _end(self, reason: str | None) -> None:
+        """Sum up, whatever became of it."""
+        self._greenlet = None
+        run, options = self._run, self._environment.parsed_options
+        if run is None:
+            Path(options.results).unlink(missing_ok=True)
+            print(f"thimble-load: {reason or 'it was stopped before it began'}", file=sys.stderr, flush=True)
+            return
+        if reason and len(run.steps) < self._number:
+            self._journal.add(self._added(list(self._current())))
+        run.complete, run.reason = reason is None, reason
+        run.gates = gates.gates(run, options.max_p99_ms, options.max_error_share)
+        self._journal.write()
+        self._say(summary.verdict(run, options.results))
+        self._environment.process_exit_code = CUT_SHORT if reason else FAILED * (not run.passed)

@@ -1,0 +1,1 @@
+"""The hash lookup as a native ONNX Runtime op: its sources, how it is built, and where its library is found."""

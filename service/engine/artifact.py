@@ -1,0 +1,202 @@
+"""Reads an artifact from disk and refuses, in one sentence, whatever is not a whole and harmless model of ours.
+
+The golden rows are the last check; they need a session, so `thimble.service.engine.engine` makes it.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import TensorProto
+from pydantic import ValidationError
+
+from thimble.models.spec import METADATA_KEY, ModelSpec
+
+STANDARD_DOMAINS = ("", "ai.onnx")
+OUR_DOMAIN, OUR_OP = "thimble", "HashLookup"
+# Files are read and written so much at a time: a kernel may keep the core from others until a call is done.
+PIECE_BYTES = 256 << 10
+NEWEST_OPSET = onnx.defs.onnx_opset_version()
+
+
+Signature = tuple[int, list[int | None]]
+"""Element type and dimensions, None for the batch."""
+
+
+class ArtifactError(ValueError):
+    """Why a file is refused."""
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A verified file: where it lies, its bytes, and what it says of itself."""
+
+    path: Path
+    content: bytes
+    spec: ModelSpec
+
+
+def read_artifact(path: Path, max_bytes: int) -> Artifact:
+    """Read and verify all that can be verified without running the model. ArtifactError says why not."""
+    content = read_content(path, max_bytes)
+    try:
+        model = _parsed(content)
+        spec = _spec(model)
+        _check_interface(model.graph, spec)
+        _check_operators(model)
+        for tensor in _tensors(model):
+            if tensor.data_location == TensorProto.EXTERNAL:
+                _check_external(tensor, path.parent)
+    except ArtifactError as error:
+        raise ArtifactError(f"{path}: {error}") from None
+    except OSError as error:
+        raise ArtifactError(f"{path}: {error.strerror}") from None
+    return Artifact(path, content, spec)
+
+
+def read_content(path: Path, max_bytes: int) -> bytes:
+    """The bytes of a file. ArtifactError: it cannot be read, or is larger than allowed."""
+    try:
+        with path.open("rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > max_bytes:
+                raise ArtifactError(f"{path}: {size} bytes are more than the limit of {max_bytes} (max_model_bytes)")
+            pieces: list[bytes] = []
+            while size and (piece := file.read(min(size, PIECE_BYTES))):
+                pieces.append(piece)
+                size -= len(piece)
+            return b"".join(pieces)
+    except OSError as error:
+        raise ArtifactError(f"{path}: {error.strerror}") from None
+
+
+def _parsed(content: bytes) -> onnx.ModelProto:
+    try:
+        model: onnx.ModelProto = onnx.ModelProto.FromString(content)
+    except DecodeError:
+        raise ArtifactError("truncated, or not an ONNX file") from None
+    if not model.HasField("graph"):
+        raise ArtifactError("truncated, or not an ONNX file: it has no graph")
+    return model
+
+
+def _spec(model: onnx.ModelProto) -> ModelSpec:
+    described = {prop.key: prop.value for prop in model.metadata_props}
+    if METADATA_KEY not in described:
+        raise ArtifactError(f"an ONNX file, but not a Thimble artifact: it has no {METADATA_KEY!r} metadata")
+    try:
+        spec = ModelSpec.model_validate_json(described[METADATA_KEY])
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        reason = first["msg"].removeprefix("Value error, ")
+        raise ArtifactError(f"{METADATA_KEY} metadata: {f'{place}: ' if place else ''}{reason}") from None
+    if spec.golden is None:
+        raise ArtifactError("it has no golden rows, so nothing shows that it scores as it should")
+    return spec
+
+
+def _check_interface(graph: onnx.GraphProto, spec: ModelSpec) -> None:
+    weights = {tensor.name for tensor in graph.initializer}
+    inputs = {value.name: _signature(value) for value in graph.input if value.name not in weights}
+    outputs = {value.name: _signature(value) for value in graph.output}
+    wanted: dict[str, Signature] = {
+        "dense": (TensorProto.FLOAT, [None, len(spec.dense)]),
+        "ids": (TensorProto.INT64, [None, len(spec.fields)]),
+    }
+    if inputs != wanted:
+        raise ArtifactError(f"its inputs are {_listed(inputs)}, but its spec asks for {_listed(wanted)}")
+    if outputs != {"score": (TensorProto.FLOAT, [None])}:
+        raise ArtifactError(f"its outputs are {_listed(outputs)}, but must be score FLOAT [batch]")
+
+
+def _signature(value: onnx.ValueInfoProto) -> Signature:
+    tensor = value.type.tensor_type
+    return tensor.elem_type, [d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim]
+
+
+def _listed(values: Mapping[str, Signature]) -> str:
+    shown = [
+        f"{name} {TensorProto.DataType.Name(kind)} [{', '.join('batch' if d is None else str(d) for d in dims)}]"
+        for name, (kind, dims) in values.items()
+    ]
+    return " and ".join(shown) or "none"
+
+
+def _check_operators(model: onnx.ModelProto) -> None:
+    for opset in model.opset_import:
+        if opset.domain in STANDARD_DOMAINS and opset.version > NEWEST_OPSET:
+            raise ArtifactError(f"ONNX opset {opset.version} is newer than this program knows ({NEWEST_OPSET})")
+    defined = [(body.domain, body.name) for body in model.functions]
+    if any(name != (OUR_DOMAIN, OUR_OP) for name in defined) or len(defined) > 1:
+        raise ArtifactError(f"it defines functions of its own besides {OUR_DOMAIN}::{OUR_OP}")
+    for node in _nodes(model.graph.node):
+        ours = (node.domain, node.op_type) == (OUR_DOMAIN, OUR_OP)
+        if node.domain not in STANDARD_DOMAINS and not (ours and defined):
+            raise ArtifactError(f"operator {node.domain}::{node.op_type} is neither standard ONNX nor {OUR_OP}")
+    for body in model.functions:
+        for node in _nodes(body.node):
+            if node.domain not in STANDARD_DOMAINS:
+                raise ArtifactError(f"operator {node.domain}::{node.op_type} inside {OUR_OP} is not standard ONNX")
+
+
+def _nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    """The nodes and those of the graphs within them."""
+    for node in nodes:
+        yield node
+        for attribute in node.attribute:
+            for graph in (attribute.g, *attribute.graphs):  # an absent one reads as empty
+                yield from _nodes(graph.node)
+
+
+def _tensors(model: onnx.ModelProto) -> Iterator[TensorProto]:
+    """Every tensor that the file holds or points to, wherever it hides."""
+    yield from _graph_tensors(model.graph)
+    for body in model.functions:
+        yield from _node_tensors(body.node)
+        for attribute in body.attribute_proto:
+            yield from _attribute_tensors(attribute)
+    for training in model.training_info:
+        yield from _graph_tensors(training.initialization)
+        yield from _graph_tensors(training.algorithm)
+
+
+def _graph_tensors(graph: onnx.GraphProto) -> Iterator[TensorProto]:
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    yield from _node_tensors(graph.node)
+
+
+def _node_tensors(nodes: Iterable[onnx.NodeProto]) -> Iterator[TensorProto]:
+    for node in nodes:
+        for attribute in node.attribute:
+            yield from _attribute_tensors(attribute)
+
+
+def _attribute_tensors(attribute: onnx.AttributeProto) -> Iterator[TensorProto]:
+    yield from (attribute.t, *attribute.tensors)
+    for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):  # an absent one reads as empty
+        yield from (sparse.values, sparse.indices)
+    for graph in (attribute.g, *attribute.graphs):
+        yield from _graph_tensors(graph)
+
+
+def _check_external(tensor: TensorProto, folder: Path) -> None:
+    entry = {pair.key: pair.value for pair in tensor.external_data}
+    location = entry.get("location", "")
+    where = PurePosixPath(location)
+    target = (folder / where).resolve()
+    if not location or where.is_absolute() or not target.is_relative_to(folder.resolve()):
+        raise ArtifactError(f"external data of {tensor.name!r} lies outside the file's folder: {location!r}")
+    if not target.is_file():
+        raise ArtifactError(f"external data of {tensor.name!r} is missing: {location!r}")
+    try:
+        end = int(entry.get("offset", 0)) + int(entry.get("length", 0))
+    except ValueError:
+        raise ArtifactError(f"external data of {tensor.name!r} has an offset or length that is no number") from None
+    if end > target.stat().st_size:
+        raise ArtifactError(f"external data of {tensor.name!r} is truncated: {location!r} ends before byte {end}")

@@ -1,0 +1,116 @@
+"""How a session is run over and over without allocating: inputs and outputs are bound to buffers that stay."""
+
+from collections.abc import Sequence
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from thimble.models.features import Batch
+from thimble.models.hashing import Floats
+from thimble.models.spec import ModelSpec
+
+# Runs until ONNX Runtime has captured a graph, and runs that are timed with it and without.
+CAPTURES, TRIALS = 3, 5
+
+
+def sizes(batch_rows: int) -> list[int]:
+    """The powers of two below `batch_rows`, and `batch_rows`."""
+    return [*(1 << i for i in range((batch_rows - 1).bit_length())), batch_rows]
+
+
+class HostBuffers:
+    """A batch's inputs, filled in one after the other."""
+
+    def __init__(self, spec: ModelSpec, batch_rows: int) -> None:
+        self.dense: Floats = np.zeros((batch_rows, len(spec.dense)), np.float32)
+        self.ids = np.zeros((batch_rows, len(spec.fields)), np.int64)
+
+    def fill(self, parts: Sequence[Batch]) -> int:
+        """Returns the number of rows."""
+        at = 0
+        for dense, ids in parts:
+            end = at + len(ids)
+            self.dense[at:end] = dense
+            self.ids[at:end] = ids
+            at = end
+        return at
+
+
+class CpuRunner:
+    """Runs on the CPU, which takes batches as they are."""
+
+    def __init__(self, session: onnxruntime.InferenceSession, host: HostBuffers) -> None:
+        self._session = session
+        self._host = host
+        self._scores: Floats = np.empty(len(host.ids), np.float32)
+        self._bindings: dict[int, Any] = {}
+        self._options = run_options(-1)  # else ONNX Runtime makes them at every run
+
+    def run(self, rows: int) -> Floats:
+        """Scores of the first rows of the buffers."""
+        self._session.run_with_iobinding(self._bindings.get(rows) or self._bound(rows), self._options)
+        return self._scores[:rows].copy()
+
+    def _bound(self, rows: int) -> Any:
+        binding = self._bindings[rows] = self._session.io_binding()
+        for name, array in (("dense", self._host.dense), ("ids", self._host.ids)):
+            binding.bind_input(name, "cpu", 0, array.dtype, (rows, array.shape[1]), array.ctypes.data)
+        binding.bind_output("score", "cpu", 0, np.float32, (rows,), self._scores.ctypes.data)
+        return binding
+
+
+class BucketRunner:
+    """Runs on a GPU, in buckets of fixed sizes: a batch takes the smallest that holds it."""
+
+    def __init__(self, session: onnxruntime.InferenceSession, host: HostBuffers, device: str = "cuda") -> None:
+        self._buckets = [_Bucket(session, host, device, rows, i) for i, rows in enumerate(sizes(len(host.ids)), 1)]
+
+    def run(self, rows: int) -> Floats:
+        """Scores of the first rows of the buffers. What lies in the buffers beyond them is scored too and left."""
+        bucket = next(bucket for bucket in self._buckets if rows <= bucket.rows)
+        return bucket.run()[:rows].copy()
+
+
+class _Bucket:
+    """Buffers on the device for one size of batch, run as a CUDA graph where that is faster."""
+
+    def __init__(
+        self, session: onnxruntime.InferenceSession, host: HostBuffers, device: str, rows: int, graph: int
+    ) -> None:
+        self.rows = rows
+        self._session = session
+        self._inputs = {"dense": host.dense[:rows], "ids": host.ids[:rows]}
+        copied = onnxruntime.OrtValue.ortvalue_from_numpy
+        self._on_device = {name: copied(array, device, 0) for name, array in self._inputs.items()}
+        self._scores = onnxruntime.OrtValue.ortvalue_from_shape_and_type([rows], np.float32, device, 0)
+        self._binding = session.io_binding()
+        for name, value in self._on_device.items():
+            self._binding.bind_ortvalue_input(name, value)
+        self._binding.bind_ortvalue_output("score", self._scores)
+        self._options = min((run_options(-1), run_options(graph)), key=self._seconds)
+
+    def run(self) -> Floats:
+        for name, array in self._inputs.items():
+            self._on_device[name].update_inplace(array)
+        self._session.run_with_iobinding(self._binding, self._options)
+        scores: Floats = self._scores.numpy()
+        return scores
+
+    def _seconds(self, options: Any) -> float:
+        """The fastest of some runs, after those in which a graph is captured."""
+        self._options = options
+        seconds = []
+        for _ in range(CAPTURES + TRIALS):
+            start = perf_counter()
+            self.run()
+            seconds.append(perf_counter() - start)
+        return min(seconds[CAPTURES:])
+
+
+def run_options(graph: int) -> Any:
+    """A run under a CUDA graph's number, or, for -1, under none."""
+    options = onnxruntime.RunOptions()
+    options.add_run_config_entry("gpu_graph_id", str(graph))
+    return options

@@ -1,0 +1,177 @@
+"""One model in ONNX Runtime."""
+
+import logging
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, distribution
+from time import sleep
+from typing import Literal
+
+import numpy as np
+import onnxruntime
+
+from thimble.models.features import Batch, FeatureError, batch_from_values
+from thimble.models.hashing import Floats
+from thimble.models.spec import FullEmbedding, GoldenRows, MlpPrecision, ModelSpec
+from thimble.ops.library import NativeOps
+from thimble.service.engine.artifact import Artifact, ArtifactError
+from thimble.service.engine.buffers import BucketRunner, CpuRunner, HostBuffers, sizes
+from thimble.service.engine.cost import Cost, measured
+from thimble.service.errors import StartupError
+
+Device = Literal["auto", "cpu", "cuda"]
+Lookup = Literal["native", "function"]
+Providers = dict[str, dict[str, str]]
+"""ONNX Runtime's providers in order, each with its options."""
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+EXTERNAL_DATA_FOLDER = "session.model_external_initializers_file_folder_path"
+log = logging.getLogger("thimble")
+
+# Rows of a batch. A core gains nothing beyond 64 and a small batch keeps others waiting for less; a GPU wants many.
+BATCH_ROWS = {CPU: 64, CUDA: 4096}
+# How long batches may hold the event loop. On a CPU it takes the loop's own core wherever it runs, and to hand it to a
+# thread and back costs more than it gains (benchmarks/serving); a GPU works while the loop reads requests.
+INLINE_SECONDS = {CPU: 0.005, CUDA: 0.0}
+# A GPU's arena grows by what is asked for, not to the next power of two; graphs are captured (`buffers`); float32 is
+# float32, where TensorFloat's 10 bits would miss the golden rows.
+CUDA_OPTIONS = {"arena_extend_strategy": "kSameAsRequested", "enable_cuda_graph": "1", "use_tf32": "0"}
+
+# How far a golden row's score may be from the one written: processors and providers add in different orders, and an
+# int8 layer makes a whole step of the last bit of a sum that is rounded.
+GOLDEN_TOLERANCE: dict[MlpPrecision, float] = {"fp32": 1e-4, "fp16": 1e-4, "int8": 5e-3}
+
+
+def check_runtime() -> None:
+    """Both runtime packages own the folder onnxruntime/, so which of two installed ones runs is an accident."""
+    installed = [name for name in ("onnxruntime", "onnxruntime-gpu") if _installed(name)]
+    if len(installed) > 1:
+        raise StartupError(
+            "onnxruntime and onnxruntime-gpu are both installed and overwrite each other; uninstall both, then "
+            "install this package with the extra cpu or gpu"
+        )
+
+
+class Engine:
+    """A session whose golden rows score as they should. `provider` is the one that really runs.
+
+    `lookup` says what does the lookup: the native op, or the model's own function; None for a model that has none.
+    Rows are run in batches of at most `batch_rows`, from and to buffers that are made once, so memory stays as it is
+    whatever is asked. One thread at a time.
+    """
+
+    def __init__(
+        self, artifact: Artifact, device: Device, threads: int, native: NativeOps | None = None, batch_rows: int = 0
+    ) -> None:
+        """`batch_rows`: 0 is what suits the provider.
+
+        ArtifactError: the model does not run, or its golden rows score otherwise. StartupError: no such device.
+        """
+        self.spec = artifact.spec
+        self.lookup: Lookup | None = None if isinstance(self.spec.embedding, FullEmbedding) else "function"
+        providers = _providers(device)
+        if self.lookup and native and native.providers & set(providers):
+            try:
+                self._open(artifact, providers, threads, batch_rows, native)
+                self.lookup = "native"
+            except ArtifactError as error:  # it may still run without
+                log.info("no native lookup for %s", error)
+        if self.lookup != "native":
+            self._open(artifact, providers, threads, batch_rows, None)
+        if device == "cuda" and self.provider != CUDA:
+            raise StartupError("--device cuda was asked for, but ONNX Runtime finds no GPU that it can use")
+
+    def _open(
+        self, artifact: Artifact, providers: Providers, threads: int, batch_rows: int, native: NativeOps | None
+    ) -> None:
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        options.intra_op_num_threads = threads
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry(EXTERNAL_DATA_FOLDER, str(artifact.path.parent.resolve()))
+        try:
+            if native:
+                options.register_custom_ops_library(str(native.path))
+            session = onnxruntime.InferenceSession(artifact.content, options, providers=list(providers.items()))
+            session.disable_fallback()
+            session._model_bytes = None  # kept for the fallback alone, a second copy of every model
+        except Exception as error:  # ORT has no public base class for its errors
+            raise ArtifactError(f"{artifact.path}: ONNX Runtime refuses it: {_one_line(error)}") from None
+        self.provider: str = session.get_providers()[0]
+        if native and self.provider not in native.providers:
+            raise ArtifactError(f"{artifact.path}: {native.path} has no kernel for {self.provider}")
+        self.batch_rows = batch_rows or BATCH_ROWS[self.provider]
+        self.inline_seconds = INLINE_SECONDS[self.provider]
+        self._host = HostBuffers(self.spec, self.batch_rows)
+        assert artifact.spec.golden is not None
+        try:
+            self._runs = (BucketRunner if self.provider == CUDA else CpuRunner)(session, self._host)
+            self._check_golden(artifact.spec.golden)
+        except ArtifactError as error:
+            raise ArtifactError(f"{artifact.path}: {error}") from None
+
+    def fill(self, parts: Sequence[Batch]) -> int:
+        """Put parts of at most `batch_rows` rows together into the buffers; returns how many rows they are."""
+        return self._host.fill(parts)
+
+    def run(self, rows: int) -> Floats:
+        """Click probabilities of the rows that were filled in, float32 [rows]."""
+        return self._runs.run(rows)
+
+    def score(self, batch: Batch) -> Floats:
+        """Click probabilities of any number of rows, float32 [rows]."""
+        scores = np.empty(len(batch.ids), np.float32)
+        for start in range(0, len(scores), self.batch_rows):
+            part = slice(start, start + self.batch_rows)
+            scores[part] = self.run(self.fill([Batch(batch.dense[part], batch.ids[part])]))
+        return scores
+
+    def warm_up(self, pause: float = 0) -> Cost:
+        """Run every size of batch that there is to be ready for, so that no request pays for a first time.
+
+        Before each run the thread pauses for so many seconds, for the sake of others that want the core.
+        """
+        for rows in sizes(self.batch_rows)[1:-1]:  # the first and the last are measured
+            sleep(pause)
+            self.run(rows)
+        return measured(self.batch_rows, self.run, pause)
+
+    def _check_golden(self, golden: GoldenRows) -> None:
+        batch = golden_batch(self.spec, golden)
+        try:
+            scores = self.score(batch)
+        except Exception as error:  # as above
+            raise ArtifactError(f"it does not run: {_one_line(error)}") from None
+        off = np.abs(scores - np.array(golden.scores))
+        row = int(np.nan_to_num(off, nan=np.inf).argmax())
+        tolerance = GOLDEN_TOLERANCE[self.spec.precision.mlps]
+        if not off[row] <= tolerance:
+            raise ArtifactError(
+                f"golden row {row} scores {scores[row]:.6f} on {self.provider}, not {golden.scores[row]:.6f} "
+                f"(tolerance {tolerance:g}): the weights are not those that were exported"
+            )
+
+
+def golden_batch(spec: ModelSpec, golden: GoldenRows) -> Batch:
+    """Golden rows as the model takes them. ArtifactError: a value that its feature does not take."""
+    try:
+        return batch_from_values(spec, [golden.features[name] for name in spec.feature_names])
+    except FeatureError as error:
+        raise ArtifactError(f"golden row {error.row}: {error}") from None
+
+
+def _providers(device: Device) -> Providers:
+    if device == "cpu" or CUDA not in onnxruntime.get_available_providers():
+        return {CPU: {}}
+    onnxruntime.preload_dlls()
+    return {CUDA: CUDA_OPTIONS, CPU: {}}
+
+
+def _installed(name: str) -> bool:
+    try:
+        distribution(name)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

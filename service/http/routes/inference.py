@@ -1,0 +1,196 @@
+"""The Open Inference Protocol (v2) with Triton's extensions; inference itself is in `thimble.service.http.scoring`."""
+
+from importlib.metadata import version as release
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from thimble.service.http.openapi import ERRORS
+from thimble.service.releases.catalogue import Registry
+from thimble.service.releases.loader import Model
+from thimble.service.telemetry.metrics import statistics
+from thimble.service.wire import inference
+
+EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository", "parameters", "statistics"]
+
+
+class ServerMetadata(BaseModel):
+    name: str
+    version: str
+    extensions: list[str]
+
+
+class Tensor(BaseModel):
+    name: str
+    datatype: str
+    shape: list[int]
+
+
+class ModelMetadata(BaseModel):
+    name: str
+    versions: list[str]
+    platform: str
+    inputs: list[Tensor]
+    outputs: list[Tensor]
+
+
+class ConfiguredTensor(BaseModel):
+    name: str
+    data_type: str
+    dims: list[int]
+
+
+class DynamicBatching(BaseModel):
+    """`max_queue_delay_microseconds` is 0: a batch never waits for more to come."""
+
+    preferred_batch_size: list[int]
+    max_queue_delay_microseconds: int
+
+
+class ModelConfig(BaseModel):
+    name: str
+    platform: str
+    backend: str
+    max_batch_size: int
+    input: list[ConfiguredTensor]
+    output: list[ConfiguredTensor]
+    dynamic_batching: DynamicBatching
+
+
+class Duration(BaseModel):
+    count: int
+    ns: int
+
+
+class InferenceStatistics(BaseModel):
+    success: Duration
+    fail: Duration
+    queue: Duration
+    compute_input: Duration
+    compute_infer: Duration
+    compute_output: Duration
+    cache_hit: Duration
+    cache_miss: Duration
+
+
+class ModelStatistics(BaseModel):
+    """`inference_count` counts rows, `execution_count` batches, and the `inference_stats` requests."""
+
+    name: str
+    version: str
+    last_inference: int
+    inference_count: int
+    execution_count: int
+    inference_stats: InferenceStatistics
+    batch_stats: list[Any]
+
+
+class Statistics(BaseModel):
+    model_stats: list[ModelStatistics]
+
+
+class Live(BaseModel):
+    live: bool
+
+
+class Ready(BaseModel):
+    ready: bool
+
+
+class ModelReady(BaseModel):
+    name: str
+    ready: bool
+
+
+def v2_router(registry: Registry, max_rows: int) -> APIRouter:
+    """The routes over the models of a registry."""
+    router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
+    models = APIRouter(prefix="/models/{model}", responses={404: ERRORS["404"]})
+
+    @router.get("")
+    async def server() -> ServerMetadata:
+        """What this server is and can do."""
+        return ServerMetadata(name="thimble", version=release("thimble-ctr"), extensions=EXTENSIONS)
+
+    @router.get("/health/live")
+    async def live() -> Live:
+        """The process answers."""
+        return Live(live=True)
+
+    @router.get("/health/ready", responses={503: ERRORS["503"]})
+    async def ready() -> Ready:
+        """Models are loaded, verified and ready to score."""
+        registry.check_ready()
+        return Ready(ready=True)
+
+    @router.get("/models/stats")
+    def all_statistics() -> Statistics:
+        """The statistics of all models, of all workers together."""
+        return Statistics(model_stats=[_statistics(model) for model in registry])
+
+    @models.get("")
+    @models.get("/versions/{version}")
+    async def metadata(model: str, version: str | None = None) -> ModelMetadata:
+        """A model's inputs and outputs; -1 is the number of rows."""
+        found = registry.find(model, version)
+        return _metadata(found, sorted(str(other.version) for other in registry if other.name == found.name))
+
+    @models.get("/ready")
+    @models.get("/versions/{version}/ready")
+    async def model_ready(model: str, version: str | None = None) -> ModelReady:
+        """The model is ready to score."""
+        return ModelReady(name=registry.find(model, version).name, ready=True)
+
+    @models.get("/config")
+    @models.get("/versions/{version}/config")
+    async def config(model: str, version: str | None = None) -> ModelConfig:
+        """A model's configuration in Triton's form."""
+        return _config(registry.find(model, version), max_rows)
+
+    @models.get("/stats")
+    @models.get("/versions/{version}/stats")
+    def model_statistics(model: str, version: str | None = None) -> Statistics:
+        """A model's statistics, of all workers together."""
+        return Statistics(model_stats=[_statistics(registry.find(model, version))])
+
+    router.include_router(models)
+    return router
+
+
+def _metadata(model: Model, versions: list[str]) -> ModelMetadata:
+    return ModelMetadata(
+        name=model.name,
+        versions=versions,
+        platform=inference.PLATFORM,
+        inputs=[
+            Tensor(name=name, datatype=datatypes[0], shape=[-1, width])
+            for (name, datatypes), width in zip(inference.DATATYPES.items(), _widths(model), strict=True)
+        ],
+        outputs=[Tensor(name=inference.OUTPUT, datatype="FP32", shape=[-1])],
+    )
+
+
+def _config(model: Model, max_rows: int) -> ModelConfig:
+    return ModelConfig(
+        name=model.name,
+        platform=inference.PLATFORM,
+        backend="onnxruntime",
+        max_batch_size=max_rows,
+        input=[
+            ConfiguredTensor(name=name, data_type=f"TYPE_{datatypes[0]}", dims=[width])
+            for (name, datatypes), width in zip(inference.DATATYPES.items(), _widths(model), strict=True)
+        ],
+        output=[ConfiguredTensor(name=inference.OUTPUT, data_type="TYPE_FP32", dims=[])],
+        dynamic_batching=DynamicBatching(
+            preferred_batch_size=[model.engine.batch_rows], max_queue_delay_microseconds=0
+        ),
+    )
+
+
+def _widths(model: Model) -> tuple[int, int]:
+    return len(model.spec.dense), len(model.spec.fields)
+
+
+def _statistics(model: Model) -> ModelStatistics:
+    return ModelStatistics.model_validate(statistics(model.name, model.version))

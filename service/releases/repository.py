@@ -1,0 +1,198 @@
+"""A model repository on disk: MODEL/VERSION/model.onnx, and MODEL/release.json, which says what of it is served.
+
+Whatever is written here appears whole or not at all, so a reader never sees half of it, and nothing is written twice:
+a version that is there stays as it is.
+"""
+
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from thimble.models.spec import MODEL_NAME
+from thimble.service.engine.artifact import PIECE_BYTES
+from thimble.service.errors import StartupError
+from thimble.service.releases import release
+from thimble.service.releases.release import Release
+
+MODEL_FILE = "model.onnx"
+RELEASE_FILE = "release.json"
+NAME = re.compile(MODEL_NAME)
+VERSION = re.compile(r"[1-9]\d{0,17}")
+_INCOMING = ".incoming-"
+# Far longer than a file is on its way or being verified: whoever brought it was killed.
+_ABANDONED_SECONDS = 3600
+
+
+class Stamp(NamedTuple):
+    """Tells one state of a file from another."""
+
+    inode: int
+    size: int
+    modified_ns: int
+
+
+class StoredVersion(NamedTuple):
+    """A version of a model in the repository."""
+
+    model: str
+    version: int
+    path: Path
+    stamp: Stamp
+
+
+Snapshot = tuple[Stamp | None, tuple[StoredVersion, ...]]
+"""Of one model, the state of its release and of its versions."""
+
+
+class StoreError(Exception):
+    """Why nothing was written."""
+
+
+class TakenError(StoreError):
+    """There is such a version already, and it is another."""
+
+
+class Repository:
+    """The models in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        """StartupError: there is no such folder."""
+        if not folder.is_dir():
+            raise StartupError(f"{folder}: no such file or folder")
+        self.folder = folder
+
+    def models(self) -> list[str]:
+        """Names of all models that have a version or a release."""
+        folders = sorted(path for path in self.folder.iterdir() if NAME.fullmatch(path.name) and path.is_dir())
+        return [path.name for path in folders if self.versions(path.name) or (path / RELEASE_FILE).is_file()]
+
+    def versions(self, model: str) -> dict[int, StoredVersion]:
+        """A model's versions, the newest first."""
+        try:
+            names = [path.name for path in (self.folder / model).iterdir() if VERSION.fullmatch(path.name)]
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        places = (self._place(model, version) for version in sorted(map(int, names), reverse=True))
+        return {place.version: place for place in places if place}
+
+    def release(self, model: str) -> Release:
+        """What is to be served of a model. release.ReleaseError: its file holds no release."""
+        return release.read(self.folder / model / RELEASE_FILE)
+
+    def keep(self, model: str, wanted: Release) -> None:
+        """Remember what is to be served of a model. StoreError: it could not be written, and is as it was."""
+        path = self.folder / model / RELEASE_FILE
+        with _storing(path), tempfile.TemporaryDirectory(prefix=_INCOMING, dir=path.parent) as incoming:
+            written = Path(incoming, RELEASE_FILE)
+            _write(written, wanted.model_dump_json(exclude_defaults=True).encode())
+            written.replace(path)
+            _sync(path.parent)
+
+    def receive(self, model: str, version: int, content: bytes) -> Path:
+        """A file with such content, to be verified and then admitted or dropped. StoreError."""
+        folder = self.folder / model
+        with _storing(folder / str(version)):
+            folder.mkdir(exist_ok=True)
+            _clear_up(folder)
+            path = Path(tempfile.mkdtemp(prefix=_INCOMING, dir=folder), MODEL_FILE)
+            try:
+                _write(path, content)
+            except OSError:
+                self.drop(path)
+                raise
+        return path
+
+    def drop(self, received: Path) -> None:
+        """Leave nothing of a received file that was not admitted."""
+        shutil.rmtree(received.parent, ignore_errors=True)
+        with suppress(OSError):  # it has other versions
+            received.parent.parent.rmdir()
+
+    def admit(self, model: str, version: int, received: Path) -> StoredVersion:
+        """Make a received file a version. TakenError, StoreError."""
+        folder = self.folder / model / str(version)
+        with _storing(folder):
+            received.parent.chmod(0o755)
+            try:
+                received.parent.rename(folder)  # onto nothing, or onto an empty folder
+            except OSError:
+                path = folder / MODEL_FILE
+                if not path.is_file():
+                    raise
+                if path.read_bytes() != received.read_bytes():
+                    raise TakenError(
+                        f"version {version} of {model} is there already with other content; versions stay as they are"
+                    ) from None
+            _sync(folder.parent)
+        place = self._place(model, version)
+        assert place is not None
+        return place
+
+    def snapshot(self) -> dict[str, Snapshot]:
+        """All that decides what is served, to be compared with another look."""
+        return {
+            model: (_stamp(self.folder / model / RELEASE_FILE), tuple(self.versions(model).values()))
+            for model in self.models()
+        }
+
+    def _place(self, model: str, version: int) -> StoredVersion | None:
+        path = self.folder / model / str(version) / MODEL_FILE
+        stamp = _stamp(path)
+        return stamp and StoredVersion(model, version, path, stamp)
+
+
+def stored_version(path: Path, name: str) -> StoredVersion:
+    """The place of a single file: in a repository where its folders say so, else version 1 of `name`."""
+    folder = path.absolute().parent
+    stamp = _stamp(path)
+    assert stamp is not None
+    if VERSION.fullmatch(folder.name):
+        return StoredVersion(folder.parent.name, int(folder.name), path, stamp)
+    return StoredVersion(name, 1, path, stamp)
+
+
+def _stamp(path: Path) -> Stamp | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return Stamp(status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def _clear_up(folder: Path) -> None:
+    """Remove what was on its way into a model's folder and never arrived."""
+    for left in folder.glob(f"{_INCOMING}*"):
+        with suppress(FileNotFoundError):  # its owner was late, not dead
+            if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        for start in range(0, len(content), PIECE_BYTES):
+            file.write(content[start : start + PIECE_BYTES])
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    """Have what was renamed in it outlast a loss of power."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _storing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {error.strerror}") from None

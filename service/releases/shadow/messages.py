@@ -1,0 +1,166 @@
+"""What a shadow is shown and what it says: messages of many rows over a socket, and the process that answers them."""
+
+import os
+import socket
+import struct
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from thimble.models.features import Batch
+from thimble.models.hashing import Floats
+from thimble.models.spec import ModelSpec
+from thimble.service.engine.engine import CPU, Engine
+
+# Differences in probability: rounding, precision, and those that a user would see.
+DIFFERENCES = (0.0001, 0.001, 0.01, 0.1)
+MESSAGE_BYTES = 64 << 10
+# So many messages' rows may wait; what comes then is dropped.
+BACKLOG_MESSAGES = 8
+# A kernel gives even a process of the lowest priority a tick of its clock now and then, 4 ms, whatever waits for the
+# core. Whoever offers it before every so many rows, which take some 0.1 ms, has to give it up there and then.
+YIELD_ROWS = 4
+_LIVE = struct.Struct("<q")
+
+
+class Comparison(NamedTuple):
+    """What a shadow made of rows beside version `live`; differences are its scores less those.
+
+    `above` counts the rows that differ by more than each of `DIFFERENCES`.
+    """
+
+    live: int
+    rows: int
+    not_finite: int
+    failed: int
+    absolute: float
+    signed: float
+    above: tuple[int, ...]
+
+    @classmethod
+    def unpack(cls, message: bytes) -> "Comparison":
+        live, rows, not_finite, failed, absolute, signed, *above = _COMPARISON.unpack(message)
+        return cls(live, rows, not_finite, failed, absolute, signed, tuple(above))
+
+    def pack(self) -> bytes:
+        *values, above = self
+        return _COMPARISON.pack(*values, *above)
+
+
+_COMPARISON = struct.Struct(f"<qIIIdd{len(DIFFERENCES)}I")
+COMPARISON_BYTES = _COMPARISON.size
+
+
+class Backlog:
+    """Scored rows that wait for a shadow, to go in messages of many so that neither side wakes the other for each.
+
+    The arrays of requests are kept as they are until a message is made of them: per batch, that is next to nothing.
+    """
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self._message_rows = max(MESSAGE_BYTES // _row_bytes(spec), 1)
+        self._batches: deque[_Scored] = deque()
+        self.rows = 0
+
+    @property
+    def fills_a_message(self) -> bool:
+        return self.rows >= self._message_rows
+
+    def add(self, live: int, parts: Sequence[Batch], scores: Floats) -> bool:
+        """Add a batch, made of these parts, and what version `live` made of it. Returns whether there was room."""
+        if self.rows >= BACKLOG_MESSAGES * self._message_rows:
+            return False
+        self._batches.append(_Scored(live, parts, scores))
+        self.rows += len(scores)
+        return True
+
+    def take(self) -> "Message":
+        """The rows that have waited longest, of one live version and at most a message."""
+        batches = [self._batches.popleft()]
+        live, _, scores = batches[0]
+        rows = len(scores)
+        while rows < self._message_rows and self._batches and self._batches[0].live == live:
+            batches.append(self._batches.popleft())
+            rows += len(batches[-1].scores)
+        parts = [part for batch in batches for part in batch.parts]
+        dense = _joined([part.dense for part in parts], np.float32)
+        ids = _joined([part.ids for part in parts], np.int64)
+        scores = _joined([batch.scores for batch in batches], np.float32)
+        if (end := self._message_rows) < rows:
+            self._batches.appendleft(_Scored(live, [Batch(dense[end:], ids[end:])], scores[end:]))
+        rows = min(rows, end)
+        self.rows -= rows
+        return Message(live, rows, (_LIVE.pack(live), dense[:end].data, ids[:end].data, scores[:end].data))
+
+    def clear(self) -> list[tuple[int, int]]:
+        """Forget all rows. Returns how many there were, by live version."""
+        forgotten = [(batch.live, len(batch.scores)) for batch in self._batches]
+        self._batches.clear()
+        self.rows = 0
+        return forgotten
+
+
+class _Scored(NamedTuple):
+    live: int
+    parts: Sequence[Batch]
+    scores: Floats
+
+
+class Message(NamedTuple):
+    """What version `live` made of some rows, as the bytes that go to a shadow, in parts."""
+
+    live: int
+    rows: int
+    content: Sequence[bytes | memoryview]
+
+
+def _joined(arrays: list[npt.NDArray[Any]], kind: npt.DTypeLike) -> npt.NDArray[Any]:
+    """One after the other, as their bytes are to be. What is left of a large batch is not copied for every message."""
+    return np.ascontiguousarray(arrays[0] if len(arrays) == 1 else np.concatenate(arrays), kind)
+
+
+def follow(engine: Engine, batches: socket.socket) -> None:
+    """Be a shadow: score what comes and tell how it compares, until there is nobody to tell."""
+    numbers, fields, row_bytes = len(engine.spec.dense), len(engine.spec.fields), _row_bytes(engine.spec)
+    with suppress(ConnectionError):
+        while message := batches.recv(MESSAGE_BYTES + row_bytes + _LIVE.size):
+            rows = (len(message) - _LIVE.size) // row_bytes
+            ids_at = _LIVE.size + rows * numbers * 4
+            scores_at = ids_at + rows * fields * 8
+            dense = np.frombuffer(message, np.float32, rows * numbers, _LIVE.size).reshape(rows, numbers)
+            ids = np.frombuffer(message, np.int64, rows * fields, ids_at).reshape(rows, fields)
+            scores = np.frombuffer(message, np.float32, rows, scores_at)
+            (live,) = _LIVE.unpack_from(message)
+            batches.send(_compared(engine, live, Batch(dense, ids), scores).pack())
+
+
+def _row_bytes(spec: ModelSpec) -> int:
+    return len(spec.dense) * 4 + len(spec.fields) * 8 + 4
+
+
+def _scored(engine: Engine, batch: Batch) -> Floats:
+    """Scores of a batch. On a processor that requests want as well it is offered to them every few rows."""
+    if engine.provider != CPU:
+        return engine.score(batch)
+    scores = np.empty(len(batch.ids), np.float32)
+    for start in range(0, len(scores), YIELD_ROWS):
+        os.sched_yield()
+        part = slice(start, start + YIELD_ROWS)
+        scores[part] = engine.score(Batch(batch.dense[part], batch.ids[part]))
+    return scores
+
+
+def _compared(engine: Engine, live: int, batch: Batch, scores: Floats) -> Comparison:
+    rows, none = len(scores), (0,) * len(DIFFERENCES)
+    try:
+        found = _scored(engine, batch)
+    except Exception:  # ORT has no public base class for its errors
+        return Comparison(live, rows, 0, rows, 0, 0, none)
+    off = found.astype(np.float64) - scores
+    off = off[np.isfinite(off)]
+    above = tuple(int((np.abs(off) > bound).sum()) for bound in DIFFERENCES)
+    return Comparison(live, rows, rows - len(off), 0, float(np.abs(off).sum()), float(off.sum()), above)

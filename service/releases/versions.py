@@ -1,0 +1,100 @@
+"""The versions of one model, and which of them answers."""
+
+import random
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Literal
+
+from thimble.service.errors import RequestError
+from thimble.service.releases.loader import Model
+from thimble.service.releases.release import FOLLOW_NEWEST, Canary, Release
+from thimble.service.releases.repository import Stamp
+from thimble.service.releases.shadow.host import Shadow
+
+ROUTING_KEY = b"routing-key"
+Part = Literal["live", "canary", "standby"]
+
+
+class ModelVersions:
+    """What is loaded of a model.
+
+    `live` answers, but for the share of `canary`. `standby` answers who asks for a version by its number; the version
+    that was live before is kept there, so that the way back takes no time. `refused` says of versions why they are.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.release: Release = FOLLOW_NEWEST
+        self.live: Model | None = None
+        self.canary: Model | None = None
+        self.standby: dict[int, Model] = {}
+        self.previous: int | None = None
+        self.shadow: Shadow | None = None
+        self.refused: dict[int, tuple[Stamp, str]] = {}
+
+    def __iter__(self) -> Iterator[tuple[Model, Part]]:
+        """All that can be asked, the live version first."""
+        if self.live is not None:
+            yield self.live, "live"
+        if self.canary is not None:
+            yield self.canary, "canary"
+        for model in self.standby.values():
+            yield model, "standby"
+
+    def loaded(self) -> dict[int, Model]:
+        """All that can be asked, by version."""
+        return {model.version: model for model, _ in self}
+
+    def pick(self, headers: Mapping[bytes, bytes]) -> Model | None:
+        """The version for a request that names none: by its routing key, if it has one, else by chance."""
+        if self.canary is None:
+            return self.live
+        assert self.release.canary is not None
+        return self.canary if _is_for(self.release.canary, self.name, headers) else self.live
+
+    def version(self, number: str) -> Model:
+        """The version that a request names. RequestError 404."""
+        for model, _ in self:
+            if number == str(model.version):
+                return model
+        shown = number[:20].encode("unicode_escape").decode()
+        there = ", ".join(f"version {model.version}" for model, _ in self) or "none"
+        raise RequestError(404, f"version {shown} of {self.name} is not served; there is {there}")
+
+    def switch(self, release: Release, live: Model | None, canary: Model | None, also: list[Model]) -> list[Model]:
+        """From now on these answer. Returns the versions that do not any more."""
+        before = self.loaded()
+        if self.live is not None and live is not None and live.version != self.live.version:
+            self.previous = self.live.version
+        if self.previous in release.taken_out:
+            self.previous = None
+        self.release, self.live, self.canary = release, live, canary
+        busy = {live, canary}
+        standby = [*also]
+        if live is not None and self.previous in before:
+            standby.append(before[self.previous])
+        self.standby = {model.version: model for model in standby if model not in busy}
+        self._point_at_shadow()
+        return [model for model in before.values() if model not in self.loaded().values()]
+
+    def set_shadow(self, shadow: Shadow | None) -> None:
+        """From now on this one listens, and none before it."""
+        if self.shadow is not None and self.shadow is not shadow:
+            self.shadow.stop()
+        self.shadow = shadow
+        self._point_at_shadow()
+
+    def reject(self, shadow: Shadow | None) -> None:
+        """End one that was started for nothing, unless it is the one that listens."""
+        if shadow is not None and shadow is not self.shadow:
+            shadow.stop()
+
+    def _point_at_shadow(self) -> None:
+        for model, _ in self:
+            shadowed = model is self.live and self.shadow is not None
+            model.batcher.mirror = partial(self.shadow.mirror, model.version) if self.shadow and shadowed else None
+
+
+def _is_for(canary: Canary, name: str, headers: Mapping[bytes, bytes]) -> bool:
+    key = headers.get(ROUTING_KEY)
+    return random.random() < canary.weight if key is None else canary.takes(name, key)  # noqa: S311 - no secret

@@ -1,0 +1,208 @@
+"""What the server counts: Prometheus metrics, and the same numbers in the form of Triton's statistics.
+
+With several workers each keeps its counts in files that all of them read, so every worker answers for all; for that
+`PROMETHEUS_MULTIPROC_DIR` is set before this module is imported (`thimble.service.cli`).
+"""
+
+import os
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import REGISTRY
+
+from thimble.service.engine.batcher import BatchTimes
+from thimble.service.releases.shadow.messages import DIFFERENCES, Comparison
+
+# Seconds. A row takes some hundred microseconds, a full batch some milliseconds, and a timeout is ten seconds.
+_TIMES = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
+_MODEL = ("model", "version")
+
+
+class BulkHistogram(Histogram):
+    """A histogram that takes several amounts at a time."""
+
+    def observe_all(self, amounts: Sequence[float]) -> None:
+        """What `observe` does with each."""
+        self._sum.inc(sum(amounts))
+        buckets = [bisect_left(self._upper_bounds, amount) for amount in amounts]
+        for bucket in {*buckets}:
+            self._buckets[bucket].inc(buckets.count(bucket))
+
+
+REQUESTS = Histogram(
+    "thimble_request_seconds", "From a request's headers to its answer, by status", (*_MODEL, "status"), buckets=_TIMES
+)
+QUEUE = BulkHistogram("thimble_queue_seconds", "How long requests waited for the engine", _MODEL, buckets=_TIMES)
+RUN = Histogram("thimble_batch_seconds", "How long the engine took for a batch", _MODEL, buckets=_TIMES)
+BATCH = Histogram("thimble_batch_rows", "Rows of a batch", _MODEL, buckets=_ROWS)
+STAGES = Counter("thimble_stage_seconds", "Seconds that requests spent in a stage, batch by batch", (*_MODEL, "stage"))
+LAST = Gauge("thimble_last_batch_timestamp_seconds", "When a batch was scored last", _MODEL, multiprocess_mode="max")
+QUEUED = Gauge("thimble_queued_rows", "Rows that wait for the engine", _MODEL, multiprocess_mode="livesum")
+INFO = Gauge(
+    "thimble_model_info",
+    "A model that is served; `lookup` is what turns its ids into embeddings",
+    (*_MODEL, "provider", "lookup", "scheme", "precision"),
+    multiprocess_mode="livemax",
+)
+UNUSABLE = Counter("thimble_unusable_rows", "Rows for which the model failed or gave a score that is no number", _MODEL)
+_SHADOW = (*_MODEL, "live")
+SHADOW_ROWS = Counter(
+    "thimble_shadow_rows",
+    "Rows shown to a shadow (`version`) that `live` had scored: scored, not_finite, failed, or dropped as it was busy",
+    (*_SHADOW, "outcome"),
+)
+SHADOW_ABOVE = Counter(
+    "thimble_shadow_diverged_rows", "Rows that a shadow scored differently by more than `above`", (*_SHADOW, "above")
+)
+SHADOW_ABSOLUTE = Counter(
+    "thimble_shadow_difference", "Sum of the absolute differences between a shadow's scores and the live ones", _SHADOW
+)
+SHADOW_SIGNED = Gauge(
+    "thimble_shadow_bias", "Sum of a shadow's scores less the live ones", _SHADOW, multiprocess_mode="sum"
+)
+SHADOW_UP = Gauge("thimble_shadow_up", "Shadow processes that run", _MODEL, multiprocess_mode="livesum")
+SHADOW_CRASHES = Counter("thimble_shadow_crashes", "Shadow processes that died", _MODEL)
+CHANGES = Counter(
+    "thimble_release_changes",
+    "Changes of what is served: released, refused (what was served goes on), or rolled_back by the server itself",
+    ("model", "outcome"),
+)
+WORKER_DEATHS = Counter("thimble_worker_deaths", "Workers that died and were replaced")
+LIVE = Gauge("thimble_live_version", "The version that answers", ("model",), multiprocess_mode="livemax")
+
+
+class ModelMetrics:
+    """The metrics of one version of a model."""
+
+    def __init__(self, model: str, version: int) -> None:
+        labels = self._labels = (model, str(version))
+        self._requests: dict[int, Histogram] = {}
+        self._queue, self._run, self._batch = QUEUE.labels(*labels), RUN.labels(*labels), BATCH.labels(*labels)
+        self.unusable = UNUSABLE.labels(*labels).inc
+        self._last, self._queued = LAST.labels(*labels), QUEUED.labels(*labels)
+        self._fill, self._infer, self._give = (
+            STAGES.labels(*labels, stage) for stage in ("compute_input", "compute_infer", "compute_output")
+        )
+
+    def describe(self, provider: str, lookup: str | None, scheme: str, precision: str) -> None:
+        """Say how the model is served."""
+        self._info = INFO.labels(*self._labels, provider, lookup or "none", scheme, precision)
+        self._info.set(1)
+
+    def withdraw(self) -> None:
+        """Say that it is served no more. What was counted stays, as counters must."""
+        self._info.set(0)
+        self._queued.set(0)
+
+    def request(self, status: int, seconds: float) -> None:
+        """A request was answered."""
+        if status not in self._requests:
+            self._requests[status] = REQUESTS.labels(*self._labels, str(status))
+        self._requests[status].observe(seconds)
+
+    def batch(self, times: BatchTimes) -> None:
+        """A batch was scored."""
+        self._queue.observe_all(times.waited)
+        self._run.observe(times.fill + times.run)
+        self._batch.observe(times.rows)
+        self._fill.inc(times.fill * times.requests)
+        self._infer.inc(times.run * times.requests)
+        self._give.inc(times.give * times.requests)
+        self._last.set_to_current_time()
+        self._queued.set(times.queued)
+
+
+class ShadowMetrics:
+    """The metrics of a shadow."""
+
+    def __init__(self, model: str, version: int) -> None:
+        self._labels = (model, str(version))
+        self._dropped: dict[int, Counter] = {}
+
+    def up(self, running: bool) -> None:
+        """Its process has started, or is gone."""
+        SHADOW_UP.labels(*self._labels).set(running)
+
+    def crashed(self) -> None:
+        """Its process has died."""
+        SHADOW_CRASHES.labels(*self._labels).inc()
+
+    def dropped(self, live: int, rows: int) -> None:
+        """It was too busy to be shown rows."""
+        if live not in self._dropped:  # on a busy core most batches are, and to look labels up takes longest
+            self._dropped[live] = SHADOW_ROWS.labels(*self._labels, str(live), "dropped")
+        self._dropped[live].inc(rows)
+
+    def compared(self, comparison: Comparison) -> None:
+        """It has scored rows, or failed to."""
+        labels = (*self._labels, str(comparison.live))
+        scored = comparison.rows - comparison.not_finite - comparison.failed
+        outcomes = {"scored": scored, "not_finite": comparison.not_finite, "failed": comparison.failed}
+        for outcome, rows in outcomes.items():
+            if rows:
+                SHADOW_ROWS.labels(*labels, outcome).inc(rows)
+        for bound, rows in zip(DIFFERENCES, comparison.above, strict=True):
+            SHADOW_ABOVE.labels(*labels, str(bound)).inc(rows)
+        SHADOW_ABSOLUTE.labels(*labels).inc(comparison.absolute)
+        SHADOW_SIGNED.labels(*labels).inc(comparison.signed)
+
+
+def exposition() -> bytes:
+    """All metrics, of all workers, in Prometheus's text format."""
+    return generate_latest(_all())
+
+
+def statistics(model: str, version: int) -> dict[str, Any]:
+    """A model's numbers as Triton's statistics extension has them."""
+    sums: dict[str, float] = defaultdict(float)
+    for sample in _samples(model, str(version)):
+        outcome = "" if "status" not in sample.labels else "_ok" if sample.labels["status"] == "200" else "_refused"
+        sums[sample.name + outcome + sample.labels.get("stage", "")] += sample.value
+    served = int(sums["thimble_queue_seconds_count"])
+    compute = {
+        stage: _duration(served, sums[f"thimble_stage_seconds_total{stage}"])
+        for stage in ("compute_input", "compute_infer", "compute_output")
+    }
+    return {
+        "name": model,
+        "version": str(version),
+        "last_inference": int(sums["thimble_last_batch_timestamp_seconds"] * 1e3),
+        "inference_count": int(sums["thimble_batch_rows_sum"]),
+        "execution_count": int(sums["thimble_batch_rows_count"]),
+        "inference_stats": {
+            "success": _duration(int(sums["thimble_request_seconds_count_ok"]), sums["thimble_request_seconds_sum_ok"]),
+            "fail": _duration(
+                int(sums["thimble_request_seconds_count_refused"]), sums["thimble_request_seconds_sum_refused"]
+            ),
+            "queue": _duration(served, sums["thimble_queue_seconds_sum"]),
+            **compute,
+            "cache_hit": _duration(0, 0),
+            "cache_miss": _duration(0, 0),
+        },
+        "batch_stats": [],
+    }
+
+
+def _duration(count: int, seconds: float) -> dict[str, int]:
+    return {"count": count, "ns": int(seconds * 1e9)}
+
+
+def _samples(model: str, version: str) -> Iterator[Any]:
+    metrics: Iterator[Metric] = iter(_all().collect())
+    for metric in metrics:
+        for sample in metric.samples:
+            if (sample.labels.get("model"), sample.labels.get("version")) == (model, version):
+                yield sample
+
+
+def _all() -> CollectorRegistry:
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return REGISTRY
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return registry

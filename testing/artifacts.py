@@ -1,0 +1,89 @@
+"""Artifacts of untrained models, made without a training run."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import helper, numpy_helper
+
+from thimble.export.agreement import onnx_scores, onnx_session
+from thimble.export.golden import Features, golden_batch
+from thimble.export.graph import build, describe, write
+from thimble.export.precision import lower_mlps
+from thimble.models.nn.dlrm import DLRM
+from thimble.models.spec import GoldenRows, ModelSpec
+
+
+def random_features(spec: ModelSpec, rows: int, seed: int = 0) -> Features:
+    """Feature columns as a client would send them, some values missing."""
+    random = np.random.default_rng(seed)
+    features: Features = {name: random.integers(0, 500, rows).tolist() for name in spec.dense}
+    for field in spec.fields:
+        ids = random.integers(0, 1 << 32, rows).tolist()
+        features[field.name] = [
+            i if field.kind == "int" else f"{i:08x}" if field.kind == "hex" else f"Größe {i}" for i in ids
+        ]
+    for column in features.values():
+        column[int(random.integers(rows))] = None
+    return features
+
+
+def write_artifact(
+    spec: ModelSpec, repository: Path, name: str | None = None, version: int | None = None, seed: int = 0
+) -> Path:
+    """An untrained model whose scores differ from row to row, with eight golden rows."""
+    torch.manual_seed(seed)
+    dlrm = DLRM(spec).eval()
+    with torch.no_grad():
+        for parameter in dlrm.sparse_arch.parameters():
+            parameter.uniform_(-0.5, 0.5)
+    features = random_features(spec, 8, seed)
+    model = lower_mlps(build(spec, dlrm), spec.precision.mlps, [golden_batch(spec, random_features(spec, 64, seed))])
+
+    def finish(path: Path) -> None:
+        scores = onnx_scores(onnx_session(str(path)), golden_batch(spec, features))
+        golden = GoldenRows(features=features, scores=scores.tolist())
+        written = onnx.load(path, load_external_data=False)
+        describe(written, spec.model_copy(update={"golden": golden}))
+        onnx.save_model(written, path)
+
+    return write(model, spec.model_copy(update={"name": name or spec.name}), repository, version, finish)
+
+
+def spoil(path: Path, above: float) -> None:
+    """Have a model score NaN where its first number is larger; its golden rows score as they did."""
+    _extend(
+        path,
+        {"first": np.array(0), "bound": np.array(above, np.float32), "none": np.array(np.nan, np.float32)},
+        helper.make_node("Gather", ["dense", "first"], ["first_number"], axis=1),
+        helper.make_node("Greater", ["first_number", "bound"], ["is_spoiled"]),
+        helper.make_node("Where", ["is_spoiled", "none", "before"], ["after"]),
+    )
+
+
+def slow_down(path: Path) -> None:
+    """Have a model take some milliseconds for a batch of any size, by a product of matrices of zeros."""
+    _extend(
+        path,
+        {"many": np.array([1000, 1000]), "zero": np.array(0, np.float32)},
+        helper.make_node("ReduceMax", ["before"], ["largest"], keepdims=0),
+        helper.make_node("Mul", ["largest", "zero"], ["nothing"]),
+        helper.make_node("Expand", ["nothing", "many"], ["much_of_nothing"]),
+        helper.make_node("MatMul", ["much_of_nothing", "much_of_nothing"], ["as_much"]),
+        helper.make_node("ReduceMax", ["as_much"], ["still_nothing"], keepdims=0),
+        helper.make_node("Add", ["before", "still_nothing"], ["after"]),
+    )
+
+
+def _extend(path: Path, constants: dict[str, np.ndarray[Any, Any]], *nodes: onnx.NodeProto) -> None:
+    """Have nodes make a model's scores, `after`, of the ones that it gave, `before`."""
+    model = onnx.load(path)
+    (score,) = model.graph.output
+    for node in model.graph.node:
+        node.output[:] = ["before" if name == score.name else name for name in node.output]
+    nodes[-1].output[:] = [score.name]
+    model.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
+    model.graph.node.extend(nodes)
+    onnx.save_model(model, path)

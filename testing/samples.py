@@ -1,0 +1,71 @@
+"""Small models and clicks that several test modules share."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from thimble.models.features import Batch
+from thimble.models.presets import CRITEO_DENSE, CRITEO_KAGGLE_ROWS, criteo_fields, embedding_for
+from thimble.models.spec import Categorical, Kind, ModelSpec
+
+SCHEMES = ["block", "robe-v1", "robe-v2", "full"]
+SHARED = SCHEMES[:3]
+
+
+def small_spec(
+    scheme: str = "block",
+    dense: int = 3,
+    kinds: Sequence[Kind] = ("string",) * 7,
+    dim: int = 20,
+    chunk: int = 8,
+    memory: int = 1000,
+    rows: int = 50,
+    seed: int = 0,
+) -> ModelSpec:
+    """A tiny model; by default the chunk size does not divide the dimension."""
+    fields = [Categorical(name=f"f{i}", kind=kind, rows=rows) for i, kind in enumerate(kinds)]
+    return ModelSpec(
+        name="small",
+        dense=[f"d{i}" for i in range(dense)],
+        fields=fields,
+        embedding_dim=dim,
+        embedding=embedding_for(scheme, fields, dim, memory * 4, chunk, seed),
+        dense_arch=[8, dim],
+        over_arch=[12, 1],
+    )
+
+
+def criteo_spec(scheme: str = "block", rows: int = 1000, dim: int = 8, memory: int = 4096, seed: int = 0) -> ModelSpec:
+    """Criteo's features with tables cut down to `rows`."""
+    fields = criteo_fields([min(n, rows) for n in CRITEO_KAGGLE_ROWS])
+    return ModelSpec(
+        name="criteo-small",
+        dense=CRITEO_DENSE,
+        fields=fields,
+        embedding_dim=dim,
+        embedding=embedding_for(scheme, fields, dim, memory * 4, 4, seed),
+        dense_arch=[16, dim],
+        over_arch=[32, 1],
+    )
+
+
+def random_batch(spec: ModelSpec, rows: int, seed: int = 0) -> Batch:
+    random = np.random.default_rng(seed)
+    dense = random.normal(2, 5, (rows, len(spec.dense))).astype(np.float32)
+    dense[random.random(dense.shape) < 0.2] = np.nan
+    return Batch(dense, random.integers(0, 1 << 60, (rows, len(spec.fields))))
+
+
+def write_csv(path: Path, rows: int, seed: int = 0) -> Path:
+    """A CSV with a clicked column, two columns of numbers and two of strings, which say something about the clicks."""
+    random = np.random.default_rng(seed)
+    lines = ["clicked,age,price,city,shop"]
+    for _ in range(rows):
+        age, city, shop = int(random.integers(18, 80)), int(random.integers(0, 30)), int(random.integers(0, 12))
+        odds = -1.5 + (1.5 if city % 3 == 0 else 0) + (1.5 if (city + shop) % 2 else -1)
+        clicked = int(random.random() < 1 / (1 + np.exp(-odds)))
+        price = "" if random.random() < 0.1 else f"{random.lognormal(2, 1):.2f}"
+        lines.append(f'{clicked},{age},{price},"city {city}",{"" if shop == 0 else f"shop-{shop}"}')
+    path.write_text("\n".join(lines) + "\n")
+    return path

@@ -1,0 +1,51 @@
+import pytest
+
+from thimble.export.clicks import BadRows
+from thimble.export.console import bad_rows, cost_line, inspection, metrics_line, size
+from thimble.models.presets import preset
+from thimble.models.spec import Metrics, PrecisionCost
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 B"), (999, "999 B"), (10_000_000, "10.0 MB"), (96_136_908_288, "96.1 GB"), (5e15, "5000.0 TB")],
+)
+def test_sizes(count: float, text: str) -> None:
+    assert size(count) == text
+
+
+def test_metrics_line() -> None:
+    known = Metrics(rows=1000, base_rate=0.2, log_loss=0.45, auc=0.75, auc_interval=(0.7, 0.8), best_auc=0.8)
+    assert metrics_line(known) == (
+        "AUC 0.7500 (95 % interval 0.7000 to 0.8000), best reachable 0.8000, "
+        "log loss 0.4500, base rate 0.2000, 1,000 rows"
+    )
+    assert metrics_line(Metrics(rows=2, base_rate=0, log_loss=0.1)).startswith("AUC undefined: the rows are all of one")
+
+
+def test_bad_rows(tmp_path_factory: pytest.TempPathFactory) -> None:
+    bad = BadRows()
+    assert bad_rows(bad) == []
+    folder = tmp_path_factory.mktemp("clicks")
+    for line in range(1, 6):
+        bad.add(folder / "a", line, "why")
+    assert bad_rows(bad) == ["5 bad rows were left out:", *(f"  a line {line}: why" for line in range(1, 6))]
+    bad.add(folder / "b", 1, "why")
+    assert bad_rows(bad)[0] == "6 bad rows were left out:"
+    assert bad_rows(bad)[-1] == "  ..."
+
+
+def test_cost_line() -> None:
+    cost = PrecisionCost(rows=1000, auc=-0.00012, log_loss=0.0003, logit_mean=0.0123, logit_largest=0.2)
+    assert cost_line(cost) == (
+        "AUC -0.000120, log loss +0.000300, logits change by 1.2e-02 on average and 2.0e-01 at most, "
+        "1,000 held-out rows"
+    )
+    assert cost_line(cost.model_copy(update={"auc": None})).startswith("AUC undefined, log loss")
+
+
+def test_inspection() -> None:
+    table = dict(inspection(preset("demo"), 12_000_000))
+    assert table["features"] == "13 dense, 26 fields (26 hex)"
+    assert table["memory"] == "3,600,000 floats in chunks of 32"
+    assert table["as full tables"] == "96.1 GB, 6,676 times as much"

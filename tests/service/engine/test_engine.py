@@ -1,0 +1,61 @@
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from testing.artifacts import write_artifact
+from testing.samples import random_batch, small_spec
+from thimble.models.features import Batch
+from thimble.service.engine.artifact import read_artifact
+from thimble.service.engine.buffers import BucketRunner, CpuRunner, HostBuffers, sizes
+from thimble.service.engine.engine import Engine
+
+SPEC = small_spec()
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_artifact(SPEC, tmp_path_factory.mktemp("engine"))
+
+
+def session(path: Path) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def test_any_number_of_rows_is_scored_in_batches(path: Path) -> None:
+    engine = Engine(read_artifact(path, 1 << 20), "cpu", 1, batch_rows=16)
+    for rows in (1, 15, 16, 17, 100):
+        batch = random_batch(SPEC, rows)
+        (expected,) = session(path).run(["score"], batch._asdict())
+        np.testing.assert_allclose(engine.score(batch), expected, atol=1e-6)
+
+
+def test_sizes_are_powers_of_two_up_to_the_batch() -> None:
+    assert sizes(1) == [1]
+    assert sizes(16) == [1, 2, 4, 8, 16]
+    assert sizes(20) == [1, 2, 4, 8, 16, 20]
+
+
+@pytest.mark.parametrize("kind", ["cpu", "buckets"])
+def test_bound_buffers_score_as_separate_runs_do(path: Path, kind: str) -> None:
+    """Buckets are for GPUs; they are run on a CPU here, which has no graphs to capture."""
+    host = HostBuffers(SPEC, 20)
+    runs = CpuRunner(session(path), host) if kind == "cpu" else BucketRunner(session(path), host, "cpu")
+    kept = []
+    for rows in (20, 1, 3, 16, 17, 2, 20, 5):
+        batch = random_batch(SPEC, rows, seed=rows)
+        half = rows // 2
+        parts = [Batch(batch.dense[:half], batch.ids[:half]), Batch(batch.dense[half:], batch.ids[half:])]
+        assert host.fill(parts) == rows
+        (expected,) = session(path).run(["score"], batch._asdict())
+        kept.append((runs.run(rows), expected))
+    for found, expected in kept:  # no run writes over what another gave
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_what_it_costs_is_known_before_the_first_request(path: Path) -> None:
+    cost = Engine(read_artifact(path, 1 << 20), "cpu", 1).warm_up()
+    assert 0 < cost.expected(1) < cost.expected(10_000)
