@@ -5,8 +5,6 @@ from math import ceil
 
 import orjson
 
-from thimble.service.http.replies import Reply
-
 UNAUTHORIZED = int(HTTPStatus.UNAUTHORIZED)
 
 
@@ -42,11 +40,6 @@ class RequestError(Exception):
     @property
     def body(self) -> bytes:
         return error_body(self.message)
-
-    @property
-    def reply(self) -> Reply:
-        headers = [(name.encode(), value.encode()) for name, value in self.headers.items()]
-        return Reply.of(self.status, [*headers, (b"content-type", b"application/json")], self.body)
 
 
 class StartupError(Exception):

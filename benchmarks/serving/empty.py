@@ -4,14 +4,14 @@ python -m benchmarks.serving.empty PORT
 """
 
 import sys
-from functools import partial
 from typing import Any
 
 import uvicorn
 import uvloop
 from starlette.types import Receive, Scope, Send
 
-from thimble.service.http.connection import Protocol, State
+from thimble.service.http.connection import Connection, Serving
+from thimble.service.http.exchange import State
 from thimble.service.process.listener import listen
 
 BODY = b'{"model":"demo","version":1,"scores":[0.024463326]}'
@@ -26,10 +26,16 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 if __name__ == "__main__":
-    protocol: Any = partial(Protocol, door=lambda *_: None, patience=10.0)
+    state: Any = State()
+    serving = Serving(app, state, lambda *_: None, lambda client, _: client, patience=10.0, keep_alive=75.0)
+
+    def connect(**_: object) -> Connection:
+        return Connection(serving)
+
+    http: Any = connect
     config = uvicorn.Config(
-        app, http=protocol, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False
+        app, http=http, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False
     )
     server = uvicorn.Server(config)
-    server.server_state = State()
+    server.server_state = state
     uvloop.run(server.serve(sockets=[listen("127.0.0.1", int(sys.argv[1]))]))

@@ -14,8 +14,10 @@ from starlette.types import ASGIApp
 
 from thimble.service.engine.engine import check_runtime
 from thimble.service.errors import RequestError
+from thimble.service.http.access import AccessLog
 from thimble.service.http.app import create_app
 from thimble.service.http.keys import Keys
+from thimble.service.http.scoring import Scoring
 from thimble.service.releases import release
 from thimble.service.releases.catalogue import Alone, Registry
 from thimble.service.releases.release import FOLLOW_NEWEST, Release, ReleaseError
@@ -66,8 +68,8 @@ class Thimble:
         check_runtime()
         self._repository = Releases(settings.repository)
         self._registry = Registry(settings, Alone(), self._repository)
-        log = logs.AccessLog() if settings.access_log else None
-        self._app = create_app(self._registry, settings, Keys(settings), log)
+        access_log = AccessLog() if settings.access_log else None
+        self._app = create_app(Scoring(self._registry, settings, Keys(settings), access_log), settings)
         self._serves = False
 
     def __serve_build_asgi_app__(self) -> ASGIApp:

@@ -17,16 +17,16 @@ from starlette.types import ASGIApp
 
 from thimble.service.engine.engine import Lookup
 from thimble.service.errors import RequestError, error_body
-from thimble.service.http.keys import Gate, Keys
+from thimble.service.http.access import Logged
+from thimble.service.http.keys import Gate
 from thimble.service.http.openapi import ERRORS, describe_keys, scoring_paths
 from thimble.service.http.routes.admin import admin_router
 from thimble.service.http.routes.inference import v2_router
+from thimble.service.http.routes.scoring import scoring_router
 from thimble.service.http.scoring import Scoring
-from thimble.service.releases.catalogue import Registry
 from thimble.service.releases.loader import Model
 from thimble.service.releases.versions import Part
 from thimble.service.settings import Settings
-from thimble.service.telemetry.logs import AccessLog, Logged
 from thimble.service.telemetry.metrics import exposition
 from thimble.service.wire.rows import JSON
 
@@ -64,8 +64,9 @@ class Status(BaseModel):
     status: str
 
 
-def create_app(registry: Registry, settings: Settings, keys: Keys, log: AccessLog | None) -> ASGIApp:
-    """The application over the models of a registry. `log` has a line a request, where one is kept."""
+def create_app(scoring: Scoring, settings: Settings) -> ASGIApp:
+    """The application over the models that `scoring` scores with, with its keys and its access log."""
+    registry, keys, log = scoring.registry, scoring.keys, scoring.log
     app: FastAPI = FastAPIOffline(redoc_url=None, title="Thimble")
 
     @app.get("/healthz", tags=["health"])
@@ -89,6 +90,7 @@ def create_app(registry: Registry, settings: Settings, keys: Keys, log: AccessLo
         """Prometheus metrics, of all workers."""
         return Response(exposition(), media_type=CONTENT_TYPE_LATEST)
 
+    app.include_router(scoring_router(scoring))
     app.include_router(admin_router(registry, settings, keys))
     app.include_router(v2_router(registry, settings.max_rows))
     app.router.redirect_slashes = False  # a path with a slash too many is another path
@@ -108,7 +110,7 @@ def create_app(registry: Registry, settings: Settings, keys: Keys, log: AccessLo
         return description
 
     app.openapi = describe  # type: ignore[method-assign]
-    guarded: ASGIApp = Scoring(app, registry, settings)
+    guarded: ASGIApp = app
     if keys.guard_scoring:
         guarded = Gate(guarded, keys)
     return Logged(guarded, log) if log else guarded

@@ -1,91 +1,117 @@
-"""uvicorn's HTTP protocol, with errors in our form and in turn, limits on senders, and a door for the overload."""
+"""A client's connection: requests are answered in the order in which they came, and clocks run where it may stall."""
 
 import asyncio
 from collections import deque
-from itertools import chain
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import unquote
 
-import httptools
-from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
-from uvicorn.server import ServerState
+from starlette.types import ASGIApp, Scope
 
 from thimble.service.errors import RequestError
-from thimble.service.http.exchange import Answerer, Door, Exchange
+from thimble.service.http.asgi import ApplicationExchange
+from thimble.service.http.bodies import Headers
+from thimble.service.http.exchange import Exchange, State
+from thimble.service.http.flow import Flow
+from thimble.service.http.idle import IdleClock
+from thimble.service.http.parser import Head, RequestParser, split_url
+from thimble.service.http.replies import Client, Header, Reply
 
-HEADER_BYTES = 64 << 10
-# Of a body, before the application asks for more.
-READ_AHEAD_BYTES = 1 << 20
 # Requests that may wait for their turn on one connection; none of them is read before.
 PIPELINED = 256
 
-# How answers begin that something follows: all but 100 Continue.
-HEADS = (b"HTTP/1.1 2", b"HTTP/1.1 3", b"HTTP/1.1 4", b"HTTP/1.1 5")
+
+class Call(Protocol):
+    """What answers a request without the application."""
+
+    def begin(self, body: bytes, gone: Callable[[], bool], send: Callable[[Reply], None]) -> None:
+        """Answer a whole body, now or later. It must not raise."""
 
 
-class State(ServerState):
-    """What the connections of a server share."""
-
-    closing = False
+SmallRequests = Callable[[str, Headers, Client | None], Reply | Call | None]
+ClientOf = Callable[[Client | None, list[Header]], Client | None]
 
 
-class Protocol(HttpToolsProtocol):
-    """Answers requests, and what is none, in the order in which they came.
+@dataclass(frozen=True)
+class Serving:
+    """What all connections of a server have in common.
 
-    The headers have to arrive within `patience` seconds, and so has what is left of a body that nobody waits for any
-    more; who reads a body has a limit of its own. A client that does not take its answers for so long is left. Between
-    requests a connection stays as long as uvicorn's `timeout_keep_alive` says.
-
-    What the door refuses costs a fraction of a request that reaches the application: its body is passed over, and the
-    connection goes on. A server that is asked for several times of what it can do has no time for more. What the door
-    has an answerer for does not reach the application either, unless it comes in parts or its body is not for that.
+    `small_requests` says of a request's headers how it is refused at once or what scores it; what it does not take is
+    for `app`. `client_of` says who asks, where that is not who connected. Times are in seconds: `patience` is for the
+    client to send what it has begun and to take what it is sent, `keep_alive` for it to ask again.
     """
 
-    _in_headers = False
-    _in_body = False
-    _header_bytes = 0
-    _idle_since: float | None = None
-    _idle_end: asyncio.TimerHandle | None = None
-    _late: asyncio.TimerHandle | None = None
-    _stuck: asyncio.TimerHandle | None = None
-    _running: "RequestResponseCycle | Exchange | None" = None
-    _turned_away = False
-    _answerer: Answerer | None = None
-    _body = b""
-    _last_words: RequestError | None = None
+    app: ASGIApp
+    state: State
+    small_requests: SmallRequests
+    client_of: ClientOf
+    patience: float
+    keep_alive: float
 
-    def __init__(self, *, server_state: State, door: Door, patience: float, **named: Any) -> None:
-        super().__init__(server_state=server_state, **named)
-        self._state = server_state
-        self._door = door
-        self._patience = patience
+
+class Connection(asyncio.Protocol):
+    """Answers requests, and what is none, in the order in which they came.
+
+    The headers have to arrive within `patience`, and so has what is left of a body that nobody waits for any more; who
+    reads a body has a limit of its own. What is refused at its headers costs a fraction of a request that is read: its
+    body is passed over, and the connection goes on. A server that is asked for several times of what it can do has no
+    time for more.
+    """
+
+    def __init__(self, serving: Serving) -> None:
+        self._serving = serving
+        self._state = serving.state
+        self._loop = asyncio.get_running_loop()
+        self._parser = RequestParser(self._on_head, self._on_body, self._on_end)
+        self._transport: asyncio.Transport
+        self._flow: Flow
+        self._peer: Client | None = None
+        # not yet answered: the first is being answered, the others wait
+        self._exchanges: deque[Exchange] = deque()
+        # the request that comes in
+        self._head: Head
+        self._refused = False
+        self._call: Call | None = None
+        self._body = b""
+        self._incoming: Exchange | None = None
+        # what is told when all before it is answered, and ends the connection
+        self._last_words: RequestError | None = None
+        self._late: asyncio.TimerHandle | None = None
+        self._stuck: asyncio.TimerHandle | None = None
+        self._idle = IdleClock(serving.keep_alive, self._close)
+
+    # ---- from the transport
 
     def connection_made(self, transport: Any) -> None:
-        self._output = _OneWrite(transport)
-        super().connection_made(self._output)  # type: ignore[arg-type]
-        self.flow = _Flow(transport, self.pipeline)
+        self._transport = transport
+        self._flow = Flow(transport, self._exchanges)
+        self._peer = _address(transport, "peername")
+        self._state.connections.add(self)
         self._watch()
         if self._state.closing:  # while it shook hands for TLS
             self.shutdown()
 
     def eof_received(self) -> None:
         """The connection counts as lost a little later, when the request may have been scored already."""
-        self._disconnect()
+        self._leave()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._in_time()
-        if self._idle_end is not None:
-            self._idle_end.cancel()
-        self.resume_writing()
-        self._disconnect()  # uvicorn tells the request that came last, which may wait behind this one
-        super().connection_lost(exc)
+        self._state.connections.discard(self)
+        for timer in (self._late, self._stuck):
+            if timer is not None:
+                timer.cancel()
+        self._idle.close()
+        self._flow.resume_writing()
+        self._leave()
+        self._parser.close()
 
     def pause_writing(self) -> None:
-        super().pause_writing()
-        self._stuck = self.loop.call_later(self._patience, self.transport.abort)
+        self._flow.pause_writing()
+        self._stuck = self._loop.call_later(self._serving.patience, self._transport.abort)
 
     def resume_writing(self) -> None:
-        super().resume_writing()
+        self._flow.resume_writing()
         if self._stuck is not None:
             self._stuck.cancel()
             self._stuck = None
@@ -93,167 +119,178 @@ class Protocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._last_words is not None:
             return
-        self._header_bytes += len(data)
         try:
-            self._parse(data)
-            if self._answerer is not None:
-                self._let_in()
-            if self._in_headers:
-                self._check_headers(self._header_bytes)
+            self._parser.feed(data)
+            if self._call is not None:  # its body comes in parts
+                self._hand_over()
         except RequestError as error:
             self._refuse(error)
         else:
             self._watch()
 
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._in_headers = True
-        self._header_bytes = 0
-        self._turned_away = False
+    # ---- from the parser
 
-    def on_headers_complete(self) -> None:
-        self._check_headers(len(self.url) + sum(map(len, chain.from_iterable(self.headers))))
-        if self.parser.should_upgrade():
-            if self.parser.get_method() == b"CONNECT":
-                raise RequestError(400, "CONNECT is not supported: this is no proxy", unread=True)
-            return
-        verdict = self._door(self.url.decode("latin-1"), self.headers) if self._at_door() else None
-        if isinstance(verdict, RequestError):
-            self._turned_away = True
-            self._write(verdict)
-        elif verdict is not None and self.parser.get_http_version() == "1.1":
-            self._answerer, self._body = verdict, b""
-        elif len(self.pipeline) == PIPELINED:
-            raise RequestError(400, f"{PIPELINED} requests wait on this connection already", unread=True)
+    def _on_head(self, head: Head) -> None:
+        self._head, self._refused = head, False
+        taken = self._ask_small_requests(head) if self._may_be_small(head) else None
+        if isinstance(taken, Reply):
+            self._refused = True
+            self._write(taken)
+        elif taken is not None:
+            self._call, self._body = taken, b""
         else:
-            super().on_headers_complete()
-        self._in_headers, self._in_body = False, True
+            self._append_application()
         self._in_time()
 
-    def on_body(self, body: bytes) -> None:
-        """uvicorn's, but it stops reading later: at 64 KiB a few hundred rows would come in two parts."""
-        if self._answerer is not None:
+    def _on_body(self, body: bytes) -> None:
+        if self._call is not None:
             self._body += body
-            return
-        if self._turned_away or self.parser.should_upgrade() or self.cycle.response_complete:
-            return
-        self.cycle.body += body
-        if len(self.cycle.body) > READ_AHEAD_BYTES:
-            self.flow.pause_reading()
-        self.cycle.message_event.set()
+        elif isinstance(self._incoming, ApplicationExchange) and not self._refused:
+            self._incoming.feed(body)
 
-    def on_message_complete(self) -> None:
-        if self.parser.should_upgrade():
-            return
-        self._in_body = False
+    def _on_end(self) -> None:
         self._in_time()
-        answerer = self._answerer
-        if answerer is not None and answerer.takes(self._body):
-            self._answerer = None
-            exchange = Exchange(self, self.headers, self._body)
-            self.cycle = self._running = exchange  # type: ignore[assignment]
-            answerer.begin(exchange)
-            return
-        if answerer is not None:
-            self._let_in()
-        if not self._turned_away:
-            super().on_message_complete()
+        if self._call is not None:
+            call, self._call = self._call, None
+            exchange = self._incoming = Exchange(self._state, self._transport, True, self._on_answered)
+            self._exchanges.append(exchange)
+            call.begin(self._body, exchange.gone, exchange.reply)
+        elif isinstance(self._incoming, ApplicationExchange) and not self._refused:
+            self._incoming.feed_end()
 
-    def on_response_complete(self) -> None:
-        """uvicorn's, with clocks of our own."""
-        self._output.flush()
-        self.server_state.total_requests += 1
-        if self.transport.is_closing():
+    # ---- one request after the other
+
+    def _may_be_small(self, head: Head) -> bool:
+        """The client expects an answer now, takes it, and then goes on."""
+        return (
+            not self._exchanges
+            and self._flow.writable
+            and head.method == b"POST"
+            and head.version == "1.1"
+            and head.keep_alive
+            and b"expect" not in head.fields
+        )
+
+    def _ask_small_requests(self, head: Head) -> Reply | Call | None:
+        client = self._peer
+        if b"x-forwarded-for" in head.fields:
+            client = self._serving.client_of(client, head.headers)
+        return self._serving.small_requests(head.path, head.fields, client)
+
+    def _append_application(self) -> None:
+        if len(self._exchanges) > PIPELINED:
+            raise RequestError(400, f"{PIPELINED} requests wait on this connection already", unread=True)
+        head = self._head
+        exchange = self._incoming = ApplicationExchange(
+            self._state,
+            self._transport,
+            self._flow,
+            head.keep_alive,
+            self._on_answered,
+            self._serving.app,
+            self._scope(head),
+            head.expects_continue,
+        )
+        self._exchanges.append(exchange)
+        if len(self._exchanges) == 1:
+            exchange.start()
+        else:
+            self._flow.pause_reading()
+
+    def _scope(self, head: Head) -> Scope:
+        path, query = split_url(head.url)
+        return {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": head.version,
+            "server": _address(self._transport, "sockname"),
+            "client": self._peer,
+            "scheme": "https" if self._transport.get_extra_info("sslcontext") else "http",
+            "method": head.method.decode("ascii"),
+            "root_path": "",
+            "path": unquote(path.decode("ascii")),
+            "raw_path": path,
+            "query_string": query,
+            "headers": head.headers,
+            "state": {},
+        }
+
+    def _hand_over(self) -> None:
+        """Leave a request to the application after all."""
+        self._call = None
+        self._append_application()
+        self._on_body(self._body)
+
+    def _on_answered(self) -> None:
+        self._state.total_requests += 1
+        self._exchanges.popleft()
+        if self._transport.is_closing():
             self._close()
             return
-        self.flow.resume_reading()
-        if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
+        self._flow.resume_reading()
+        if self._exchanges:
+            self._exchanges[0].start()
         elif self._last_words is not None:
             self._hang_up()
             return
         self._watch()
 
+    # ---- the end
+
     def shutdown(self) -> None:
-        """uvicorn's. TLS's farewell is no more waited for than an answer to be taken."""
-        super().shutdown()
-        if self.transport.is_closing():
-            self._close(max(self._patience - self._idle(), 0))
+        """The server stops: what is being answered is the last."""
+        if self._exchanges:
+            self._exchanges[-1].keep_alive = False
+        else:
+            self._transport.close()
+        if self._transport.is_closing():  # TLS says farewell, which is waited for no longer than an answer to be taken
+            self._close(max(self._serving.patience - self._idle.seconds, 0))
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._running = cycle
-        super()._start_asgi_task(cycle, app)
+    def _refuse(self, error: RequestError) -> None:
+        """Answer the request that is coming in with an error, after all those before it, and close."""
+        self._last_words = error
+        self._in_time()
+        if self._parser.in_headers:
+            if not self._exchanges:
+                self._hang_up()
+        elif len(self._exchanges) > 1:  # it waits for its turn
+            self._exchanges.pop()
+        elif self._refused or self._incoming is None or self._incoming.started:  # without the rest of its body
+            self._close()
+        else:
+            self._hang_up()
+            self._leave()
 
-    def _let_in(self) -> None:
-        """Leave a request to the application after all."""
-        self._answerer = None
-        super().on_headers_complete()
-        self.on_body(self._body)
+    def _leave(self) -> None:
+        for exchange in self._exchanges:
+            exchange.leave()
 
-    def _at_door(self) -> bool:
-        """The client expects an answer now, takes it, and then goes on."""
-        return (
-            self._all_answered()
-            and not self.flow.write_paused
-            and self.parser.get_method() == b"POST"
-            and self.parser.should_keep_alive()
-            and not self.expect_100_continue
-        )
+    def _hang_up(self) -> None:
+        assert self._last_words is not None
+        if not self._transport.is_closing():
+            self._write(Reply.to(self._last_words))
+            self._close()
 
-    def _all_answered(self) -> bool:
-        return self.cycle is None or self.cycle.response_complete
+    def _write(self, reply: Reply) -> None:
+        self._transport.write(self._state.head(reply.status, reply.headers) + reply.body)
 
-    def _parse(self, data: bytes | memoryview) -> None:
-        """RequestError: this is not HTTP, or not as we speak it."""
-        while True:
-            try:
-                self.parser.feed_data(data)
-                return
-            except httptools.HttpParserUpgrade as upgrade:
-                data = memoryview(data)[upgrade.args[0] :]
-                self._decline_upgrade()
-            except httptools.HttpParserError as error:
-                if isinstance(error.__context__, RequestError):
-                    raise error.__context__ from None
-                reason = str(error) if error.__context__ is None else "its target is not a path"
-                raise RequestError(400, f"this is not an HTTP/1.1 request: {reason}", unread=True) from None
+    def _close(self, patience: float | None = None) -> None:
+        """Close once the client has taken what was written, or has had the time to."""
+        self._in_time()
+        self._idle.stop()
+        self._transport.close()
+        seconds = self._serving.patience if patience is None else patience
+        self._late = self._loop.call_later(seconds, self._transport.abort)
 
-    def _decline_upgrade(self) -> None:
-        """Read the request anew without its Upgrade.
-
-        The parser takes what follows such headers for another protocol, and so would lose the body, or read it as the
-        next request.
-        """
-        line = b"%s %s HTTP/%s\r\n" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
-        headers = [b"%s: %s\r\n" % header for header in self.headers if header[0] != b"upgrade"]
-        self.parser = httptools.HttpRequestParser(self)
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self.parser.feed_data(b"".join([line, *headers, b"\r\n"]))
-
-    def _check_headers(self, size: int) -> None:
-        if size > HEADER_BYTES:
-            raise RequestError(431, f"the headers are larger than {HEADER_BYTES} bytes", unread=True)
+    # ---- clocks
 
     def _watch(self) -> None:
         """Let a clock run wherever the client is the one to go on."""
-        self._idle_since = None
-        if (self._in_headers and not self.pipeline) or (self._in_body and self._all_answered()):
-            self._late = self._late or self.loop.call_later(self._patience, self._too_late)
-        elif self._all_answered():
-            self._idle_since = self.loop.time()
-            if self._idle_end is None:
-                self._idle_end = self.loop.call_later(self.timeout_keep_alive, self._end_idling)
-
-    def _end_idling(self) -> None:
-        """Close if it has been idle all the time; one clock for many requests is cheaper than one for each."""
-        self._idle_end = None
-        if self._idle_since is None:
-            return
-        left = self.timeout_keep_alive - self._idle()
-        if left > 0:
-            self._idle_end = self.loop.call_later(left, self._end_idling)
-        else:
-            self._close()
+        self._idle.stop()
+        if (self._parser.in_headers and len(self._exchanges) < 2) or (self._parser.in_body and not self._exchanges):
+            self._late = self._late or self._loop.call_later(self._serving.patience, self._too_late)
+        elif not self._exchanges:
+            self._idle.start()
 
     def _in_time(self) -> None:
         if self._late is not None:
@@ -261,89 +298,11 @@ class Protocol(HttpToolsProtocol):
             self._late = None
 
     def _too_late(self) -> None:
-        self._refuse(RequestError(408, f"the headers did not arrive within {self._patience:g} s", unread=True))
-
-    def _refuse(self, error: RequestError) -> None:
-        """Answer the request that is coming in with an error, after all those before it, and close."""
-        self._last_words = error
-        self._in_time()
-        if self._in_headers:
-            if self._all_answered():
-                self._hang_up()
-        elif self.pipeline:  # it waits for its turn
-            self.pipeline.popleft()
-        elif self._turned_away or self.cycle.response_started:  # without the rest of its body
-            self._close()
-        else:
-            self._hang_up()
-            self._disconnect()
-
-    def _disconnect(self) -> None:
-        if self._running is not None:
-            self._running.disconnected = True
-            self._running.message_event.set()
-
-    def _hang_up(self) -> None:
-        assert self._last_words is not None
-        if not self.transport.is_closing():
-            self._write(self._last_words)
-            self._close()
-
-    def _idle(self) -> float:
-        """Seconds since the last answer."""
-        return 0 if self._idle_since is None else self.loop.time() - self._idle_since
-
-    def _close(self, patience: float | None = None) -> None:
-        """Close once the client has taken what was written, or has had the time to."""
-        self._in_time()
-        self._idle_since = None
-        self.transport.close()
-        self._late = self.loop.call_later(self._patience if patience is None else patience, self.transport.abort)
-
-    def _write(self, error: RequestError) -> None:
-        body = error.body
-        head = [STATUS_LINE[error.status], b"content-type: application/json\r\ncontent-length: %d\r\n" % len(body)]
-        head += [f"{name}: {value}\r\n".encode() for name, value in error.headers.items()]
-        self.transport.write(b"".join([*head, b"\r\n", body]))
+        message = f"the headers did not arrive within {self._serving.patience:g} s"
+        self._refuse(RequestError(408, message, unread=True))
 
 
-class _Flow(FlowControl):
-    """Reads no more while requests wait for their turn; each of them that runs would else have it read on."""
-
-    def __init__(self, transport: asyncio.Transport, pipeline: deque[Any]) -> None:
-        super().__init__(transport)
-        self._pipeline = pipeline
-
-    def resume_reading(self) -> None:
-        if not self._pipeline:
-            super().resume_reading()
-
-
-class _OneWrite:
-    """A transport that sends the head of an answer along with what follows it.
-
-    uvicorn writes the two apart, and a write to a socket costs as much as reading a whole request.
-    """
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self._head = b""
-
-    def write(self, data: bytes) -> None:
-        if data.startswith(HEADS) and data.endswith(b"\r\n\r\n"):
-            self._head = data
-        else:
-            self._transport.write(self._head + data)
-            self._head = b""
-
-    def flush(self) -> None:
-        """Send a head that nothing follows, as in an answer to HEAD."""
-        if self._head:
-            self.write(b"")
-
-    def close(self) -> None:
-        self.flush()
-        self._transport.close()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
+def _address(transport: asyncio.Transport, end: str) -> Client | None:
+    """Host and port of one end of a connection, None if it has none."""
+    address: Any = transport.get_extra_info(end)
+    return (str(address[0]), int(address[1])) if isinstance(address, tuple) else None

@@ -1,81 +1,73 @@
-"""A request that is answered without the application, and who answers it."""
+"""One request on a connection, and how its answer is written."""
 
+import asyncio
 from collections.abc import Callable
-from types import SimpleNamespace
-from typing import TYPE_CHECKING
-from typing import Protocol as TypingProtocol
+from typing import Any
 
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
-
-from thimble.service.errors import RequestError
-from thimble.service.http.replies import Reply
-
-if TYPE_CHECKING:
-    from thimble.service.http.connection import Protocol
-
-CLOSE = (b"connection", b"close")
+from thimble.service.http.replies import CLOSE, STATUS_LINES, Header, Reply
 
 
-class Answerer(TypingProtocol):
-    """Answers a request without the application."""
+class State:
+    """What the connections of a server share. `default_headers` go with every answer.
 
-    def takes(self, body: bytes) -> bool:
-        """Whether it still does, now that the request has come whole. Must not raise."""
+    These are uvicorn's names, whose server goes by them when it stops; a server that is `closing` takes no connections.
+    """
 
-    def begin(self, exchange: "Exchange") -> None:
-        """Answer it, now or later. Must not raise."""
+    def __init__(self) -> None:
+        self.total_requests = 0
+        self.connections: set[Any] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.default_headers: list[Header] = []
+        self.closing = False
 
-
-Door = Callable[[str, list[tuple[bytes, bytes]]], RequestError | Answerer | None]
-"""Says of a path and headers, before the body is there, why a request is refused or who answers it.
-
-None: the application does.
-"""
+    def head(self, status: int, headers: list[Header]) -> bytes:
+        """How every answer begins that is written to a connection."""
+        lines = [b"%s: %s\r\n" % header for header in (*self.default_headers, *headers)]
+        return b"".join([STATUS_LINES[status], *lines, b"\r\n"])
 
 
 class Exchange:
-    """A whole request that is answered without the application, in the place of uvicorn's cycle of the two."""
+    """A request that was read and is to be answered, in one piece.
 
-    response_started = False
-    response_complete = False
-    disconnected = False
-    keep_alive = True
-    message_event = SimpleNamespace(set=lambda: None)  # nobody waits
+    `started` and `answered` say how far the answer is; a client that has `left` gets none.
+    """
 
-    def __init__(self, protocol: "Protocol", headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-        self.body = body
-        self._protocol = protocol
-        self._headers = headers
-
-    @property
-    def client(self) -> tuple[str, int] | None:
-        """Who asks, also by way of a proxy, as uvicorn's middleware for these tells the application."""
-        client, app = self._protocol.client, self._protocol.app
-        assert isinstance(app, ProxyHeadersMiddleware)
-        forwarded = b", ".join(value for name, value in self._headers if name == b"x-forwarded-for").decode("latin-1")
-        if not forwarded or (client and client[0]) not in app.trusted_hosts:
-            return client
-        host, port = app.trusted_hosts.get_trusted_client_address(forwarded)
-        return (host, port) if host else client
+    def __init__(
+        self, state: State, transport: asyncio.Transport, keep_alive: bool, on_answered: Callable[[], None]
+    ) -> None:
+        self.keep_alive = keep_alive
+        self.started = self.answered = self.left = False
+        self._state = state
+        self._transport = transport
+        self._on_answered = on_answered
 
     def gone(self) -> bool:
         """Whether the client has left."""
-        return self.disconnected
+        return self.left
+
+    def leave(self) -> None:
+        """The client has left."""
+        self.left = True
+
+    def start(self) -> None:
+        """It is its turn to be answered."""
 
     def reply(self, reply: Reply) -> None:
-        """Send the answer, as uvicorn would."""
-        if self.disconnected:
-            return
-        protocol = self._protocol
-        headers = [*protocol.server_state.default_headers, *reply.headers]
-        if CLOSE in headers:
+        """Send the whole answer."""
+        if not self.left:
+            self._transport.write(self._head(reply.status, reply.headers) + reply.body)
+            self._end()
+
+    def _head(self, status: int, headers: list[Header]) -> bytes:
+        self.started = True
+        if CLOSE in headers or CLOSE in self._state.default_headers:
             self.keep_alive = False
         elif not self.keep_alive:
-            headers.append(CLOSE)
-        head = [STATUS_LINE[reply.status], *[b"%s: %s\r\n" % header for header in headers]]
-        protocol.transport.write(b"".join([*head, b"\r\n", reply.body]))
-        self.response_started = self.response_complete = True
+            headers = [*headers, CLOSE]
+        return self._state.head(status, headers)
+
+    def _end(self) -> None:
+        self.answered = True
         if not self.keep_alive:
-            protocol.transport.close()
-        protocol.on_response_complete()
+            self._transport.close()
+        self._on_answered()

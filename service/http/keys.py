@@ -13,8 +13,9 @@ from pathlib import Path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from thimble.service.errors import RequestError, StartupError
+from thimble.service.http import paths
 from thimble.service.http.bodies import Headers
-from thimble.service.http.replies import send_reply
+from thimble.service.http.replies import Reply, send_reply
 from thimble.service.process.watched import Watched
 from thimble.service.settings import ADMIN_KEYS, API_KEYS, Settings
 
@@ -101,18 +102,19 @@ class Keys:
 
 
 class Gate:
-    """ASGI middleware that asks for a key before anything else is looked at."""
+    """ASGI middleware that asks for a key before anything else is looked at; scoring requests are checked when they are
+    admitted, whichever door they take."""
 
     def __init__(self, app: ASGIApp, keys: Keys) -> None:
         self._app = app
         self._keys = keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
+        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS and not paths.scores(scope):
             try:
                 self._keys.check(dict(scope["headers"]))
             except RequestError as error:
-                await send_reply(send, error.reply)
+                await send_reply(send, Reply.to(error))
                 return
         await self._app(scope, receive, send)
 

@@ -1,13 +1,24 @@
 """What is answered, however it is sent."""
 
+from http import HTTPStatus
 from typing import NamedTuple, Self
 
 from starlette.types import Send
 
+from thimble.service.errors import RequestError
+
 Header = tuple[bytes, bytes]
+Client = tuple[str, int]
+"""Who asks: host and port."""
+CLOSE: Header = (b"connection", b"close")
+# Of every status that there is, named or not.
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
+STATUS_LINES = {code: f"HTTP/1.1 {code} {_PHRASES.get(code, '')}\r\n".encode() for code in range(100, 600)}
 
 
 class Reply(NamedTuple):
+    """A whole answer; `headers` have its Content-Length."""
+
     status: int
     headers: list[Header]
     body: bytes
@@ -16,6 +27,12 @@ class Reply(NamedTuple):
     def of(cls, status: int, headers: list[Header], body: bytes) -> Self:
         """With its Content-Length."""
         return cls(status, [*headers, (b"content-length", b"%d" % len(body))], body)
+
+    @classmethod
+    def to(cls, error: RequestError) -> Self:
+        """What a refused request is answered."""
+        headers = [(name.encode(), value.encode()) for name, value in error.headers.items()]
+        return cls.of(error.status, [*headers, (b"content-type", b"application/json")], error.body)
 
 
 async def send_reply(send: Send, reply: Reply) -> None:

@@ -1,30 +1,31 @@
-"""The scoring routes.
+"""The one way in which a request is scored, whichever door it came through.
 
-They are plain ASGI in front of the FastAPI application, whose routing, request and response objects cost more than
-scoring a row. `http.openapi` describes them. Small requests do not even come here: `http.fast` answers those
-by the same steps.
+There are two: `small_requests`, for what comes whole and at once, and the route in `routes.scoring`, for everything
+else. Both make a `ScoringCall`, admit it, and give it the body. No socket and no ASGI message is known here. The steps
+call each other back instead of being awaited: a task and its coroutines cost as much as reading and scoring a row.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import partial
 from time import monotonic
-from typing import NamedTuple, TypeVar
-
-from starlette.types import ASGIApp, Receive, Scope, Send
+from typing import Any, NamedTuple, TypeVar
 
 from thimble.models.features import Batch, shown
 from thimble.models.hashing import Floats
 from thimble.service.engine.batcher import ClientGoneError, UnusableError
 from thimble.service.errors import RequestError
 from thimble.service.http import bodies
-from thimble.service.http.replies import Reply, send_reply
+from thimble.service.http.access import AccessLog, named
+from thimble.service.http.codecs import CodecCache
+from thimble.service.http.keys import Keys
+from thimble.service.http.paths import Target
+from thimble.service.http.replies import Client, Reply
 from thimble.service.releases.catalogue import Registry
 from thimble.service.releases.loader import Model
 from thimble.service.settings import Settings
-from thimble.service.telemetry.logs import named, note_of
-from thimble.service.wire import inference, rows
+from thimble.service.wire import compression, inference, rows
 
 # More JSON or text is read, and answers compressed, beside the event loop, which would stand still too long.
 INLINE_BYTES = 32 << 10
@@ -37,22 +38,9 @@ Result = TypeVar("Result")
 log = logging.getLogger("thimble")
 
 
-class Target(NamedTuple):
-    """What a path asks to score with: the model's name and version, where they are given, and in which protocol."""
-
-    model: str | None
-    version: str | None
-    inference: bool
-
-    @property
-    def route(self) -> str:
-        """The path with placeholders."""
-        model = "" if self.model is None else "/models/{model}"
-        version = "" if self.version is None else "/versions/{version}"
-        return f"/v2{model}{version}/infer" if self.inference else f"/v1{model}{version}/score"
-
-
 class Answer(NamedTuple):
+    """Scores as they are told. `header_length` is the bytes of JSON before binary scores."""
+
     body: bytes
     content_type: bytes
     header_length: int | None = None
@@ -67,145 +55,150 @@ class Question(NamedTuple):
 
 
 class Scoring:
-    """ASGI application that answers scoring requests and passes on all others."""
+    """Scores requests with the models of a registry."""
 
-    def __init__(self, app: ASGIApp, registry: Registry, settings: Settings) -> None:
-        self._app = app
-        self._registry = registry
-        self._settings = settings
+    def __init__(self, registry: Registry, settings: Settings, keys: Keys, log: AccessLog | None) -> None:
+        """`log` has a line a request, where one is kept."""
+        self.registry = registry
+        self.keys = keys
+        self.log = log
+        self.codecs = CodecCache(settings.max_rows)
+        self.max_body_bytes = settings.max_body_bytes
+        self.read_timeout_s = settings.read_timeout_s
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        target = target_of(scope["path"]) if scope["type"] == "http" else None
-        if target is None:
-            await self._app(scope, receive, send)
+
+class ScoringCall:
+    """A request to be scored, from its headers to its reply.
+
+    First it is admitted. Then either its body is scored, by `begin`, or it fails, and `send` is given the reply once.
+    """
+
+    def __init__(
+        self,
+        scoring: Scoring,
+        target: Target,
+        path: str,
+        headers: bodies.Headers,
+        client: Client | None,
+        note: dict[str, Any],
+    ) -> None:
+        """`note` is filled with what is found out, for the access log and the span of a trace."""
+        self._scoring = scoring
+        self._target = target
+        self._path = path
+        self._headers = headers
+        self._client = client
+        self._note = note
+        self._model: Model | None = None
+        self._start = monotonic()
+        self._entry = scoring.log.begin(headers, note) if scoring.log else None
+
+    def admit(self) -> None:
+        """Find the model. RequestError: there is none, it may not be asked with this key, or the body is unreadable."""
+        self._scoring.keys.check(self._headers)
+        model = self._scoring.registry.route(self._target.model, self._target.version, self._headers)
+        self._model = model
+        self._note["model"], self._note["version"] = model.name, model.version
+        self._encoding = bodies.encoding(self._headers)
+
+    def overload(self) -> Reply | None:
+        """The refusal of a request that finds the queue full, whatever its body; it is counted and not logged."""
+        assert self._model is not None
+        full = self._model.batcher.full()
+        if full is None:
+            return None
+        self._model.metrics.request(full.status, 0)
+        return Reply.to(full)
+
+    def begin(self, body: bytes, gone: Callable[[], bool], send: Callable[[Reply], None]) -> None:
+        """Score a whole body. `gone` says whether the client has left. It does not raise."""
+        assert self._model is not None
+        self._body, self._gone, self._send = body, gone, send
+        self._ask(self._model)
+
+    def fail(self, error: Exception, send: Callable[[Reply], None]) -> None:
+        """Answer with an error instead of scores."""
+        self._finish(failure(error, named(self._path, self._note)), send)
+
+    def _ask(self, model: Model) -> None:
+        self._go_on(self._bytes_to_read, lambda size: self._step(size, partial(self._read, model), self._submit))
+
+    def _bytes_to_read(self) -> int:
+        """How many bytes of the body have to be decompressed or read as text. RequestError."""
+        if self._encoding is not None:
+            return self._scoring.max_body_bytes  # as many as it may hold
+        length = header_length(self._headers) if self._target.inference else None
+        return len(self._body) if length is None or inference.BYTES in self._body[:length] else length
+
+    def _read(self, model: Model) -> tuple[Model, Question]:
+        """What the request asks of a model. RequestError."""
+        body, codecs = self._body, self._scoring.codecs.of(model)
+        if self._encoding is not None:
+            body = compression.decompress(body, self._encoding, self._scoring.max_body_bytes)
+        if self._target.inference:
+            asked = codecs.inferences.read(body, header_length(self._headers))
+            return model, Question(asked.batch, asked.timeout, partial(_inferred, model, asked))
+        content_type = self._headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
+        batch = codecs.rows.read(content_type.decode("latin-1"), body)
+        return model, Question(batch, _timeout(self._headers), partial(_scored, model))
+
+    def _submit(self, asked: tuple[Model, Question]) -> None:
+        model, question = asked
+        model.batcher.submit(question.batch, question.timeout, self._gone, partial(self._scored, model, question))
+
+    def _scored(self, model: Model, question: Question, scores: Floats | Exception) -> None:
+        if isinstance(scores, UnusableError) and (live := self._scoring.registry.beside(model)) is not None:
+            self._ask(live)  # nobody has to suffer from a bad canary
             return
-        start = monotonic()
-        model = None
-        note = note_of(scope)
+        if isinstance(scores, Exception):
+            self.fail(scores, self._send)
+            return
+        self._model = model
+        self._note["version"], self._note["rows"] = model.version, len(scores)
+        self._go_on(partial(question.answer, scores), self._encode)
+
+    def _encode(self, answer: Answer) -> None:
+        encoding = _encoding_of(answer, self._headers)
+        size = len(answer.body) if encoding else 0
+        self._step(size, partial(_reply_of, answer, encoding), lambda reply: self._finish(reply, self._send))
+
+    def _step(self, size: int, work: Callable[[], Result], then: Callable[[Result], None]) -> None:
+        """Do work on so many bytes, in a thread where they are many, and go on with what comes of it."""
+        if size <= INLINE_BYTES:
+            self._go_on(work, then)
+        else:
+            done = asyncio.get_running_loop().run_in_executor(None, work)
+            done.add_done_callback(lambda _: self._go_on(done.result, then))
+
+    def _go_on(self, work: Callable[[], Result], then: Callable[[Result], None]) -> None:
         try:
-            if scope["method"] != "POST":
-                path = scope["raw_path"].decode("ascii")[:200]
-                raise RequestError(405, f"{scope['method']} is not allowed at {path}, only POST", allow="POST")
-            headers = dict(scope["headers"])
-            model = self._registry.route(target.model, target.version, headers)
-            note["model"], note["version"] = model.name, model.version
-            answer, rows, model = await self._score(model, target, headers, receive)
-            note.update(version=model.version, rows=rows)
-            encoding = encoding_of(answer, headers)
-            reply = await _beside(len(answer.body) if encoding else 0, partial(reply_of, answer, encoding))
+            then(work())
         except Exception as error:
-            reply = failure(error, named(scope["path"], note))
-        await send_reply(send, reply)
-        if model is not None:
-            model.metrics.request(reply.status, monotonic() - start)
+            self.fail(error, self._send)
 
-    async def _score(
-        self, model: Model, target: Target, headers: bodies.Headers, receive: Receive
-    ) -> tuple[Answer, int, Model]:
-        """The answer, its number of rows, and which model gave it."""
-        settings = self._settings
-        encoding = bodies.encoding(headers)
-        body = await bodies.read(headers, receive, settings.max_body_bytes, settings.read_timeout_s)
-        size = settings.max_body_bytes if encoding else text_bytes(target, headers, body)  # as many as it may be
-
-        def read() -> Question:
-            plain = bodies.decompress(body, encoding, settings.max_body_bytes) if encoding else body
-            return question_of(model, target, headers, plain)
-
-        try:
-            return *await self._ask(model, await _beside(size, read), receive), model
-        except UnusableError:
-            live = self._registry.beside(model)
-            if live is None:
-                raise
-            model = live  # nobody has to suffer from a bad canary
-            return *await self._ask(model, await _beside(size, read), receive), model
-
-    @staticmethod
-    async def _ask(model: Model, question: Question, receive: Receive) -> tuple[Answer, int]:
-        scores = await model.batcher.score(question.batch, question.timeout, partial(bodies.departed, receive))
-        return question.answer(scores), len(scores)
-
-
-def question_of(model: Model, target: Target, headers: bodies.Headers, body: bytes) -> Question:
-    """What a request asks of a model. RequestError."""
-    if target.inference:
-        inference = model.inferences.read(body, _header_length(headers))
-        return Question(inference.batch, inference.timeout, partial(_inferred, model, inference))
-    content_type = headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
-    batch = model.rows.read(content_type.decode("latin-1"), body)
-    return Question(batch, _timeout(headers), partial(_scored, model))
-
-
-def text_bytes(target: Target, headers: bodies.Headers, body: bytes) -> int:
-    """How many bytes of a body have to be read as text. RequestError."""
-    length = _header_length(headers) if target.inference else None
-    return len(body) if length is None or inference.BYTES in body[:length] else length
-
-
-def encoding_of(answer: Answer, headers: bodies.Headers) -> bytes | None:
-    """How the client wants it compressed, None if it does not, or it would not pay."""
-    wanted = headers.get(b"accept-encoding")
-    if wanted is None or len(answer.body) < SMALLEST_COMPRESSED:
-        return None
-    return next((name for name in (b"gzip", b"deflate") if name in wanted.lower()), None)
-
-
-def reply_of(answer: Answer, encoding: bytes | None) -> Reply:
-    """An answer as it is sent."""
-    headers = [(b"content-type", answer.content_type)]
-    if answer.header_length is not None:
-        headers.append((HEADER_LENGTH, b"%d" % answer.header_length))
-    if encoding is None:
-        return Reply.of(200, headers, answer.body)
-    headers += [(b"content-encoding", encoding), (b"vary", b"accept-encoding")]
-    return Reply.of(200, headers, bodies.compress(answer.body, encoding))
+    def _finish(self, reply: Reply, send: Callable[[Reply], None]) -> None:
+        if self._entry is not None:
+            reply.headers.append(self._entry.header)
+        send(reply)
+        if self._model is not None:
+            self._model.metrics.request(reply.status, monotonic() - self._start)
+        if self._entry is not None:
+            self._entry.write("POST", self._path, reply.status, self._client)
 
 
 def failure(error: Exception, request: str) -> Reply:
     """What is answered instead of scores."""
     match error:
         case RequestError():
-            return error.reply
+            return Reply.to(error)
         case bodies.DisconnectedError() | ClientGoneError():
             return Reply.of(CLIENT_GONE, [], b"")
     log.error("%s failed", request, exc_info=error)
-    return RequestError(500, "internal error, see the server's log").reply
+    return Reply.to(RequestError(500, "internal error, see the server's log"))
 
 
-@lru_cache(64)
-def target_of(path: str) -> Target | None:
-    """What a path asks to score with, None if it is no scoring route."""
-    match path.split("/"):
-        case ["", "v1", "score"]:
-            return Target(None, None, False)
-        case ["", "v1", "models", model, "score"]:
-            return Target(model, None, False)
-        case ["", "v1", "models", model, "versions", version, "score"]:
-            return Target(model, version, False)
-        case ["", "v2", "models", model, "infer"]:
-            return Target(model, None, True)
-        case ["", "v2", "models", model, "versions", version, "infer"]:
-            return Target(model, version, True)
-    return None
-
-
-def _scored(model: Model, scores: Floats) -> Answer:
-    return Answer(rows.answer(model.name, model.version, scores), b"application/json")
-
-
-def _inferred(model: Model, asked: inference.Inference, scores: Floats) -> Answer:
-    content, header_length = inference.answer(model.name, model.version, asked, scores)
-    kind = b"application/json" if header_length is None else b"application/octet-stream"
-    return Answer(content, kind, header_length)
-
-
-async def _beside(size: int, work: Callable[[], Result]) -> Result:
-    """Do work on so many bytes, in a thread where they are many."""
-    return work() if size <= INLINE_BYTES else await asyncio.to_thread(work)
-
-
-def _header_length(headers: bodies.Headers) -> int | None:
+def header_length(headers: bodies.Headers) -> int | None:
+    """The bytes of JSON before binary tensors, where a request says it. RequestError 400."""
     value = headers.get(HEADER_LENGTH)
     if value is None:
         return None
@@ -222,3 +215,30 @@ def _timeout(headers: bodies.Headers) -> float | None:
     if not value.isdigit() or not 0 < len(value) <= 9 or not int(value):
         raise RequestError(400, f"Timeout-Ms {shown(value.decode('latin-1'))} is not a whole number of milliseconds")
     return int(value) / 1e3
+
+
+def _scored(model: Model, scores: Floats) -> Answer:
+    return Answer(rows.answer(model.name, model.version, scores), b"application/json")
+
+
+def _inferred(model: Model, asked: inference.Inference, scores: Floats) -> Answer:
+    content, length = inference.answer(model.name, model.version, asked, scores)
+    kind = b"application/json" if length is None else b"application/octet-stream"
+    return Answer(content, kind, length)
+
+
+def _encoding_of(answer: Answer, headers: bodies.Headers) -> bytes | None:
+    """How the client wants it compressed, None if it does not, or it would not pay."""
+    wanted = headers.get(b"accept-encoding")
+    return None if wanted is None or len(answer.body) < SMALLEST_COMPRESSED else compression.accepted(wanted)
+
+
+def _reply_of(answer: Answer, encoding: bytes | None) -> Reply:
+    """An answer as it is sent."""
+    headers = [(b"content-type", answer.content_type)]
+    if answer.header_length is not None:
+        headers.append((HEADER_LENGTH, b"%d" % answer.header_length))
+    if encoding is None:
+        return Reply.of(200, headers, answer.body)
+    headers += [(b"content-encoding", encoding), (b"vary", b"accept-encoding")]
+    return Reply.of(200, headers, compression.compress(answer.body, encoding))

@@ -11,24 +11,27 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from time import monotonic
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 import uvloop
 from starlette.types import ASGIApp
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+from uvicorn.server import ServerState
 
+from thimble.service.http.access import AccessLog
 from thimble.service.http.app import create_app
-from thimble.service.http.connection import Protocol, State
-from thimble.service.http.exchange import CLOSE, Door
-from thimble.service.http.fast import Direct
+from thimble.service.http.connection import Connection, Serving
+from thimble.service.http.exchange import State
 from thimble.service.http.keys import Keys
-from thimble.service.process.channel import Channel
+from thimble.service.http.replies import CLOSE, Client, Header
+from thimble.service.http.scoring import Scoring
+from thimble.service.http.small_requests import SmallRequests
 from thimble.service.process.listener import BACKLOG, listen, url_of
 from thimble.service.process.tls import Certificate
 from thimble.service.releases.allocator import share_one_arena
 from thimble.service.releases.catalogue import Registry
 from thimble.service.settings import Settings
-from thimble.service.telemetry.logs import AccessLog
 
 # Longer than proxies keep their idle connections, so that they, not this server, close them: a request that crosses
 # a close on its way fails.
@@ -42,17 +45,11 @@ log = logging.getLogger("thimble")
 
 def serve(settings: Settings) -> None:
     """Load the models, listen and serve until SIGINT or SIGTERM. StartupError."""
-    _prepare()
+    prepare()
     uvloop.run(_serve(settings))
 
 
-def serve_channel(settings: Settings, keys: Keys, certificate: Certificate | None, channel: Channel) -> None:
-    """Load the models and serve the connections that the supervisor sends, until it says stop or ends. StartupError."""
-    _prepare()
-    uvloop.run(_serve_channel(settings, keys, certificate, channel))
-
-
-def _prepare() -> None:
+def prepare() -> None:
     """Set the process up for a loop that is not to be held up, and for models that come and go beside it."""
     sys.setswitchinterval(SWITCH_SECONDS)
     share_one_arena()
@@ -62,7 +59,7 @@ async def _serve(settings: Settings) -> None:
     keys, certificate = Keys(settings), Certificate.of(settings)
     registry = await Registry.open(settings)
     listener = listen(settings.host, settings.port)
-    server = _Server(registry, settings, keys, certificate)
+    server = Server(registry, settings, keys, certificate)
     url = url_of(listener, certificate is not None)
     last = 0
 
@@ -84,45 +81,47 @@ async def _serve(settings: Settings) -> None:
     registry.close()
 
 
-async def _serve_channel(settings: Settings, keys: Keys, certificate: Certificate | None, channel: Channel) -> None:
-    siblings = _Siblings(channel)
-    registry = await Registry.open(settings, siblings)
-    server = _ChannelServer(registry, settings, keys, certificate, channel, siblings)
-    server.heed_signals(lambda *_: None)  # the supervisor says when to stop
-    await server.serve(sockets=[])
-    registry.close()
-
-
-def _config(app: ASGIApp, door: Door, settings: Settings) -> uvicorn.Config:
+def _config(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=partial(Protocol, door=door, patience=settings.read_timeout_s),  # type: ignore[arg-type]
+        http=Connection,
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        proxy_headers=False,
     )
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """uvicorn's, that can be told to stop some time before it does.
 
     In that time it says that it is not ready, takes what still comes, and asks with each answer to come no more.
     """
 
     def __init__(self, registry: Registry, settings: Settings, keys: Keys, certificate: Certificate | None) -> None:
-        log = AccessLog() if settings.access_log else None
-        app = create_app(registry, settings, keys, log)
+        scoring = Scoring(registry, settings, keys, AccessLog() if settings.access_log else None)
+        app = create_app(scoring, settings)
         self._flush: Callable[[], None] = lambda: None
         if settings.tracing:
             from thimble.service.http.tracing import Tracing
 
             app = tracing = Tracing(app)
             self._flush = tracing.close
-        super().__init__(_config(app, Direct(registry, settings, keys, log).door, settings))
-        self.server_state = self._state = State()
+        super().__init__(_config(app))
+        self._state = State()
+        self.server_state = cast(ServerState, self._state)  # uvicorn goes by its attributes
+        # uvicorn's types of ASGI are its own
+        proxies: Any = ProxyHeadersMiddleware(cast(Any, app), self.config.forwarded_allow_ips)
+        self._serving = Serving(
+            app=proxies,
+            state=self._state,
+            small_requests=SmallRequests(scoring, settings.tracing),
+            client_of=partial(_client_of, proxies),
+            patience=settings.read_timeout_s,
+            keep_alive=KEEP_ALIVE_SECONDS,
+        )
         self._registry = registry
         self._certificate = certificate
         self._tls: dict[str, Any] = {}
@@ -156,7 +155,7 @@ class _Server(uvicorn.Server):
         await super().startup([])
         loop = asyncio.get_running_loop()
         for listener in sockets or []:
-            self.servers.append(await loop.create_server(self._protocol, sock=listener, backlog=BACKLOG, **self._tls))
+            self.servers.append(await loop.create_server(self._connection, sock=listener, backlog=BACKLOG, **self._tls))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for listener in sockets or []:
@@ -173,7 +172,7 @@ class _Server(uvicorn.Server):
         listener.setblocking(False)
         with contextlib.suppress(OSError):  # there are no more
             while True:
-                self._begin(self._join(listener.accept()[0]))
+                self.begin(self.join(listener.accept()[0]))
 
     async def on_tick(self, counter: int) -> bool:
         """uvicorn calls this ten times a second."""
@@ -185,76 +184,23 @@ class _Server(uvicorn.Server):
             self.server_state.default_headers = [*self.server_state.default_headers, CLOSE]
         return stop
 
-    async def _join(self, connection: socket.socket) -> None:
+    async def join(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError):  # the client has left already, or speaks no TLS
-            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection, **self._tls)
+            await asyncio.get_running_loop().connect_accepted_socket(self._connection, connection, **self._tls)
 
-    def _begin(self, work: Coroutine[None, None, None]) -> None:
+    def begin(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _protocol(self) -> asyncio.Protocol:
-        make: Any = self.config.http_protocol_class
-        protocol: asyncio.Protocol = make(
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
-        )
-        return protocol
+    def _connection(self) -> Connection:
+        return Connection(self._serving)
 
 
-class _Siblings:
-    """The other workers, as far as they can be reached by way of the supervisor."""
-
-    def __init__(self, channel: Channel) -> None:
-        self._channel = channel
-        self._asking = asyncio.Lock()
-        self._answer: asyncio.Future[list[str]] | None = None
-
-    async def sync(self, model: str) -> list[str]:
-        async with self._asking:
-            self._answer = asyncio.get_running_loop().create_future()
-            self._channel.send("sync", model)
-            return await self._answer
-
-    def synced(self, problems: list[str]) -> None:
-        """The supervisor's answer."""
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_result(problems)
-
-
-class _ChannelServer(_Server):
-    def __init__(
-        self,
-        registry: Registry,
-        settings: Settings,
-        keys: Keys,
-        certificate: Certificate | None,
-        channel: Channel,
-        siblings: _Siblings,
-    ) -> None:
-        super().__init__(registry, settings, keys, certificate)
-        self._channel = channel
-        self._siblings = siblings
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        asyncio.get_running_loop().add_reader(self._channel.fileno(), self._receive)
-        self._channel.send("ready")
-
-    def _receive(self) -> None:
-        message, connections = self._channel.receive()
-        for connection in connections:
-            self._begin(self._join(connection))
-        match message:
-            case [] | ["stop"]:
-                asyncio.get_running_loop().remove_reader(self._channel.fileno())
-                self.drain(0)
-            case ["drain"]:
-                self._registry.draining = True
-            case ["sync", number, model]:
-                self._begin(self._sync(number, model))
-            case ["synced", problems]:
-                self._siblings.synced(problems)
-
-    async def _sync(self, number: int, model: str) -> None:
-        self._channel.send("done", number, await self._registry.reconcile(model))
+def _client_of(proxies: ProxyHeadersMiddleware, client: Client | None, headers: list[Header]) -> Client | None:
+    """Who asks by way of a proxy that is trusted, as the middleware tells the application."""
+    if (client and client[0]) not in proxies.trusted_hosts:
+        return client
+    forwarded = b", ".join(value for name, value in headers if name == b"x-forwarded-for").decode("latin-1")
+    host, port = proxies.trusted_hosts.get_trusted_client_address(forwarded)
+    return (host, port) if host else client

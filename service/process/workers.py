@@ -25,9 +25,9 @@ from thimble.service.errors import StartupError
 from thimble.service.http.keys import Keys
 from thimble.service.process.channel import Channel
 from thimble.service.process.listener import url_of
-from thimble.service.process.server import serve_channel
 from thimble.service.process.tls import Certificate
 from thimble.service.process.watched import LOOK_SECONDS
+from thimble.service.process.worker import serve_channel
 from thimble.service.settings import Settings
 from thimble.service.telemetry.metrics import WORKER_DEATHS
 

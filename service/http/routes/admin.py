@@ -19,6 +19,7 @@ from thimble.service.releases.catalogue import Registry
 from thimble.service.releases.release import Canary, Release, ReleaseError, parsed
 from thimble.service.releases.versions import ModelVersions
 from thimble.service.settings import Settings
+from thimble.service.wire import compression
 from thimble.service.wire.load_request import LoadRequest, json_of, version_from
 from thimble.service.wire.rows import JSON
 
@@ -202,7 +203,7 @@ async def _body(request: Request, max_bytes: int, seconds: float) -> bytes:
     headers = dict(request.scope["headers"])
     encoding = bodies.encoding(headers)
     body = await bodies.read(headers, request.receive, max_bytes, seconds)
-    return await asyncio.to_thread(bodies.decompress, body, encoding, max_bytes) if encoding else body
+    return await asyncio.to_thread(compression.decompress, body, encoding, max_bytes) if encoding else body
 
 
 def _object(body: bytes) -> dict[str, Any]:

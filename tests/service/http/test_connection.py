@@ -1,15 +1,13 @@
 """How long connections stay."""
 
 import asyncio
-from functools import partial
-from typing import Any
+from collections.abc import Callable
 
 import pytest
-import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from thimble.service.http.connection import Protocol, State
-from thimble.service.http.exchange import Exchange
+from thimble.service.http.connection import Connection, Serving
+from thimble.service.http.exchange import State
 from thimble.service.http.replies import Reply, send_reply
 
 KEEP_ALIVE = 0.2
@@ -28,28 +26,24 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 class Soon:
     """Answers in the time of three."""
 
-    def takes(self, body: bytes) -> bool:
-        return body == b"{}"
-
-    def begin(self, exchange: Exchange) -> None:
-        asyncio.get_running_loop().call_later(3 * KEEP_ALIVE, exchange.reply, DONE)
+    def begin(self, body: bytes, gone: Callable[[], bool], send: Callable[[Reply], None]) -> None:
+        assert body == b"{}" and not gone()
+        asyncio.get_running_loop().call_later(3 * KEEP_ALIVE, send, DONE)
 
 
 @pytest.mark.parametrize("paths", [[], [b"/"], [b"/slow"], [b"/direct"], [b"/direct", b"/slow", b"/"], [b"/slow"] * 3])
 @pytest.mark.parametrize("pipelined", [True, False])
 def test_a_connection_is_closed_when_it_was_idle_and_not_before(paths: list[bytes], pipelined: bool) -> None:
     async def talk() -> int:
-        config: Any = uvicorn.Config(app, ws="none", lifespan="off", log_config=None, access_log=False)
-        config.timeout_keep_alive = KEEP_ALIVE
-        make = partial(
-            Protocol,
-            config=config,
-            server_state=State(),
-            app_state={},
-            door=lambda path, _: Soon() if path == "/direct" else None,
+        serving = Serving(
+            app=app,
+            state=State(),
+            small_requests=lambda path, *_: Soon() if path == "/direct" else None,
+            client_of=lambda client, _: client,
             patience=30.0,
+            keep_alive=KEEP_ALIVE,
         )
-        server = await asyncio.get_running_loop().create_server(make, "127.0.0.1", 0)
+        server = await asyncio.get_running_loop().create_server(lambda: Connection(serving), "127.0.0.1", 0)
         async with server:
             reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
             answers = 0

@@ -4,6 +4,8 @@ import pytest
 
 from tests.service.http.hostile.wire import Rows, Wire, chunked, post
 
+SCORE = b"POST /v1/score HTTP/1.1\r\nHost: x\r\n"
+
 
 @pytest.mark.parametrize(
     ("content", "culprit"),
@@ -13,39 +15,54 @@ from tests.service.http.hostile.wire import Rows, Wire, chunked, post
         (b"\x00" * 100_000, "Invalid method"),
         (b"hello\r\n\r\n", "Invalid method"),
         (b"GET\r\n\r\n", ""),
-        (b"GET  HTTP/1.1\r\n\r\n", ""),
-        (b"GET / HTTP/1.1 GET / HTTP/1.1\r\n\r\n", ""),
+        (b"GET  HTTP/1.1\r\nHost: x\r\n\r\n", ""),
+        (b"GET / HTTP/1.1 GET / HTTP/1.1\r\nHost: x\r\n\r\n", ""),
         (b"GET / HTTP/9.9\r\n\r\n", "Invalid HTTP version"),
         (b"GET / HTPT/1.1\r\n\r\n", ""),
-        (b"GET healthz HTTP/1.1\r\n\r\n", ""),
-        (b"GET http://x HTTP/1.1\r\n\r\n", "its target is not a path"),
-        (b"GET /\xff HTTP/1.1\r\n\r\n", "Invalid char in url"),
-        (b"GET /a b HTTP/1.1\r\n\r\n", ""),
+        (b"GET healthz HTTP/1.1\r\nHost: x\r\n\r\n", ""),
+        (b"GET http://x HTTP/1.1\r\nHost: x\r\n\r\n", "its target is not a path"),
+        (b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n", "Invalid char in url"),
+        (b"GET /a b HTTP/1.1\r\nHost: x\r\n\r\n", ""),
         (b"GET / HTTP/1.1\nHost: x\n\n", "Expected CRLF"),
-        (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", "Invalid header token"),
-        (b"GET / HTTP/1.1\r\n: nameless\r\n\r\n", "Invalid header token"),
-        (b"GET / HTTP/1.1\r\nA: b\r\n folded\r\n\r\n", "Unexpected whitespace"),
-        (b"GET / HTTP/1.1\r\nA: b\x00c\r\n\r\n", "Invalid header value char"),
-        (b"CONNECT x:443 HTTP/1.1\r\n\r\n", "CONNECT is not supported"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n", "Invalid header token"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n: nameless\r\n\r\n", "Invalid header token"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nA: b\r\n folded\r\n\r\n", "Unexpected whitespace"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nA: b\x00c\r\n\r\n", "Invalid header value char"),
+        (b"CONNECT x:443 HTTP/1.1\r\nHost: x\r\n\r\n", "CONNECT is not supported"),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "Pause on PRI/Upgrade"),
         (post(b"{}", b"Content-Length: 3"), "Duplicate Content-Length"),
         (post(b"{}", b"Content-Length: 2"), "Duplicate Content-Length"),
         (post(b"0\r\n\r\nGET /healthz HTTP/1.1\r\n\r\n", b"Transfer-Encoding: chunked"), "Transfer-Encoding can't be"),
-        (chunked(b"GET /healthz HTTP/1.1\r\n\r\n", b"Content-Length: 4"), "Content-Length can't be"),
+        (chunked(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", b"Content-Length: 4"), "Content-Length can't be"),
         (chunked(b"{}", b"Transfer-Encoding: identity"), "Invalid `Transfer-Encoding`"),
-        (b"POST /v1/score HTTP/1.1\r\nTransfer-Encoding: identity\r\n\r\n{}", "invalid `Transfer-Encoding`"),
-        (b"POST /v1/score HTTP/1.1\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", "invalid `Transfer-Encoding`"),
-        (b"POST /v1/score HTTP/1.1\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n", "Invalid header"),
-        (b"POST /v1/score HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n{}", "chunk size"),
-        (b"POST /v1/score HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}", "chunk size"),
-        (b"POST /v1/score HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + b"f" * 17, "Chunk size overflow"),
-        (b"POST /v1/score HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{}\r\n0\r\n\r\n", "after chunk data"),
-        (b"POST /v1/score HTTP/1.1\r\nContent-Length: -1\r\n\r\n", "Invalid character in Content-Length"),
-        (b"POST /v1/score HTTP/1.1\r\nContent-Length: +2\r\n\r\n{}", "Invalid character in Content-Length"),
-        (b"POST /v1/score HTTP/1.1\r\nContent-Length: 2, 2\r\n\r\n{}", "Invalid character in Content-Length"),
-        (b"POST /v1/score HTTP/1.1\r\nContent-Length: 0x2\r\n\r\n{}", "Invalid character in Content-Length"),
-        (b"POST /v1/score HTTP/1.1\r\nContent-Length: \r\n\r\n{}", "Empty Content-Length"),
-        (b"POST /v1/score HTTP/1.1\r\nContent-Length: " + b"9" * 30 + b"\r\n\r\n{}", "Content-Length overflow"),
+        (SCORE + b"Transfer-Encoding: identity\r\n\r\n{}", "invalid `Transfer-Encoding`"),
+        (
+            SCORE + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+            "invalid `Transfer-Encoding`",
+        ),
+        (SCORE + b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n", "Invalid header"),
+        (SCORE + b"Transfer-Encoding: chunked\r\n\r\n-1\r\n{}", "chunk size"),
+        (SCORE + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}", "chunk size"),
+        (
+            SCORE + b"Transfer-Encoding: chunked\r\n\r\n" + b"f" * 17,
+            "Chunk size overflow",
+        ),
+        (
+            SCORE + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{}\r\n0\r\n\r\n",
+            "after chunk data",
+        ),
+        (SCORE + b"Content-Length: -1\r\n\r\n", "Invalid character in Content-Length"),
+        (SCORE + b"Content-Length: +2\r\n\r\n{}", "Invalid character in Content-Length"),
+        (
+            SCORE + b"Content-Length: 2, 2\r\n\r\n{}",
+            "Invalid character in Content-Length",
+        ),
+        (SCORE + b"Content-Length: 0x2\r\n\r\n{}", "Invalid character in Content-Length"),
+        (SCORE + b"Content-Length: \r\n\r\n{}", "Empty Content-Length"),
+        (
+            SCORE + b"Content-Length: " + b"9" * 30 + b"\r\n\r\n{}",
+            "Content-Length overflow",
+        ),
     ],
 )
 def test_what_is_not_http_is_refused_once_and_never_read_as_two(wire: Wire, content: bytes, culprit: str) -> None:
@@ -103,7 +120,7 @@ def test_too_many_bytes_of_headers_are_refused(wire: Wire, content: bytes) -> No
     assert b"HTTP/1.1" not in wire.rest()
 
 
-@pytest.mark.parametrize("start", [b"GET /", b"GET / HTTP/1.1\r\nA: ", b"GET / HTTP/1.1\r\nA"])
+@pytest.mark.parametrize("start", [b"GET /", b"GET / HTTP/1.1\r\nHost: x\r\nA: ", b"GET / HTTP/1.1\r\nHost: x\r\nA"])
 def test_headers_without_an_end_are_cut_off(wire: Wire, start: bytes) -> None:
     sent = 0
     try:
@@ -145,7 +162,7 @@ def test_old_clients_are_answered_and_let_go(wire: Wire, rows: Rows, version: by
 def test_head_is_answered_without_what_follows(wire: Wire, rows: Rows) -> None:
     body, score = rows[0]
     for path, status in ((b"/healthz", 405), (b"/v1/score", 405), (b"/nothing", 404)):
-        wire.send(b"HEAD " + path + b" HTTP/1.1\r\n\r\n")
+        wire.send(b"HEAD " + path + b" HTTP/1.1\r\nHost: x\r\n\r\n")
         answer = wire.answer(to_head=True)
         assert answer.status == status and int(answer.headers["content-length"])
         wire.send(post(body))

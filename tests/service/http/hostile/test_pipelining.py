@@ -32,9 +32,9 @@ def test_pipelined_requests_are_answered_in_order_each_with_its_own(wire: Wire, 
             (chunked(body), has_score),
             (post(b"{"), lambda answer: "invalid JSON" in answer.error),
             (post(body, path=b"/v1/models/other/score"), lambda answer: answer.status == 404),
-            (b"GET /v1/score HTTP/1.1\r\n\r\n", lambda answer: answer.status == 405),
+            (b"GET /v1/score HTTP/1.1\r\nHost: x\r\n\r\n", lambda answer: answer.status == 405),
             (post(gzip.compress(body), b"Content-Encoding: gzip"), has_score),
-            (b"GET /healthz HTTP/1.1\r\n\r\n", lambda answer: b"alive" in answer.body),
+            (b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", lambda answer: b"alive" in answer.body),
             (post(body[:-1] + b" " * 70_000 + b"}"), has_score),
         ]
     wire.send(b"".join(request for request, _ in wanted))
@@ -63,10 +63,10 @@ def infer(tensors: bytes, rows: int) -> bytes:
     [
         b"garbage\r\n\r\n",
         post(b"{}", b"Content-Length: 3"),
-        b"POST /v1/score HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-        b"POST /v1/score HTTP/1.1\r\nTransfer-Encoding: identity\r\n\r\n",
-        b"POST /v1/score HTTP/1.1\r\nA: " + b"x" * 100_000,
-        b"CONNECT x:443 HTTP/1.1\r\n\r\n",
+        b"POST /v1/score HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"POST /v1/score HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: identity\r\n\r\n",
+        b"POST /v1/score HTTP/1.1\r\nHost: x\r\nA: " + b"x" * 100_000,
+        b"CONNECT x:443 HTTP/1.1\r\nHost: x\r\n\r\n",
     ],
 )
 @pytest.mark.parametrize("before", [1, 3])
@@ -108,7 +108,7 @@ def test_headers_that_the_server_does_not_read_yet_are_not_late(wire: Wire) -> N
 
 
 def test_more_requests_than_may_wait_are_refused_after_those_that_may(wire: Wire) -> None:
-    wire.send(b"GET /healthz HTTP/1.1\r\n\r\n" * 5000)
+    wire.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * 5000)
     assert {wire.answer().status for _ in range(PIPELINED + 1)} == {200}
     answer = wire.answer()
     assert answer.status == 400 and answer.error == f"{PIPELINED} requests wait on this connection already"

@@ -26,22 +26,22 @@ def test_an_upgrade_is_declined_and_the_request_answered_whole(wire: Wire, rows:
     wire.send(request[: -len(second)])
     wire.send(second)
     assert wire.answer().scores == pytest.approx([two], abs=1e-6)
-    wire.send(b"\r\n".join([b"GET /v1/score HTTP/1.1", *upgrade, b"", b""]))
+    wire.send(b"\r\n".join([b"GET /v1/score HTTP/1.1", b"Host: x", *upgrade, b"", b""]))
     answer = wire.answer()
     assert answer.status == 405 and answer.error == "GET is not allowed at /v1/score, only POST"
 
 
 def test_the_body_of_an_upgrade_is_no_request(wire: Wire) -> None:
-    smuggled = b"GET /v1/models HTTP/1.1\r\n\r\n"
+    smuggled = b"GET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n"
     request = post(smuggled, *HTTP2)
     wire.send(request[: -len(smuggled)])
     wire.send(smuggled)
     assert "invalid JSON" in wire.answer().error
-    wire.send(b"GET /healthz HTTP/1.1\r\n\r\n")
+    wire.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
     assert json.loads(wire.answer().body) == {"status": "alive"}
 
 
 def test_many_upgrades_at_once_are_all_declined(wire: Wire) -> None:
-    request = b"\r\n".join([b"GET /healthz HTTP/1.1", *WEBSOCKET, b"", b""])
+    request = b"\r\n".join([b"GET /healthz HTTP/1.1", b"Host: x", *WEBSOCKET, b"", b""])
     wire.send(request * (PIPELINED + 1))
     assert {wire.answer().status for _ in range(PIPELINED + 1)} == {200}

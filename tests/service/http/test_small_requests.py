@@ -1,4 +1,4 @@
-"""A scoring request is answered alike whichever way it takes: past the application or, come in parts, through it."""
+"""A scoring request is answered alike whichever door it takes: past the application or, come in parts, through it."""
 
 import asyncio
 import gzip
@@ -20,17 +20,17 @@ from testing.messages import post
 from testing.servers import Server, running
 from thimble.models.spec import ModelSpec
 from thimble.service.engine.engine import golden_batch
-from thimble.service.http.fast import MOST_BYTES, MOST_ROWS, Direct
+from thimble.service.http.access import AccessLog
 from thimble.service.http.keys import Keys
+from thimble.service.http.scoring import Scoring
+from thimble.service.http.small_requests import MOST_BYTES, SmallRequests
 from thimble.service.releases.catalogue import Registry
 from thimble.service.settings import Settings
-from thimble.service.telemetry.logs import AccessLog
 
 PATIENCE = 30
 KEY = "a-key-for-scoring-rows"
 TSV = {"Content-Type": "text/tab-separated-values"}
 ROW = b'{"features": {"I1": 3, "C1": "68fd1e64", "C5": null}}'
-BINARY = {b"inference-header-content-length": b"9"}
 MANY = b'{"features": {"I1": [%s]}}' % b",".join([b"1"] * 500)
 PATHS = ["/v1/score", "/v1/models/criteo/score", "/v1/models/criteo/versions/1/score?x=%20"]
 Ask = Callable[[Server, bytes], bytes]
@@ -378,29 +378,27 @@ def test_both_ways_are_counted_and_logged_alike(criteo_artifact: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "headers", "direct"),
+    ("path", "headers", "taken"),
     [
         ("/v1/score", {}, True),
-        ("/v1/score?x=y", {}, True),
         ("/v1/models/small/versions/1/score", {}, True),
         ("/v2/models/small/infer", {}, True),
         ("/v1/models/%73mall/score", {}, False),
         ("/v1/models/none/score", {}, False),
         ("/healthz", {}, False),
+        ("/v1/score", {b"content-length": b"%d" % MOST_BYTES}, True),
         ("/v1/score", {b"content-length": b"%d" % (MOST_BYTES + 1)}, False),
         ("/v1/score", {b"content-encoding": b"gzip"}, False),
-        ("/v1/score", {**BINARY, b"content-length": b"%d" % (MOST_BYTES + 1)}, False),
-        ("/v2/models/small/infer", {**BINARY, b"content-length": b"%d" % (MOST_BYTES + 1)}, True),
-        ("/v2/models/small/infer", {**BINARY, b"content-length": b"%d" % (MOST_ROWS * 7 * 4 + 1)}, False),
     ],
 )
 def test_what_is_small_and_plain_needs_no_application(
-    small_artifact: Path, path: str, headers: dict[bytes, bytes], direct: bool
+    small_artifact: Path, path: str, headers: dict[bytes, bytes], taken: bool
 ) -> None:
     async def takes() -> bool:
         settings = Settings(repository=small_artifact)
-        door = Direct(await Registry.open(settings), settings, Keys(settings), AccessLog()).door
-        assert door(path, [(b"host", b"x")]) is None  # its length is not known
-        return door(path, [*{b"content-length": b"100", **headers}.items()]) is not None
+        scoring = Scoring(await Registry.open(settings), settings, Keys(settings), AccessLog())
+        small_requests = SmallRequests(scoring, tracing=False)
+        assert small_requests(path, {b"host": b"x"}, None) is None  # its length is not known
+        return small_requests(path, {b"content-length": b"100", **headers}, None) is not None
 
-    assert asyncio.run(takes()) is direct
+    assert asyncio.run(takes()) is taken

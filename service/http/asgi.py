@@ -1,0 +1,118 @@
+"""A request that an ASGI application answers."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from starlette.types import ASGIApp, Message, Scope
+
+from thimble.service.http.exchange import Exchange, State
+from thimble.service.http.flow import Flow
+from thimble.service.http.replies import CLOSE, Reply
+
+# Of a body, before the application asks for more.
+READ_AHEAD_BYTES = 1 << 20
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+FAILED = Reply.of(500, [(b"content-type", b"text/plain; charset=utf-8"), CLOSE], b"Internal Server Error")
+log = logging.getLogger("thimble")
+
+
+class ApplicationExchange(Exchange):
+    """The server's side of one ASGI request."""
+
+    def __init__(
+        self,
+        state: State,
+        transport: asyncio.Transport,
+        flow: Flow,
+        keep_alive: bool,
+        on_answered: Callable[[], None],
+        app: ASGIApp,
+        scope: Scope,
+        expects_continue: bool,
+    ) -> None:
+        super().__init__(state, transport, keep_alive, on_answered)
+        self._flow = flow
+        self._app = app
+        self._scope = scope
+        self._expects_continue = expects_continue
+        self._body = bytearray()
+        self._more_body = True
+        self._news = asyncio.Event()
+        self._unsent = b""
+        self._chunked = False
+
+    def start(self) -> None:
+        """Run the application."""
+        task = asyncio.get_running_loop().create_task(self._run())
+        self._state.tasks.add(task)
+        task.add_done_callback(self._state.tasks.discard)
+
+    def feed(self, body: bytes) -> None:
+        """A part of its body has come."""
+        if not self.answered:
+            self._body += body
+            if len(self._body) > READ_AHEAD_BYTES:
+                self._flow.pause_reading()
+            self._news.set()
+
+    def feed_end(self) -> None:
+        """Its body is whole."""
+        self._more_body = False
+        self._news.set()
+
+    def leave(self) -> None:
+        """The client has left."""
+        super().leave()
+        self._news.set()
+
+    async def _run(self) -> None:
+        try:
+            await self._app(self._scope, self._receive, self._send)
+        except Exception as error:
+            log.error("Exception in ASGI application", exc_info=error)
+        if not (self.answered or self.left):
+            if self.started:  # half of an answer cannot be taken back
+                self._transport.close()
+            else:
+                self.reply(FAILED)
+
+    async def _receive(self) -> Message:
+        if self._expects_continue and not self._transport.is_closing():
+            self._transport.write(CONTINUE)
+        self._expects_continue = False
+        if not (self.left or self.answered):
+            self._flow.resume_reading()
+            await self._news.wait()
+            self._news.clear()
+        if self.left or self.answered:
+            return {"type": "http.disconnect"}
+        body, self._body = bytes(self._body), bytearray()
+        return {"type": "http.request", "body": body, "more_body": self._more_body}
+
+    async def _send(self, message: Message) -> None:
+        if not (self._flow.writable or self.left):
+            await self._flow.drained()
+        if self.left:
+            return
+        self._expects_continue = False
+        if message["type"] == "http.response.start":
+            self._begin(message["status"], [*message["headers"]])
+            return
+        body = b"" if self._scope["method"] == "HEAD" else message.get("body", b"")
+        more = message.get("more_body", False)
+        if self._chunked:
+            body = (b"%x\r\n%b\r\n" % (len(body), body) if body else b"") + (b"" if more else b"0\r\n\r\n")
+        # the head goes along: a write to a socket costs as much as reading a whole request
+        self._transport.write(self._unsent + body)
+        self._unsent = b""
+        if not more:
+            self._news.set()
+            self._end()
+
+    def _begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        sized = any(name == b"content-length" for name, _ in headers)
+        if not sized and self._scope["method"] != "HEAD":
+            self._chunked = True
+            headers.append((b"transfer-encoding", b"chunked"))
+        self._unsent = self._head(status, headers)

@@ -1,0 +1,149 @@
+"""Bytes from a client to requests of HTTP/1.1, by httptools' parser."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import chain
+
+import httptools
+
+from thimble.service.errors import RequestError
+from thimble.service.http.bodies import Headers
+from thimble.service.http.replies import Header
+
+HEADER_BYTES = 64 << 10
+
+
+@dataclass(slots=True)
+class Head:
+    """What comes before a request's body. `headers` have names in lower case, `fields` the last value of each."""
+
+    method: bytes
+    url: bytes
+    version: str
+    headers: list[Header]
+    fields: Headers
+    keep_alive: bool
+
+    @property
+    def path(self) -> str:
+        """As it was sent, without the query."""
+        return self.url.partition(b"?")[0].decode("latin-1")
+
+    @property
+    def expects_continue(self) -> bool:
+        """Whether the client waits to be asked for the body."""
+        return self.fields.get(b"expect", b"").lower() == b"100-continue"
+
+
+class RequestParser:
+    """Tells of each request its head, the parts of its body as they come, and its end.
+
+    `in_headers` and `in_body` say what is under way.
+    """
+
+    def __init__(
+        self, on_head: Callable[[Head], None], on_body: Callable[[bytes], None], on_end: Callable[[], None]
+    ) -> None:
+        """What `on_head` raises ends the parsing."""
+        self.in_headers = self.in_body = False
+        self._on_head = on_head
+        self._on_part = on_body
+        self._on_end = on_end
+        self._url = b""
+        self._headers: list[Header] = []
+        self._bytes = 0
+        self._parser = self._new_parser()
+
+    def feed(self, data: bytes) -> None:
+        """RequestError: this is not HTTP, or not as we speak it."""
+        self._bytes += len(data)
+        pieces: list[bytes | memoryview] = [data]  # the next one is the last
+        while pieces:
+            piece = pieces.pop()
+            try:
+                self._parser.feed_data(piece)
+            except httptools.HttpParserUpgrade as upgrade:
+                # The parser takes what follows such headers for another protocol, and so would lose the body, or read
+                # it as the next request: the request is read anew without its Upgrade.
+                pieces += [memoryview(piece)[upgrade.args[0] :], self._head_without_upgrade()]
+                self._parser = self._new_parser()
+            except httptools.HttpParserError as error:
+                if isinstance(error.__context__, RequestError):
+                    raise error.__context__ from None
+                raise _not_http(str(error)) from None
+        if self.in_headers:
+            _check_size(self._bytes)
+
+    def close(self) -> None:
+        """Let go of httptools' parser, which refers to this one and so would keep both until garbage is collected."""
+        del self._parser
+
+    # what httptools calls
+
+    def on_message_begin(self) -> None:
+        self._url, self._headers, self._bytes = b"", [], 0
+        self.in_headers = True
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        _check_size(len(self._url) + sum(map(len, chain.from_iterable(self._headers))))
+        parser = self._parser
+        method, version = parser.get_method(), parser.get_http_version()
+        if parser.should_upgrade():
+            if method == b"CONNECT":
+                raise RequestError(400, "CONNECT is not supported: this is no proxy", unread=True)
+            return
+        self._check_host(version)
+        keep_alive = version != "1.0" and parser.should_keep_alive()
+        self._on_head(Head(method, self._url, version, self._headers, dict(self._headers), keep_alive))
+        self.in_headers, self.in_body = False, True
+
+    def on_body(self, body: bytes) -> None:
+        if not self._parser.should_upgrade():
+            self._on_part(body)
+
+    def on_message_complete(self) -> None:
+        if not self._parser.should_upgrade():
+            self.in_body = False
+            self._on_end()
+
+    def _new_parser(self) -> httptools.HttpRequestParser:
+        parser = httptools.HttpRequestParser(self)
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)  # it is refused after the answer before it
+        return parser
+
+    def _head_without_upgrade(self) -> bytes:
+        version = self._parser.get_http_version().encode()
+        headers = [b"%s: %s\r\n" % header for header in self._headers if header[0] != b"upgrade"]
+        return b"".join([b"%s %s HTTP/%s\r\n" % (self._parser.get_method(), self._url, version), *headers, b"\r\n"])
+
+    def _check_host(self, version: str) -> None:
+        """RFC 9112, 3.2: a request of HTTP/1.1 has one Host."""
+        hosts = sum(name == b"host" for name, _ in self._headers)
+        if hosts > 1 or (not hosts and version == "1.1"):
+            raise RequestError(400, f"a request has one Host header, this one has {hosts or 'none'}", unread=True)
+
+
+def split_url(url: bytes) -> tuple[bytes, bytes]:
+    """Path and query of a request's target. RequestError 400: it is no path."""
+    try:
+        parsed = httptools.parse_url(url)
+    except httptools.HttpParserInvalidURLError:
+        parsed = None
+    if parsed is None or not parsed.path:
+        raise _not_http("its target is not a path")
+    return parsed.path, parsed.query or b""
+
+
+def _not_http(reason: str) -> RequestError:
+    return RequestError(400, f"this is not an HTTP/1.1 request: {reason}", unread=True)
+
+
+def _check_size(size: int) -> None:
+    if size > HEADER_BYTES:
+        raise RequestError(431, f"the headers are larger than {HEADER_BYTES} bytes", unread=True)
