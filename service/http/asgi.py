@@ -3,12 +3,15 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Any
+from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message, Scope
 
 from thimble.service.http.exchange import Exchange, State
 from thimble.service.http.flow import Flow
-from thimble.service.http.replies import CLOSE, Reply
+from thimble.service.http.parser import Head, split_url
+from thimble.service.http.replies import CLOSE, Client, Reply
 
 # Of a body, before the application asks for more.
 READ_AHEAD_BYTES = 1 << 20
@@ -24,18 +27,18 @@ class ApplicationExchange(Exchange):
         self,
         state: State,
         transport: asyncio.Transport,
-        flow: Flow,
-        keep_alive: bool,
         on_answered: Callable[[], None],
+        flow: Flow,
         app: ASGIApp,
-        scope: Scope,
-        expects_continue: bool,
+        head: Head,
+        client: Client | None,
     ) -> None:
-        super().__init__(state, transport, keep_alive, on_answered)
+        """RequestError 400: what it asks for is no path."""
+        super().__init__(state, transport, on_answered, head.keep_alive)
         self._flow = flow
         self._app = app
-        self._scope = scope
-        self._expects_continue = expects_continue
+        self._scope = _scope(head, transport, client)
+        self._expects_continue = head.expects_continue
         self._body = bytearray()
         self._more_body = True
         self._news = asyncio.Event()
@@ -116,3 +119,28 @@ class ApplicationExchange(Exchange):
             self._chunked = True
             headers.append((b"transfer-encoding", b"chunked"))
         self._unsent = self._head(status, headers)
+
+
+def address(transport: asyncio.Transport, end: str) -> Client | None:
+    """Host and port of one end of a connection, None if it has none."""
+    found: Any = transport.get_extra_info(end)
+    return (str(found[0]), int(found[1])) if isinstance(found, tuple) else None
+
+
+def _scope(head: Head, transport: asyncio.Transport, client: Client | None) -> Scope:
+    path, query = split_url(head.url)
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": head.version,
+        "server": address(transport, "sockname"),
+        "client": client,
+        "scheme": "https" if transport.get_extra_info("sslcontext") else "http",
+        "method": head.method.decode("ascii"),
+        "root_path": "",
+        "path": unquote(path.decode("ascii")),
+        "raw_path": path,
+        "query_string": query,
+        "headers": head.headers,
+        "state": {},
+    }

@@ -5,17 +5,16 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
-from urllib.parse import unquote
 
-from starlette.types import ASGIApp, Scope
+from starlette.types import ASGIApp
 
 from thimble.service.errors import RequestError
-from thimble.service.http.asgi import ApplicationExchange
+from thimble.service.http.asgi import ApplicationExchange, address
 from thimble.service.http.bodies import Headers
 from thimble.service.http.exchange import Exchange, State
 from thimble.service.http.flow import Flow
 from thimble.service.http.idle import IdleClock
-from thimble.service.http.parser import Head, RequestParser, split_url
+from thimble.service.http.parser import Head, RequestParser
 from thimble.service.http.replies import Client, Header, Reply
 
 # Requests that may wait for their turn on one connection; none of them is read before.
@@ -81,12 +80,10 @@ class Connection(asyncio.Protocol):
         self._stuck: asyncio.TimerHandle | None = None
         self._idle = IdleClock(serving.keep_alive, self._close)
 
-    # ---- from the transport
-
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
         self._flow = Flow(transport, self._exchanges)
-        self._peer = _address(transport, "peername")
+        self._peer = address(transport, "peername")
         self._state.connections.add(self)
         self._watch()
         if self._state.closing:  # while it shook hands for TLS
@@ -128,8 +125,6 @@ class Connection(asyncio.Protocol):
         else:
             self._watch()
 
-    # ---- from the parser
-
     def _on_head(self, head: Head) -> None:
         self._head, self._refused = head, False
         taken = self._ask_small_requests(head) if self._may_be_small(head) else None
@@ -152,13 +147,11 @@ class Connection(asyncio.Protocol):
         self._in_time()
         if self._call is not None:
             call, self._call = self._call, None
-            exchange = self._incoming = Exchange(self._state, self._transport, True, self._on_answered)
+            exchange = self._incoming = Exchange(self._state, self._transport, self._on_answered, keep_alive=True)
             self._exchanges.append(exchange)
             call.begin(self._body, exchange.gone, exchange.reply)
         elif isinstance(self._incoming, ApplicationExchange) and not self._refused:
             self._incoming.feed_end()
-
-    # ---- one request after the other
 
     def _may_be_small(self, head: Head) -> bool:
         """The client expects an answer now, takes it, and then goes on."""
@@ -180,40 +173,14 @@ class Connection(asyncio.Protocol):
     def _append_application(self) -> None:
         if len(self._exchanges) > PIPELINED:
             raise RequestError(400, f"{PIPELINED} requests wait on this connection already", unread=True)
-        head = self._head
         exchange = self._incoming = ApplicationExchange(
-            self._state,
-            self._transport,
-            self._flow,
-            head.keep_alive,
-            self._on_answered,
-            self._serving.app,
-            self._scope(head),
-            head.expects_continue,
+            self._state, self._transport, self._on_answered, self._flow, self._serving.app, self._head, self._peer
         )
         self._exchanges.append(exchange)
         if len(self._exchanges) == 1:
             exchange.start()
         else:
             self._flow.pause_reading()
-
-    def _scope(self, head: Head) -> Scope:
-        path, query = split_url(head.url)
-        return {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
-            "http_version": head.version,
-            "server": _address(self._transport, "sockname"),
-            "client": self._peer,
-            "scheme": "https" if self._transport.get_extra_info("sslcontext") else "http",
-            "method": head.method.decode("ascii"),
-            "root_path": "",
-            "path": unquote(path.decode("ascii")),
-            "raw_path": path,
-            "query_string": query,
-            "headers": head.headers,
-            "state": {},
-        }
 
     def _hand_over(self) -> None:
         """Leave a request to the application after all."""
@@ -234,8 +201,6 @@ class Connection(asyncio.Protocol):
             self._hang_up()
             return
         self._watch()
-
-    # ---- the end
 
     def shutdown(self) -> None:
         """The server stops: what is being answered is the last."""
@@ -282,8 +247,6 @@ class Connection(asyncio.Protocol):
         seconds = self._serving.patience if patience is None else patience
         self._late = self._loop.call_later(seconds, self._transport.abort)
 
-    # ---- clocks
-
     def _watch(self) -> None:
         """Let a clock run wherever the client is the one to go on."""
         self._idle.stop()
@@ -300,9 +263,3 @@ class Connection(asyncio.Protocol):
     def _too_late(self) -> None:
         message = f"the headers did not arrive within {self._serving.patience:g} s"
         self._refuse(RequestError(408, message, unread=True))
-
-
-def _address(transport: asyncio.Transport, end: str) -> Client | None:
-    """Host and port of one end of a connection, None if it has none."""
-    address: Any = transport.get_extra_info(end)
-    return (str(address[0]), int(address[1])) if isinstance(address, tuple) else None

@@ -33,7 +33,7 @@ class Exchange:
     """
 
     def __init__(
-        self, state: State, transport: asyncio.Transport, keep_alive: bool, on_answered: Callable[[], None]
+        self, state: State, transport: asyncio.Transport, on_answered: Callable[[], None], keep_alive: bool
     ) -> None:
         self.keep_alive = keep_alive
         self.started = self.answered = self.left = False

@@ -150,6 +150,23 @@ def test_a_header_may_come_byte_by_byte_and_a_body_chunk_by_chunk(wire: Wire, ro
     assert wire.answer().scores == pytest.approx([score], abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("headers", "found"), [((), "none"), ((b"Host: x", b"Host: x"), "2"), ((b"hOST: ", b"host: y"), "2")]
+)
+def test_a_request_of_http_1_1_has_one_host(wire: Wire, headers: tuple[bytes, ...], found: str) -> None:
+    for start in (b"GET /healthz HTTP/1.1", b"POST /v1/score HTTP/1.1"):
+        with wire.another() as other:
+            other.send(b"\r\n".join([start, *headers, b"Content-Length: 0", b"", b""]))
+            answer = other.answer()
+            assert answer.status == 400 and not other.rest()
+            assert answer.error == f"a request has one Host header, this one has {found}"
+
+
+def test_a_request_of_http_1_0_needs_no_host(wire: Wire) -> None:
+    wire.send(b"GET /healthz HTTP/1.0\r\n\r\n")
+    assert wire.answer().status == 200
+
+
 @pytest.mark.parametrize("version", [b"1.0", b"0.9"])
 def test_old_clients_are_answered_and_let_go(wire: Wire, rows: Rows, version: bytes) -> None:
     body, score = rows[0]

@@ -45,3 +45,29 @@ def test_many_upgrades_at_once_are_all_declined(wire: Wire) -> None:
     request = b"\r\n".join([b"GET /healthz HTTP/1.1", b"Host: x", *WEBSOCKET, b"", b""])
     wire.send(request * (PIPELINED + 1))
     assert {wire.answer().status for _ in range(PIPELINED + 1)} == {200}
+
+
+@pytest.mark.parametrize(
+    ("target", "headers", "culprit"),
+    [
+        (b"http://x", (b"Host: x",), "its target is not a path"),
+        (b"/healthz", (), "one Host header, this one has none"),
+        (b"/healthz", (b"Host: x", b"Host: y"), "one Host header, this one has 2"),
+    ],
+)
+def test_what_is_wrong_beside_the_upgrade_is_refused_as_without_it(
+    wire: Wire, target: bytes, headers: tuple[bytes, ...], culprit: str
+) -> None:
+    wire.send(b"\r\n".join([b"GET " + target + b" HTTP/1.1", *headers, *HTTP2, b"", b""]))
+    answer = wire.answer()
+    assert answer.status == 400 and culprit in answer.error and answer.headers["connection"] == "close"
+    assert not wire.rest()
+
+
+def test_more_upgrades_than_may_wait_are_refused_after_those_that_may(wire: Wire) -> None:
+    request = b"\r\n".join([b"GET /healthz HTTP/1.1", b"Host: x", *HTTP2, b"", b""])
+    wire.send(request * (PIPELINED + 2))
+    assert {wire.answer().status for _ in range(PIPELINED + 1)} == {200}
+    answer = wire.answer()
+    assert answer.status == 400 and answer.error == f"{PIPELINED} requests wait on this connection already"
+    assert not wire.rest()

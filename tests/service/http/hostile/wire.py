@@ -5,6 +5,8 @@ import re
 import select
 import socket
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,6 +41,7 @@ class Wire:
     """A connection that sends any bytes."""
 
     def __init__(self, server: Server) -> None:
+        self._server = server
         host, port = server.url.removeprefix("http://").split(":")
         self.socket = socket.create_connection((host, int(port)), timeout=PATIENCE)
         self._file = self.socket.makefile("rb")
@@ -78,6 +81,15 @@ class Wire:
     def close(self) -> None:
         self._file.close()
         self.socket.close()
+
+    @contextmanager
+    def another(self) -> Iterator["Wire"]:
+        """Another connection to the same server."""
+        wire = Wire(self._server)
+        try:
+            yield wire
+        finally:
+            wire.close()
 
 
 def post(body: bytes, *headers: bytes, path: bytes = b"/v1/score", length: int | None = None) -> bytes:
