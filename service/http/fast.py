@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Any
 
 from thimble.models.hashing import Floats
-from thimble.service.engine.batcher import UnusableError
+from thimble.service.engine.outcomes import UnusableError
 from thimble.service.errors import RequestError
 from thimble.service.http.bodies import Headers
 from thimble.service.http.exchange import Exchange
@@ -25,6 +25,7 @@ from thimble.service.http.scoring import (
     encoding_of,
     failure,
     question_of,
+    refused,
     reply_of,
     target_of,
     text_bytes,
@@ -69,8 +70,9 @@ class Direct:
                 self.keys.check(fields)
             except RequestError:
                 return None  # as above
-            model.metrics.request(full.status, 0)
-            return full
+            answer = refused(full)
+            model.metrics.request(answer.status, 0)
+            return answer
         if self._tracing or b"content-encoding" in fields or not self._is_small(target, model, fields):
             return None
         return Call(self, path, target, model, fields)

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from thimble.models.features import Batch, shown
 from thimble.models.hashing import Floats
-from thimble.service.engine.batcher import ClientGoneError, UnusableError
+from thimble.service.engine.outcomes import ClientGoneError, RefusedError, UnusableError
 from thimble.service.errors import RequestError
 from thimble.service.http import bodies
 from thimble.service.http.replies import Reply, send_reply
@@ -123,7 +123,18 @@ class Scoring:
 
     @staticmethod
     async def _ask(model: Model, question: Question, receive: Receive) -> tuple[Answer, int]:
-        scores = await model.batcher.score(question.batch, question.timeout, partial(bodies.departed, receive))
+        answer: asyncio.Future[Floats] = asyncio.get_running_loop().create_future()
+
+        def done(result: Floats | Exception) -> None:
+            if answer.done():  # cancelled
+                return
+            if isinstance(result, Exception):
+                answer.set_exception(result)
+            else:
+                answer.set_result(result)
+
+        model.batcher.submit(question.batch, question.timeout, lambda: answer.done() or bodies.departed(receive), done)
+        scores = await answer
         return question.answer(scores), len(scores)
 
 
@@ -167,10 +178,19 @@ def failure(error: Exception, request: str) -> Reply:
     match error:
         case RequestError():
             return error.reply
+        case RefusedError():
+            return refused(error).reply
+        case UnusableError():
+            return RequestError(500, str(error)).reply
         case bodies.DisconnectedError() | ClientGoneError():
             return Reply.of(CLIENT_GONE, [], b"")
     log.error("%s failed", request, exc_info=error)
     return RequestError(500, "internal error, see the server's log").reply
+
+
+def refused(error: RefusedError) -> RequestError:
+    """A refusal of the queue in HTTP's terms."""
+    return RequestError(504 if error.reason == "timeout" else 429, error.message, retry_after=error.retry_after)
 
 
 @lru_cache(64)

@@ -14,8 +14,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import REGISTRY
 
-from thimble.service.engine.batcher import BatchTimes
 from thimble.service.releases.shadow.messages import DIFFERENCES, Comparison
+from thimble.service.telemetry.times import BatchTimes
 
 # Seconds. A row takes some hundred microseconds, a full batch some milliseconds, and a timeout is ten seconds.
 _TIMES = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
