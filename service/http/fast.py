@@ -14,6 +14,7 @@ from thimble.models.hashing import Floats
 from thimble.service.engine.outcomes import UnusableError
 from thimble.service.errors import RequestError
 from thimble.service.http.bodies import Headers
+from thimble.service.http.codecs import CodecCache
 from thimble.service.http.exchange import Exchange
 from thimble.service.http.keys import Keys
 from thimble.service.http.replies import Reply
@@ -50,6 +51,7 @@ class Direct:
         self.registry = registry
         self.keys = keys
         self.log = log
+        self.codecs = CodecCache(settings.max_rows)
         self._tracing = settings.tracing
         self._max_body_bytes = settings.max_body_bytes
 
@@ -120,7 +122,8 @@ class Call:
             self._end(failure(error, named(self._path, self._note)))
 
     def _ask(self, model: Model) -> None:
-        question = question_of(model, self._target, self._headers, self._exchange.body)
+        codecs = self._direct.codecs.of(model)
+        question = question_of(model, codecs, self._target, self._headers, self._exchange.body)
         done = partial(self._scored, model, question)
         model.batcher.submit(question.batch, question.timeout, self._exchange.gone, done)
 

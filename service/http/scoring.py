@@ -19,6 +19,7 @@ from thimble.models.hashing import Floats
 from thimble.service.engine.outcomes import ClientGoneError, RefusedError, UnusableError
 from thimble.service.errors import RequestError
 from thimble.service.http import bodies
+from thimble.service.http.codecs import CodecCache, Codecs
 from thimble.service.http.replies import Reply, send_reply
 from thimble.service.releases.catalogue import Registry
 from thimble.service.releases.loader import Model
@@ -73,6 +74,7 @@ class Scoring:
         self._app = app
         self._registry = registry
         self._settings = settings
+        self._codecs = CodecCache(settings.max_rows)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         target = target_of(scope["path"]) if scope["type"] == "http" else None
@@ -108,18 +110,20 @@ class Scoring:
         body = await bodies.read(headers, receive, settings.max_body_bytes, settings.read_timeout_s)
         size = settings.max_body_bytes if encoding else text_bytes(target, headers, body)  # as many as it may be
 
-        def read() -> Question:
+        def read(codecs: Codecs) -> Question:
             plain = bodies.decompress(body, encoding, settings.max_body_bytes) if encoding else body
-            return question_of(model, target, headers, plain)
+            return question_of(model, codecs, target, headers, plain)
 
         try:
-            return *await self._ask(model, await _beside(size, read), receive), model
+            question = await _beside(size, partial(read, self._codecs.of(model)))
+            return *await self._ask(model, question, receive), model
         except UnusableError:
             live = self._registry.beside(model)
             if live is None:
                 raise
             model = live  # nobody has to suffer from a bad canary
-            return *await self._ask(model, await _beside(size, read), receive), model
+            question = await _beside(size, partial(read, self._codecs.of(model)))
+            return *await self._ask(model, question, receive), model
 
     @staticmethod
     async def _ask(model: Model, question: Question, receive: Receive) -> tuple[Answer, int]:
@@ -138,13 +142,13 @@ class Scoring:
         return question.answer(scores), len(scores)
 
 
-def question_of(model: Model, target: Target, headers: bodies.Headers, body: bytes) -> Question:
+def question_of(model: Model, codecs: Codecs, target: Target, headers: bodies.Headers, body: bytes) -> Question:
     """What a request asks of a model. RequestError."""
     if target.inference:
-        inference = model.inferences.read(body, _header_length(headers))
+        inference = codecs.inferences.read(body, _header_length(headers))
         return Question(inference.batch, inference.timeout, partial(_inferred, model, inference))
     content_type = headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
-    batch = model.rows.read(content_type.decode("latin-1"), body)
+    batch = codecs.rows.read(content_type.decode("latin-1"), body)
     return Question(batch, _timeout(headers), partial(_scored, model))
 
 

@@ -29,8 +29,6 @@ from thimble.service.releases.sandbox.host import STAY_SECONDS, Verifier
 from thimble.service.releases.sandbox.process import Task
 from thimble.service.settings import Settings
 from thimble.service.telemetry.metrics import ModelMetrics
-from thimble.service.wire.inference import InferenceReader
-from thimble.service.wire.rows import RowReader
 
 Done = TypeVar("Done")
 
@@ -50,8 +48,6 @@ class Model:
     file_bytes: int
     engine: Engine
     batcher: Batcher
-    rows: RowReader
-    inferences: InferenceReader
     metrics: ModelMetrics
 
     @property
@@ -131,12 +127,11 @@ class Loader:
         self._tidying = self._loop.call_later(STAY_SECONDS, self._thread.submit, give_memory_back)
 
     def _model(self, place: StoredVersion, artifact: Artifact, pause: float) -> Model:
-        settings, spec = self._settings, artifact.spec
+        settings = self._settings
         engine = Engine(artifact, settings.device, settings.threads, self._native, settings.batch_rows)
         weakref.finalize(engine, self._when_gone).atexit = False
         metrics = ModelMetrics(place.model, place.version)
         guard = HealthGuard(metrics.unusable, partial(self._spoiled, place.model, place.version))
-        rows = RowReader(spec, settings.max_rows)
         batcher = Batcher(
             engine,
             engine.warm_up(pause),
@@ -145,7 +140,7 @@ class Loader:
             metrics.batch,
             guard.check,
         )
-        return Model(place, len(artifact.content), engine, batcher, rows, InferenceReader(spec, rows), metrics)
+        return Model(place, len(artifact.content), engine, batcher, metrics)
 
 
 def _be_nice() -> None:
