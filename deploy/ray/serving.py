@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from thimble.service.engine.engine import check_runtime
 from thimble.service.errors import RequestError
+from thimble.service.http.access import AccessLog
 from thimble.service.http.app import create_app
 from thimble.service.http.keys import Keys
 from thimble.service.releases import release
@@ -66,7 +67,7 @@ class Thimble:
         check_runtime()
         self._repository = Releases(settings.repository)
         self._registry = Registry(settings, Alone(), self._repository)
-        log = logs.AccessLog() if settings.access_log else None
+        log = AccessLog() if settings.access_log else None
         self._app = create_app(self._registry, settings, Keys(settings), log)
         self._serves = False
 

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 
 from thimble.service.engine.engine import Lookup
 from thimble.service.errors import RequestError, error_body
+from thimble.service.http.access import AccessLog, Logged
 from thimble.service.http.keys import Gate, Keys
 from thimble.service.http.openapi import ERRORS, describe_keys, scoring_paths
 from thimble.service.http.routes.admin import admin_router
@@ -26,7 +27,6 @@ from thimble.service.releases.catalogue import Registry
 from thimble.service.releases.loader import Model
 from thimble.service.releases.versions import Part
 from thimble.service.settings import Settings
-from thimble.service.telemetry.logs import AccessLog, Logged
 from thimble.service.telemetry.metrics import exposition
 from thimble.service.wire.rows import JSON
 

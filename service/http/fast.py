@@ -13,6 +13,7 @@ from typing import Any
 from thimble.models.hashing import Floats
 from thimble.service.engine.outcomes import UnusableError
 from thimble.service.errors import RequestError
+from thimble.service.http.access import AccessLog, named
 from thimble.service.http.bodies import Headers
 from thimble.service.http.codecs import CodecCache
 from thimble.service.http.exchange import Exchange
@@ -34,7 +35,6 @@ from thimble.service.http.scoring import (
 from thimble.service.releases.catalogue import Registry
 from thimble.service.releases.loader import Model
 from thimble.service.settings import Settings
-from thimble.service.telemetry.logs import AccessLog, named
 
 # A row takes at most sixteen bytes of an answer, so none of these needs a thread to be compressed.
 MOST_ROWS = INLINE_BYTES // 16

@@ -19,12 +19,12 @@ from thimble.models.hashing import Floats
 from thimble.service.engine.outcomes import ClientGoneError, RefusedError, UnusableError
 from thimble.service.errors import RequestError
 from thimble.service.http import bodies
+from thimble.service.http.access import named, note_of
 from thimble.service.http.codecs import CodecCache, Codecs
 from thimble.service.http.replies import Reply, send_reply
 from thimble.service.releases.catalogue import Registry
 from thimble.service.releases.loader import Model
 from thimble.service.settings import Settings
-from thimble.service.telemetry.logs import named, note_of
 from thimble.service.wire import inference, rows
 
 # More JSON or text is read, and answers compressed, beside the event loop, which would stand still too long.

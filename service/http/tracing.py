@@ -11,8 +11,8 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from thimble.service.errors import StartupError
+from thimble.service.http.access import note_of, shown_path
 from thimble.service.http.scoring import target_of
-from thimble.service.telemetry.logs import note_of, shown_path
 
 try:
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter

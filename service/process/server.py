@@ -17,6 +17,7 @@ import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
+from thimble.service.http.access import AccessLog
 from thimble.service.http.app import create_app
 from thimble.service.http.connection import Protocol, State
 from thimble.service.http.exchange import CLOSE, Door
@@ -28,7 +29,6 @@ from thimble.service.process.tls import Certificate
 from thimble.service.releases.allocator import share_one_arena
 from thimble.service.releases.catalogue import Registry
 from thimble.service.settings import Settings
-from thimble.service.telemetry.logs import AccessLog
 
 # Longer than proxies keep their idle connections, so that they, not this server, close them: a request that crosses
 # a close on its way fails.

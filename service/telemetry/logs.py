@@ -1,27 +1,14 @@
-"""Logs: lines for people, or JSON for machines. One access line a request."""
+"""Logs: lines for people, or JSON for machines."""
 
-import itertools
 import json
 import logging
 import re
-import secrets
 import sys
-import time
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-PATH_SHOWN = 200
-REQUEST_ID, TRACEPARENT = b"x-request-id", b"traceparent"
-_FIT_ID = re.compile(rb"[!-~]{1,128}").fullmatch
-_TRACEPARENT = re.compile(
-    rb"(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-[0-9a-f]{2}(?P<more>-.*)?"
-).fullmatch
 # Line ends, and what a terminal takes for orders.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-access_log = logging.getLogger("thimble.access")
 
 
 class _JsonFormatter(logging.Formatter):
@@ -60,102 +47,3 @@ def configure(log_format: Literal["human", "json"]) -> None:
     handler.setFormatter(_JsonFormatter() if log_format == "json" else human)
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-
-
-class AccessLog:
-    """A line a request, with the fields that a route put into its note, and an id that names it.
-
-    The id is the client's, where it sent a fit one, and is told with the answer.
-    """
-
-    def __init__(self) -> None:
-        self._prefix = secrets.token_hex(6).encode()  # of the ids of this process
-        self._numbers = itertools.count(1)
-
-    def begin(self, headers: Mapping[bytes, bytes], note: dict[str, Any]) -> "Entry":
-        """A request has come."""
-        name = headers.get(REQUEST_ID, b"")
-        if not _FIT_ID(name):
-            name = b"%s-%d" % (self._prefix, next(self._numbers))
-        note["request_id"] = name.decode("ascii")
-        if "trace_id" not in note and (parent := traceparent(headers.get(TRACEPARENT, b""))):
-            note["trace_id"], note["span_id"] = parent
-        return Entry((REQUEST_ID, name), note)
-
-
-class Entry:
-    """The line of a request that is being answered. `header` tells its id."""
-
-    def __init__(self, header: tuple[bytes, bytes], note: dict[str, Any]) -> None:
-        self.header = header
-        self._note = note
-        self._start = time.perf_counter()
-
-    def write(self, method: str, path: str, status: int, client: tuple[str, int] | None) -> None:
-        """It was answered."""
-        fields = {
-            "method": method,
-            "path": shown_path(path),
-            "status": status,
-            "ms": round((time.perf_counter() - self._start) * 1000, 3),
-            "client": client[0][:PATH_SHOWN] if client else None,
-            **self._note,
-        }
-        access_log.info("%(method)s %(path)s %(status)d %(ms).1f ms", fields, extra={"fields": fields})
-
-
-class Logged:
-    """ASGI middleware that keeps the access log."""
-
-    def __init__(self, app: ASGIApp, log: AccessLog) -> None:
-        self._app = app
-        self._log = log
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        status = 0
-        entry = self._log.begin(dict(scope["headers"]), note_of(scope))
-
-        async def answer(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = [*message["headers"], entry.header]
-            await send(message)
-
-        try:
-            await self._app(scope, receive, answer)
-        except Exception as error:
-            status = status or 500  # answered further out
-            error.add_note(f"This was {named(scope['path'], note_of(scope))}.")  # uvicorn logs it, and knows no ids
-            raise
-        finally:
-            entry.write(scope["method"], scope["path"], status, scope["client"])
-
-
-def note_of(scope: Scope) -> dict[str, Any]:
-    """What is noted of a request for the access log and its span; routes add to it."""
-    note: dict[str, Any] = scope.setdefault("state", {}).setdefault("note", {})
-    return note
-
-
-def named(path: str, note: Mapping[str, Any]) -> str:
-    """A request by its path and id, for other log lines."""
-    name = note.get("request_id")
-    return f"{shown_path(path)}, request {name}," if name else shown_path(path)
-
-
-def shown_path(path: str) -> str:
-    """A request's path without its query, which may hold secrets, in printable ASCII and not too long."""
-    return path[:PATH_SHOWN].encode("unicode_escape").decode()
-
-
-def traceparent(header: bytes) -> tuple[str, str] | None:
-    """The ids of the trace and the span that a request belongs to by W3C's header, None if it has no valid one."""
-    match = _TRACEPARENT(header)
-    if match is None or match["version"] == b"ff" or (match["version"] == b"00" and match["more"]):
-        return None
-    trace, span = match["trace"].decode(), match["span"].decode()
-    return (trace, span) if trace.strip("0") and span.strip("0") else None

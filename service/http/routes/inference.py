@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from thimble.service.http.openapi import ERRORS
 from thimble.service.releases.catalogue import Registry
 from thimble.service.releases.loader import Model
-from thimble.service.telemetry.metrics import statistics
+from thimble.service.telemetry.statistics import statistics
 from thimble.service.wire import inference
 
 EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository", "parameters", "statistics"]

@@ -129,7 +129,9 @@ class Shadow:
         self._revival = asyncio.get_running_loop().create_task(self._revive())
 
     def _note(self, comparison: Comparison) -> None:
-        self._metrics.compared(comparison)
+        self._metrics.compared(
+            comparison.live, comparison.outcomes, comparison.absolute, comparison.signed, comparison.diverged
+        )
         if (unusable := comparison.failed + comparison.not_finite) and not self._complained:
             self._complained = True
             name, version = self.place.model, self.place.version

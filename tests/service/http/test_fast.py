@@ -20,11 +20,11 @@ from testing.messages import post
 from testing.servers import Server, running
 from thimble.models.spec import ModelSpec
 from thimble.service.engine.engine import golden_batch
+from thimble.service.http.access import AccessLog
 from thimble.service.http.fast import MOST_BYTES, MOST_ROWS, Direct
 from thimble.service.http.keys import Keys
 from thimble.service.releases.catalogue import Registry
 from thimble.service.settings import Settings
-from thimble.service.telemetry.logs import AccessLog
 
 PATIENCE = 30
 KEY = "a-key-for-scoring-rows"
