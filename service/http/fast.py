@@ -32,7 +32,7 @@ from thimble.service.http.scoring import (
     target_of,
     text_bytes,
 )
-from thimble.service.releases.catalogue import Registry
+from thimble.service.releases.catalogue import Catalogue
 from thimble.service.releases.loader import Model
 from thimble.service.settings import Settings
 
@@ -47,7 +47,7 @@ NUMBER_BYTES = 4
 class Direct:
     """What is done with requests at the door, when their headers are there."""
 
-    def __init__(self, registry: Registry, settings: Settings, keys: Keys, log: AccessLog | None) -> None:
+    def __init__(self, registry: Catalogue, settings: Settings, keys: Keys, log: AccessLog | None) -> None:
         self.registry = registry
         self.keys = keys
         self.log = log
@@ -130,7 +130,7 @@ class Call:
     def _scored(self, model: Model, question: Question, scores: Floats | Exception) -> None:
         try:
             if isinstance(scores, Exception):
-                live = self._direct.registry.beside(model) if isinstance(scores, UnusableError) else None
+                live = self._direct.registry.fallback(model) if isinstance(scores, UnusableError) else None
                 if live is None:
                     raise scores
                 self._ask(live)  # nobody has to suffer from a bad canary

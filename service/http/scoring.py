@@ -22,7 +22,7 @@ from thimble.service.http import bodies
 from thimble.service.http.access import named, note_of
 from thimble.service.http.codecs import CodecCache, Codecs
 from thimble.service.http.replies import Reply, send_reply
-from thimble.service.releases.catalogue import Registry
+from thimble.service.releases.catalogue import Catalogue
 from thimble.service.releases.loader import Model
 from thimble.service.settings import Settings
 from thimble.service.wire import inference, rows
@@ -70,7 +70,7 @@ class Question(NamedTuple):
 class Scoring:
     """ASGI application that answers scoring requests and passes on all others."""
 
-    def __init__(self, app: ASGIApp, registry: Registry, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, registry: Catalogue, settings: Settings) -> None:
         self._app = app
         self._registry = registry
         self._settings = settings
@@ -118,7 +118,7 @@ class Scoring:
             question = await _beside(size, partial(read, self._codecs.of(model)))
             return *await self._ask(model, question, receive), model
         except UnusableError:
-            live = self._registry.beside(model)
+            live = self._registry.fallback(model)
             if live is None:
                 raise
             model = live  # nobody has to suffer from a bad canary

@@ -27,7 +27,7 @@ from thimble.service.process.channel import Channel
 from thimble.service.process.listener import BACKLOG, listen, url_of
 from thimble.service.process.tls import Certificate
 from thimble.service.releases.allocator import share_one_arena
-from thimble.service.releases.catalogue import Registry
+from thimble.service.releases.registry import Registry
 from thimble.service.settings import Settings
 
 # Longer than proxies keep their idle connections, so that they, not this server, close them: a request that crosses
@@ -75,10 +75,10 @@ async def _serve(settings: Settings) -> None:
     server.heed_signals(stop)
     gc.collect()
     gc.freeze()  # what is loaded stays, so no collection need look at it again
-    for model in registry:
+    for model in registry.catalogue:
         lookup = f" with its {model.engine.lookup} lookup" if model.engine.lookup else ""
         log.info("serving %s version %d at %s%s on %s", model.name, model.version, url, lookup, model.engine.provider)
-    if not any(registry):
+    if not any(registry.catalogue):
         log.info("serving no model yet at %s", url)
     await server.serve(sockets=[listener])
     registry.close()
@@ -121,7 +121,7 @@ class _Server(uvicorn.Server):
 
             app = tracing = Tracing(app)
             self._flush = tracing.close
-        super().__init__(_config(app, Direct(registry, settings, keys, log).door, settings))
+        super().__init__(_config(app, Direct(registry.catalogue, settings, keys, log).door, settings))
         self.server_state = self._state = State()
         self._registry = registry
         self._certificate = certificate
@@ -148,7 +148,7 @@ class _Server(uvicorn.Server):
 
     def drain(self, seconds: float) -> None:
         """Stop after so many seconds, when what was accepted is answered."""
-        self._registry.draining = True
+        self._registry.catalogue.draining = True
         self._ends = monotonic() + seconds
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -180,8 +180,8 @@ class _Server(uvicorn.Server):
         self.should_exit = self.should_exit or (self._ends is not None and monotonic() >= self._ends)
         stop = await super().on_tick(counter)
         if self._certificate is not None:
-            self._certificate.look()
-        if self._registry.draining and CLOSE not in self.server_state.default_headers:
+            self._certificate.refresh()
+        if self._registry.catalogue.draining and CLOSE not in self.server_state.default_headers:
             self.server_state.default_headers = [*self.server_state.default_headers, CLOSE]
         return stop
 
@@ -250,11 +250,11 @@ class _ChannelServer(_Server):
                 asyncio.get_running_loop().remove_reader(self._channel.fileno())
                 self.drain(0)
             case ["drain"]:
-                self._registry.draining = True
+                self._registry.catalogue.draining = True
             case ["sync", number, model]:
                 self._begin(self._sync(number, model))
             case ["synced", problems]:
                 self._siblings.synced(problems)
 
     async def _sync(self, number: int, model: str) -> None:
-        self._channel.send("done", number, await self._registry.reconcile(model))
+        self._channel.send("done", number, await self._registry.changes.reconcile(model))

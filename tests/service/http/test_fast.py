@@ -23,7 +23,7 @@ from thimble.service.engine.engine import golden_batch
 from thimble.service.http.access import AccessLog
 from thimble.service.http.fast import MOST_BYTES, MOST_ROWS, Direct
 from thimble.service.http.keys import Keys
-from thimble.service.releases.catalogue import Registry
+from thimble.service.releases.registry import Registry
 from thimble.service.settings import Settings
 
 PATIENCE = 30
@@ -399,7 +399,7 @@ def test_what_is_small_and_plain_needs_no_application(
 ) -> None:
     async def takes() -> bool:
         settings = Settings(repository=small_artifact)
-        door = Direct(await Registry.open(settings), settings, Keys(settings), AccessLog()).door
+        door = Direct((await Registry.open(settings)).catalogue, settings, Keys(settings), AccessLog()).door
         assert door(path, [(b"host", b"x")]) is None  # its length is not known
         return door(path, [*{b"content-length": b"100", **headers}.items()]) is not None
 
