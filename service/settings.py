@@ -69,7 +69,9 @@ class Settings(BaseSettings):
     ] = None
     tls_key: Annotated[Path | None, Field(description="the private key of the certificate (PEM, no password)")] = None
     read_timeout_s: Annotated[float, Field(gt=0, description="seconds in which a request must arrive whole")] = 10
-    max_model_bytes: Annotated[int, Field(gt=0, description="bytes of one .onnx file, external data apart")] = 256 * MIB
+    max_model_bytes: Annotated[int, Field(gt=0, description="bytes of one .onnx file, without external data")] = (
+        256 * MIB
+    )
     access_log: Annotated[bool, Field(description="log a line a request")] = True
     tracing: Annotated[
         bool,

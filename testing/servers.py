@@ -16,7 +16,7 @@ START_SECONDS = 60
 class Server:
     """A thimble-serve process, its log lines collected as they come."""
 
-    def __init__(self, *arguments: str | Path, env: dict[str, str] | None = None) -> None:
+    def __init__(self, *arguments: str | Path, env: dict[str, str] | None = None, cwd: Path | None = None) -> None:
         command = [str(SCRIPTS / "thimble-serve"), *map(str, arguments)]
         self.process = subprocess.Popen(
             command,
@@ -24,6 +24,7 @@ class Server:
             text=True,
             env={**os.environ, "THIMBLE_DRAIN_S": "0", **(env or {})},
             start_new_session=True,
+            cwd=cwd,
         )
         self.lines: list[str] = []
         self._news = threading.Condition()
@@ -65,9 +66,9 @@ class Server:
 
 
 @contextmanager
-def running(*arguments: str | Path, env: dict[str, str] | None = None) -> Iterator[Server]:
+def running(*arguments: str | Path, env: dict[str, str] | None = None, cwd: Path | None = None) -> Iterator[Server]:
     """A server on a free port of the loopback interface, stopped at the end."""
-    server = Server(*arguments, "--port", "0", env=env)
+    server = Server(*arguments, "--port", "0", env=env, cwd=cwd)
     try:
         _ = server.url
         yield server

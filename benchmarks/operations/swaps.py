@@ -19,10 +19,10 @@ from benchmarks.operations.deployment import Beside, deployed, in_this_tree, rec
 from testing.load import Run, closed_loop
 from testing.messages import NAME
 from testing.processes import pin_client
-from thimble.service.releases.sandbox.host import STAY_SECONDS
+from thimble.service.releases.sandbox.host import IDLE_SECONDS
 
 CONNECTIONS, VERSIONS = 16, 3
-GIVEN_BACK_SECONDS = STAY_SECONDS + 2
+GIVEN_BACK_SECONDS = IDLE_SECONDS + 2
 GOALS = {
     "failed requests": "none",
     "p99 during / without releases": "at most 1.2",

@@ -19,7 +19,8 @@ from thimble.service.http.app import create_app
 from thimble.service.http.keys import Keys
 from thimble.service.http.scoring import Scoring
 from thimble.service.releases import release
-from thimble.service.releases.catalogue import Alone, Registry
+from thimble.service.releases.changes import NoOtherWorkers
+from thimble.service.releases.registry import Registry
 from thimble.service.releases.release import FOLLOW_NEWEST, Release, ReleaseError
 from thimble.service.releases.repository import Repository, StoreError
 from thimble.service.settings import Settings
@@ -67,9 +68,10 @@ class Thimble:
         logs.configure(settings.log_format)
         check_runtime()
         self._repository = Releases(settings.repository)
-        self._registry = Registry(settings, Alone(), self._repository)
+        self._registry = Registry(settings, NoOtherWorkers(), self._repository)
         access_log = AccessLog() if settings.access_log else None
-        self._app = create_app(Scoring(self._registry, settings, Keys(settings), access_log), settings)
+        scoring = Scoring(self._registry.catalogue, settings, Keys(settings), access_log)
+        self._app = create_app(self._registry, scoring, settings)
         self._serves = False
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
@@ -93,7 +95,7 @@ class Thimble:
         self._repository.wanted = wanted
         if not self._serves:
             await self._registry.load()
-        problems = [problem for model in concerned if (problem := await self._registry.reconcile(model))]
+        problems = [problem for model in concerned if (problem := await self._registry.changes.reconcile(model))]
         if problems:
             raise ReleaseError("; ".join(problems))
         self._serves = True
@@ -101,7 +103,7 @@ class Thimble:
     def check_health(self) -> None:
         """RuntimeError: this replica cannot answer, and is to be replaced."""
         try:
-            self._registry.check_ready()
+            self._registry.catalogue.check_ready()
         except RequestError as error:
             raise RuntimeError(error.message) from None
 

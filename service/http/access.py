@@ -1,4 +1,4 @@
-"""The access log: a line a request, and the ids that name it."""
+"""The access log: one line a request, which an id names, and the trace that a client says it belongs to."""
 
 import itertools
 import logging

@@ -25,6 +25,7 @@ from thimble.service.http.routes.inference import v2_router
 from thimble.service.http.routes.scoring import scoring_router
 from thimble.service.http.scoring import Scoring
 from thimble.service.releases.loader import Model
+from thimble.service.releases.registry import Registry
 from thimble.service.releases.versions import Part
 from thimble.service.settings import Settings
 from thimble.service.telemetry.metrics import exposition
@@ -64,9 +65,9 @@ class Status(BaseModel):
     status: str
 
 
-def create_app(scoring: Scoring, settings: Settings) -> ASGIApp:
-    """The application over the models that `scoring` scores with, with its keys and its access log."""
-    registry, keys, log = scoring.registry, scoring.keys, scoring.log
+def create_app(registry: Registry, scoring: Scoring, settings: Settings) -> ASGIApp:
+    """The application over the models of a registry, with the keys and the access log of their scoring."""
+    keys, log = scoring.keys, scoring.log
     app: FastAPI = FastAPIOffline(redoc_url=None, title="Thimble")
 
     @app.get("/healthz", tags=["health"])
@@ -77,13 +78,13 @@ def create_app(scoring: Scoring, settings: Settings) -> ASGIApp:
     @app.get("/readyz", tags=["health"], responses={503: ERRORS["503"]})
     async def ready() -> Status:
         """Models are loaded, verified and ready to score, and the server is not shutting down."""
-        registry.check_ready()
+        registry.catalogue.check_ready()
         return Status(status="ready")
 
     @app.get("/v1/models", tags=["models"])
     async def models() -> list[ModelDescription]:
         """The models being served."""
-        return [_described(model, part) for family in registry.families for model, part in family]
+        return [_described(model, part) for versions in registry.catalogue.model_versions for model, part in versions]
 
     @app.get("/metrics", tags=["health"], response_class=PlainTextResponse)
     def metrics() -> Response:
@@ -91,8 +92,8 @@ def create_app(scoring: Scoring, settings: Settings) -> ASGIApp:
         return Response(exposition(), media_type=CONTENT_TYPE_LATEST)
 
     app.include_router(scoring_router(scoring))
-    app.include_router(admin_router(registry, settings, keys))
-    app.include_router(v2_router(registry, settings.max_rows))
+    app.include_router(admin_router(registry.changes, settings, keys))
+    app.include_router(v2_router(registry.catalogue, settings.max_rows))
     app.router.redirect_slashes = False  # a path with a slash too many is another path
     app.add_exception_handler(RequestError, _refused)
     app.add_exception_handler(HTTPException, _not_routed)
@@ -105,7 +106,7 @@ def create_app(scoring: Scoring, settings: Settings) -> ASGIApp:
                 operation["responses"].pop("422", None)  # a path that names no model is a 404
         for unused in ("HTTPValidationError", "ValidationError"):
             description["components"]["schemas"].pop(unused)
-        description["paths"] |= scoring_paths(registry)
+        description["paths"] |= scoring_paths(registry.catalogue)
         describe_keys(description, keys)
         return description
 

@@ -1,4 +1,4 @@
-"""What reads the requests for a model, made once for each that is served."""
+"""What reads the requests for a model, made once for each."""
 
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
@@ -9,23 +9,24 @@ from thimble.service.wire.rows import RowReader
 
 
 class Codecs(NamedTuple):
-    """The readers of a model's requests in both protocols."""
+    """The readers of both protocols."""
 
     rows: RowReader
     inferences: InferenceReader
 
 
 class CodecCache:
-    """The codecs of models, for as long as these are there."""
+    """The codecs of the models that are served, for as long as these are. For the event loop's thread."""
 
     def __init__(self, max_rows: int) -> None:
+        """`max_rows` is how many one request may have."""
         self._max_rows = max_rows
-        self._codecs: WeakKeyDictionary[Model, Codecs] = WeakKeyDictionary()
+        self._known: WeakKeyDictionary[Model, Codecs] = WeakKeyDictionary()
 
     def of(self, model: Model) -> Codecs:
         """Those of a model."""
-        codecs = self._codecs.get(model)
+        codecs = self._known.get(model)
         if codecs is None:
             rows = RowReader(model.spec, self._max_rows)
-            codecs = self._codecs[model] = Codecs(rows, InferenceReader(model.spec, rows))
+            codecs = self._known[model] = Codecs(rows, InferenceReader(model.spec, rows))
         return codecs

@@ -42,16 +42,16 @@ class KeyRing:
 
     def holds(self, digest: bytes) -> bool:
         """Whether it has a key of this digest."""
-        self.look()
+        self.refresh()
         found = False
         for known in (*self._fixed, *(self._file.value if self._file else ())):
             found |= hmac.compare_digest(digest, known)
         return found
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Read the file again if it has changed."""
         if self._file is not None:
-            self._file.look()
+            self._file.refresh()
 
 
 class Keys:
@@ -62,10 +62,10 @@ class Keys:
         self._api = KeyRing(settings.api_keys_file, API_KEYS)
         self._admin = KeyRing(settings.admin_keys_file, ADMIN_KEYS)
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Take changed files into account, as every check does."""
-        self._api.look()
-        self._admin.look()
+        self._api.refresh()
+        self._admin.refresh()
 
     @property
     def watch(self) -> bool:

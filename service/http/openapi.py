@@ -8,7 +8,7 @@ import numpy as np
 from thimble.models.hashing import ID_LIMIT
 from thimble.service.engine.engine import golden_batch
 from thimble.service.http.keys import OPEN_PATHS, Keys
-from thimble.service.releases.catalogue import Registry
+from thimble.service.releases.catalogue import Catalogue
 from thimble.service.releases.loader import Model
 from thimble.service.wire.rows import JSON, TSV
 
@@ -42,7 +42,7 @@ ERRORS["429"]["headers"] = {"Retry-After": {"schema": {"type": "integer"}}}
 BINARY = "application/octet-stream"
 
 
-def scoring_paths(registry: Registry) -> dict[str, Any]:
+def scoring_paths(registry: Catalogue) -> dict[str, Any]:
     """The paths of all scoring routes."""
     models = list(registry)
     paths: dict[str, Any] = {}

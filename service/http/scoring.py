@@ -14,15 +14,15 @@ from typing import Any, NamedTuple, TypeVar
 
 from thimble.models.features import Batch, shown
 from thimble.models.hashing import Floats
-from thimble.service.engine.batcher import ClientGoneError, UnusableError
+from thimble.service.engine.outcomes import ClientGoneError, RefusedError, UnusableError
 from thimble.service.errors import RequestError
 from thimble.service.http import bodies
 from thimble.service.http.access import AccessLog, named
-from thimble.service.http.codecs import CodecCache
+from thimble.service.http.codecs import CodecCache, Codecs
 from thimble.service.http.keys import Keys
 from thimble.service.http.paths import Target
 from thimble.service.http.replies import Client, Reply
-from thimble.service.releases.catalogue import Registry
+from thimble.service.releases.catalogue import Catalogue
 from thimble.service.releases.loader import Model
 from thimble.service.settings import Settings
 from thimble.service.wire import compression, inference, rows
@@ -55,11 +55,11 @@ class Question(NamedTuple):
 
 
 class Scoring:
-    """Scores requests with the models of a registry."""
+    """Scores requests with the models of a catalogue."""
 
-    def __init__(self, registry: Registry, settings: Settings, keys: Keys, log: AccessLog | None) -> None:
+    def __init__(self, catalogue: Catalogue, settings: Settings, keys: Keys, log: AccessLog | None) -> None:
         """`log` has a line a request, where one is kept."""
-        self.registry = registry
+        self.catalogue = catalogue
         self.keys = keys
         self.log = log
         self.codecs = CodecCache(settings.max_rows)
@@ -96,7 +96,7 @@ class ScoringCall:
     def admit(self) -> None:
         """Find the model. RequestError: there is none, it may not be asked with this key, or the body is unreadable."""
         self._scoring.keys.check(self._headers)
-        model = self._scoring.registry.route(self._target.model, self._target.version, self._headers)
+        model = self._scoring.catalogue.route(self._target.model, self._target.version, self._headers)
         self._model = model
         self._note["model"], self._note["version"] = model.name, model.version
         self._encoding = bodies.encoding(self._headers)
@@ -107,8 +107,9 @@ class ScoringCall:
         full = self._model.batcher.full()
         if full is None:
             return None
-        self._model.metrics.request(full.status, 0)
-        return Reply.to(full)
+        reply = failure(full, self._path)
+        self._model.metrics.request(reply.status, 0)
+        return reply
 
     def begin(self, body: bytes, gone: Callable[[], bool], send: Callable[[Reply], None]) -> None:
         """Score a whole body. `gone` says whether the client has left. It does not raise."""
@@ -121,7 +122,8 @@ class ScoringCall:
         self._finish(failure(error, named(self._path, self._note)), send)
 
     def _ask(self, model: Model) -> None:
-        self._go_on(self._bytes_to_read, lambda size: self._step(size, partial(self._read, model), self._submit))
+        read = partial(self._read, model, self._scoring.codecs.of(model))
+        self._go_on(self._bytes_to_read, lambda size: self._step(size, read, self._submit))
 
     def _bytes_to_read(self) -> int:
         """How many bytes of the body have to be decompressed or read as text. RequestError."""
@@ -130,9 +132,9 @@ class ScoringCall:
         length = header_length(self._headers) if self._target.inference else None
         return len(self._body) if length is None or inference.BYTES in self._body[:length] else length
 
-    def _read(self, model: Model) -> tuple[Model, Question]:
+    def _read(self, model: Model, codecs: Codecs) -> tuple[Model, Question]:
         """What the request asks of a model. RequestError."""
-        body, codecs = self._body, self._scoring.codecs.of(model)
+        body = self._body
         if self._encoding is not None:
             body = compression.decompress(body, self._encoding, self._scoring.max_body_bytes)
         if self._target.inference:
@@ -147,7 +149,7 @@ class ScoringCall:
         model.batcher.submit(question.batch, question.timeout, self._gone, partial(self._scored, model, question))
 
     def _scored(self, model: Model, question: Question, scores: Floats | Exception) -> None:
-        if isinstance(scores, UnusableError) and (live := self._scoring.registry.beside(model)) is not None:
+        if isinstance(scores, UnusableError) and (live := self._scoring.catalogue.fallback(model)) is not None:
             self._ask(live)  # nobody has to suffer from a bad canary
             return
         if isinstance(scores, Exception):
@@ -191,6 +193,11 @@ def failure(error: Exception, request: str) -> Reply:
     match error:
         case RequestError():
             return Reply.to(error)
+        case RefusedError():
+            status = 504 if error.reason == "timeout" else 429
+            return Reply.to(RequestError(status, error.message, retry_after=error.retry_after))
+        case UnusableError():
+            return Reply.to(RequestError(500, str(error)))
         case bodies.DisconnectedError() | ClientGoneError():
             return Reply.of(CLIENT_GONE, [], b"")
     log.error("%s failed", request, exc_info=error)

@@ -30,7 +30,7 @@ from thimble.service.http.small_requests import SmallRequests
 from thimble.service.process.listener import BACKLOG, listen, url_of
 from thimble.service.process.tls import Certificate
 from thimble.service.releases.allocator import share_one_arena
-from thimble.service.releases.catalogue import Registry
+from thimble.service.releases.registry import Registry
 from thimble.service.settings import Settings
 
 # Longer than proxies keep their idle connections, so that they, not this server, close them: a request that crosses
@@ -72,10 +72,10 @@ async def _serve(settings: Settings) -> None:
     server.heed_signals(stop)
     gc.collect()
     gc.freeze()  # what is loaded stays, so no collection need look at it again
-    for model in registry:
+    for model in registry.catalogue:
         lookup = f" with its {model.engine.lookup} lookup" if model.engine.lookup else ""
         log.info("serving %s version %d at %s%s on %s", model.name, model.version, url, lookup, model.engine.provider)
-    if not any(registry):
+    if not any(registry.catalogue):
         log.info("serving no model yet at %s", url)
     await server.serve(sockets=[listener])
     registry.close()
@@ -101,8 +101,8 @@ class Server(uvicorn.Server):
     """
 
     def __init__(self, registry: Registry, settings: Settings, keys: Keys, certificate: Certificate | None) -> None:
-        scoring = Scoring(registry, settings, keys, AccessLog() if settings.access_log else None)
-        app = create_app(scoring, settings)
+        scoring = Scoring(registry.catalogue, settings, keys, AccessLog() if settings.access_log else None)
+        app = create_app(registry, scoring, settings)
         self._flush: Callable[[], None] = lambda: None
         if settings.tracing:
             from thimble.service.http.tracing import Tracing
@@ -147,7 +147,7 @@ class Server(uvicorn.Server):
 
     def drain(self, seconds: float) -> None:
         """Stop after so many seconds, when what was accepted is answered."""
-        self._registry.draining = True
+        self._registry.catalogue.draining = True
         self._ends = monotonic() + seconds
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -179,8 +179,8 @@ class Server(uvicorn.Server):
         self.should_exit = self.should_exit or (self._ends is not None and monotonic() >= self._ends)
         stop = await super().on_tick(counter)
         if self._certificate is not None:
-            self._certificate.look()
-        if self._registry.draining and CLOSE not in self.server_state.default_headers:
+            self._certificate.refresh()
+        if self._registry.catalogue.draining and CLOSE not in self.server_state.default_headers:
             self.server_state.default_headers = [*self.server_state.default_headers, CLOSE]
         return stop
 

@@ -32,9 +32,9 @@ class Certificate:
                 return cls(cert, key)
         raise StartupError("--tls-cert and --tls-key need each other: a certificate and its private key")
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Read the files again if they have changed. What is no certificate with its key changes nothing."""
-        self._files.look()
+        self._files.refresh()
 
     def _present(self, connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
         connection.context = self._files.value

@@ -8,8 +8,8 @@ from typing import Generic, TypeVar
 
 from thimble.service.errors import StartupError
 
-# How often files are looked at, and so how long a key that was taken out still works.
-LOOK_SECONDS = 1.0
+# How often files are read again if they have changed, and so how long a key that was taken out still works.
+REFRESH_SECONDS = 1.0
 Read = TypeVar("Read")
 log = logging.getLogger("thimble")
 
@@ -24,15 +24,15 @@ class Watched(Generic[Read]):
         self._what = what
         self._state = self._on_disk()
         self._problem = ""
-        self._looked = monotonic()
+        self._refreshed = monotonic()
         self.value = read()
 
-    def look(self) -> None:
-        """Read the files again if they have changed, unless that was looked at within the last second."""
+    def refresh(self) -> None:
+        """Read the files again if they have changed, unless that was done within the last second."""
         now = monotonic()
-        if now - self._looked < LOOK_SECONDS:
+        if now - self._refreshed < REFRESH_SECONDS:
             return
-        self._looked = now
+        self._refreshed = now
         state = self._on_disk()
         problem = ""
         if state != self._state:

@@ -9,7 +9,7 @@ from thimble.service.http.keys import Keys
 from thimble.service.process.channel import Channel
 from thimble.service.process.server import Server, prepare
 from thimble.service.process.tls import Certificate
-from thimble.service.releases.catalogue import Registry
+from thimble.service.releases.registry import Registry
 from thimble.service.settings import Settings
 
 
@@ -76,11 +76,11 @@ class _Worker(Server):
                 asyncio.get_running_loop().remove_reader(self._channel.fileno())
                 self.drain(0)
             case ["drain"]:
-                self._registry.draining = True
+                self._registry.catalogue.draining = True
             case ["sync", number, model]:
                 self.begin(self._sync(number, model))
             case ["synced", problems]:
                 self._siblings.synced(problems)
 
     async def _sync(self, number: int, model: str) -> None:
-        self._channel.send("done", number, await self._registry.reconcile(model))
+        self._channel.send("done", number, await self._registry.changes.reconcile(model))

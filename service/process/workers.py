@@ -26,7 +26,7 @@ from thimble.service.http.keys import Keys
 from thimble.service.process.channel import Channel
 from thimble.service.process.listener import url_of
 from thimble.service.process.tls import Certificate
-from thimble.service.process.watched import LOOK_SECONDS
+from thimble.service.process.watched import REFRESH_SECONDS
 from thimble.service.process.worker import serve_channel
 from thimble.service.settings import Settings
 from thimble.service.telemetry.metrics import WORKER_DEATHS
@@ -48,11 +48,11 @@ class Secrets(NamedTuple):
         """Whether they may change."""
         return self.keys.watch or self.certificate is not None
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Take changed files into account."""
-        self.keys.look()
+        self.keys.refresh()
         if self.certificate is not None:
-            self.certificate.look()
+            self.certificate.refresh()
 
 
 class Worker:
@@ -76,7 +76,7 @@ class Worker:
         self.process.start()
         theirs.close()
 
-    def bury(self) -> None:
+    def reap(self) -> None:
         """Free what a dead worker leaves."""
         self.channel.close()
         self.process.join()
@@ -132,20 +132,20 @@ class Supervisor:
         self._listener.setblocking(False)
         for stop in (signal.SIGINT, signal.SIGTERM):
             signal.signal(stop, lambda number, _: self._wake.send(bytes([number])))
-        self._selector.register(self._woken, selectors.EVENT_READ, self._told_to_stop)
+        self._selector.register(self._woken, selectors.EVENT_READ, self._on_signal)
         for number in range(self._settings.workers):
             self._start(number)
         while self._workers or self._retry:
             self._do_what_is_due()
-            for key, _ in self._selector.select(self._patience()):
+            for key, _ in self._selector.select(self._timeout()):
                 key.data()
         if self._failed:
             raise StartupError("a worker could not start")
 
     def _start(self, number: int) -> None:
         worker = self._workers[number] = Worker(number, self._settings, self._secrets, self._close_inherited)
-        self._selector.register(worker.channel, selectors.EVENT_READ, lambda: self._hear(worker))
-        self._selector.register(worker.process.sentinel, selectors.EVENT_READ, lambda: self._mourn(worker))
+        self._selector.register(worker.channel, selectors.EVENT_READ, lambda: self._on_message(worker))
+        self._selector.register(worker.process.sentinel, selectors.EVENT_READ, lambda: self._on_exit(worker))
         if self._ends is not None:
             worker.channel.send("drain")
 
@@ -156,9 +156,9 @@ class Supervisor:
         for worker in self._workers.values():
             worker.channel.close()
 
-    def _hear(self, worker: Worker) -> None:
+    def _on_message(self, worker: Worker) -> None:
         if self._workers.get(worker.number) is not worker:
-            return  # it was buried a moment ago
+            return  # it was reaped a moment ago
         message, _ = worker.channel.receive()
         match message:
             case []:  # its end: the sentinel tells the rest
@@ -213,12 +213,12 @@ class Supervisor:
                     break
         return True
 
-    def _mourn(self, worker: Worker) -> None:
+    def _on_exit(self, worker: Worker) -> None:
         self._selector.unregister(worker.process.sentinel)
         if worker.channel in self._selector.get_map():
             self._selector.unregister(worker.channel)
         del self._workers[worker.number]
-        worker.bury()
+        worker.reap()
         for number, sync in list(self._syncs.items()):  # one that takes its place reads what is written down
             sync.waiting.discard(worker)
             self._report(number)
@@ -233,7 +233,7 @@ class Supervisor:
         self._retry[worker.number] = time.monotonic() + (0 if worker.ready else RETRY_SECONDS)
 
     def _do_what_is_due(self) -> None:
-        self._secrets.look()
+        self._secrets.refresh()
         now = time.monotonic()
         for number in [number for number, when in self._retry.items() if when <= now]:
             del self._retry[number]
@@ -241,15 +241,15 @@ class Supervisor:
         if self._ends is not None and self._ends <= now and not self._stopping:
             self._stop()
 
-    def _patience(self) -> float | None:
+    def _timeout(self) -> float | None:
         """Seconds until something is due."""
         due = [*self._retry.values(), *([self._ends] if self._ends is not None and not self._stopping else [])]
         seconds = max(min(due) - time.monotonic(), 0) if due else None
         if not self._secrets.watch:
             return seconds
-        return LOOK_SECONDS if seconds is None else min(seconds, LOOK_SECONDS)
+        return REFRESH_SECONDS if seconds is None else min(seconds, REFRESH_SECONDS)
 
-    def _told_to_stop(self) -> None:
+    def _on_signal(self) -> None:
         """SIGTERM is obeyed in time, SIGINT and a second signal at once."""
         (number,) = self._woken.recv(1)
         in_time = number == signal.SIGTERM and self._ends is None and self._announced

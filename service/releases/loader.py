@@ -1,6 +1,6 @@
 """Turns a version on disk into a model that can be asked.
 
-At the start that is all there is to do. Later there are requests to answer meanwhile, so a process apart looks at the
+At the start that is all there is to do. Later there are requests to answer meanwhile, so the sandbox process loads the
 file first (`sandbox.process`): whatever it does there, the server goes on. What is left is done here in a thread of low
 priority.
 """
@@ -25,14 +25,12 @@ from thimble.service.engine.engine import Engine
 from thimble.service.engine.health import HealthGuard
 from thimble.service.releases.allocator import give_memory_back
 from thimble.service.releases.repository import StoredVersion
-from thimble.service.releases.sandbox.host import STAY_SECONDS, Verifier
-from thimble.service.releases.sandbox.process import Task
+from thimble.service.releases.sandbox.host import IDLE_SECONDS, Verifier
+from thimble.service.releases.sandbox.messages import Task
 from thimble.service.settings import Settings
 from thimble.service.telemetry.metrics import ModelMetrics
-from thimble.service.wire.inference import InferenceReader
-from thimble.service.wire.rows import RowReader
 
-Done = TypeVar("Done")
+Result = TypeVar("Result")
 
 # Beside requests that use all of a core, a thread that is so nice gets a tenth of it. Much less would be dangerous: it
 # may hold the interpreter's lock when it has to wait.
@@ -46,21 +44,19 @@ PAUSE_SECONDS = 0.002
 class Model:
     """A version of a model that can be asked."""
 
-    place: StoredVersion
+    stored: StoredVersion
     file_bytes: int
     engine: Engine
     batcher: Batcher
-    rows: RowReader
-    inferences: InferenceReader
     metrics: ModelMetrics
 
     @property
     def name(self) -> str:
-        return self.place.model
+        return self.stored.model
 
     @property
     def version(self) -> int:
-        return self.place.version
+        return self.stored.version
 
     @property
     def spec(self) -> ModelSpec:
@@ -75,31 +71,31 @@ class Model:
 class Loader:
     """Loads models, one at a time."""
 
-    def __init__(self, settings: Settings, spoiled: Callable[[str, int], None]) -> None:
-        """`spoiled` is told of a model's name and version that too often gives no usable scores."""
+    def __init__(self, settings: Settings, on_unhealthy: Callable[[str, int], None]) -> None:
+        """`on_unhealthy` is told of a model's name and version that too often gives no usable scores."""
         self._settings = settings
-        self._spoiled = spoiled
+        self._on_unhealthy = on_unhealthy
         self._loop = asyncio.get_running_loop()
         self._native = find_native_ops(settings.ops_library)
-        self._thread = ThreadPoolExecutor(1, "loader", initializer=_be_nice)
+        self._thread = ThreadPoolExecutor(1, "loader", initializer=_lower_priority)
         self._verifier = Verifier()
-        self._tidying: asyncio.TimerHandle | None = None
+        self._trim_timer: asyncio.TimerHandle | None = None
 
-    async def load_now(self, place: StoredVersion) -> Model:
-        """Load a version without regard to anything else. ArtifactError: why it is refused."""
-        return self._model(place, read_artifact(place.path, self._settings.max_model_bytes), 0)
+    async def load_at_start(self, stored: StoredVersion) -> Model:
+        """Load a version when there are no requests to answer yet. ArtifactError: why it is refused."""
+        return self._model(stored, read_artifact(stored.path, self._settings.max_model_bytes), 0)
 
     async def verify(self, path: Path) -> None:
         """Have a file verified. ArtifactError: why it is refused."""
         await self._verifier.verify(self.task(path))
 
-    async def load_beside(self, place: StoredVersion) -> Model:
+    async def load_while_serving(self, stored: StoredVersion) -> Model:
         """Load a version while requests are answered. ArtifactError: why it is refused."""
-        task = self.task(place.path)
+        task = self.task(stored.path)
         verdict = await self._verifier.verify(task)
-        return await self.aside(lambda: self._model(place, verdict.artifact(task), PAUSE_SECONDS))
+        return await self.in_loader_thread(lambda: self._model(stored, verdict.artifact(task), PAUSE_SECONDS))
 
-    async def aside(self, work: Callable[[], Done]) -> Done:
+    async def in_loader_thread(self, work: Callable[[], Result]) -> Result:
         """Have something done in the thread that loads, while requests are answered."""
         return await self._loop.run_in_executor(self._thread, work)
 
@@ -108,7 +104,7 @@ class Loader:
         self._verifier.end()
 
     def task(self, path: Path) -> Task:
-        """What a process apart has to know to run a file as it would be run here."""
+        """What the sandbox process has to know to run a file as it would be run here."""
         settings = self._settings
         return Task(
             path=path.absolute(),
@@ -119,24 +115,23 @@ class Loader:
             ops_library=settings.ops_library,
         )
 
-    def _when_gone(self) -> None:
+    def _on_model_freed(self) -> None:
         """A model is no more, which may be noticed anywhere: see to its memory from the event loop."""
         with suppress(RuntimeError):  # the loop is no more either
-            self._loop.call_soon_threadsafe(self._tidy_later)
+            self._loop.call_soon_threadsafe(self._trim_later)
 
-    def _tidy_later(self) -> None:
+    def _trim_later(self) -> None:
         """The next release, if it comes soon, takes the same memory; to have it mapped anew doubles its work."""
-        if self._tidying is not None:
-            self._tidying.cancel()
-        self._tidying = self._loop.call_later(STAY_SECONDS, self._thread.submit, give_memory_back)
+        if self._trim_timer is not None:
+            self._trim_timer.cancel()
+        self._trim_timer = self._loop.call_later(IDLE_SECONDS, self._thread.submit, give_memory_back)
 
-    def _model(self, place: StoredVersion, artifact: Artifact, pause: float) -> Model:
-        settings, spec = self._settings, artifact.spec
+    def _model(self, stored: StoredVersion, artifact: Artifact, pause: float) -> Model:
+        settings = self._settings
         engine = Engine(artifact, settings.device, settings.threads, self._native, settings.batch_rows)
-        weakref.finalize(engine, self._when_gone).atexit = False
-        metrics = ModelMetrics(place.model, place.version)
-        guard = HealthGuard(metrics.unusable, partial(self._spoiled, place.model, place.version))
-        rows = RowReader(spec, settings.max_rows)
+        weakref.finalize(engine, self._on_model_freed).atexit = False
+        metrics = ModelMetrics(stored.model, stored.version)
+        guard = HealthGuard(metrics.unusable, partial(self._on_unhealthy, stored.model, stored.version))
         batcher = Batcher(
             engine,
             engine.warm_up(pause),
@@ -145,8 +140,8 @@ class Loader:
             metrics.batch,
             guard.check,
         )
-        return Model(place, len(artifact.content), engine, batcher, rows, InferenceReader(spec, rows), metrics)
+        return Model(stored, len(artifact.content), engine, batcher, metrics)
 
 
-def _be_nice() -> None:
+def _lower_priority() -> None:
     os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

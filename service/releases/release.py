@@ -33,7 +33,7 @@ class Shadow(_Strict):
 
 
 class Release(_Strict):
-    """The versions of a model and their parts.
+    """The versions of a model and their roles.
 
     `live` answers; without it, it is the newest good version, also of those still to come. `also` are versions that
     answer only requests that name them. A model that is not `loaded` answers nothing. `taken_out` are the versions that
@@ -48,13 +48,13 @@ class Release(_Strict):
     taken_out: tuple[Version, ...] = ()
 
     @model_validator(mode="after")
-    def _each_version_has_one_part(self) -> Self:
-        parts = {"canary": self.canary, "shadow": self.shadow}
-        for part, version in ((part, it.version) for part, it in parts.items() if it is not None):
+    def _each_version_has_one_role(self) -> Self:
+        roles = {"canary": self.canary, "shadow": self.shadow}
+        for role, version in ((role, it.version) for role, it in roles.items() if it is not None):
             if self.live is None:
-                raise ValueError(f"a {part} goes beside a live version, so name that too")
+                raise ValueError(f"a {role} goes beside a live version, so name that too")
             if version == self.live:
-                raise ValueError(f"version {version} cannot be live and {part} at once")
+                raise ValueError(f"version {version} cannot be live and {role} at once")
         return self
 
 
@@ -71,9 +71,9 @@ def parsed(content: bytes) -> Release:
         return Release.model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
+        where = ".".join(map(str, first["loc"]))
         reason = first["msg"].removeprefix("Value error, ")
-        raise ReleaseError(f"{place}: {reason}" if place else reason) from None
+        raise ReleaseError(f"{where}: {reason}" if where else reason) from None
 
 
 def read(path: Path) -> Release:

@@ -30,70 +30,69 @@ class LoadedRelease:
 
 
 class ReleaseLoader:
-    """Loads the parts of one release of a model; what is loaded already is taken as it is."""
+    """Loads what one release of a model asks for; what is loaded already is taken as it is."""
 
     def __init__(
         self,
-        family: ModelVersions,
-        places: dict[int, StoredVersion],
+        versions: ModelVersions,
+        stored: dict[int, StoredVersion],
         loader: Loader,
         load: Load,
         strict: bool,
     ) -> None:
-        """`places` are the versions in the repository.
+        """`stored` are the versions in the repository.
 
         Unless `strict`, a release does without what is refused, but for a live version that it names.
         """
-        self._family = family
-        self._places = places
+        self._versions = versions
+        self._stored = stored
         self._loader = loader
         self._load = load
         self._strict = strict
 
-    async def parts(self, wanted: Release) -> LoadedRelease:
+    async def load(self, wanted: Release) -> LoadedRelease:
         """Everything that is wanted. ArtifactError, ReleaseError: why it cannot be had."""
-        parts = LoadedRelease()
+        loaded = LoadedRelease()
         if not wanted.loaded:
-            return parts
-        live = parts.live = await (self._newest() if wanted.live is None else self._version(wanted.live))
+            return loaded
+        live = loaded.live = await (self._newest() if wanted.live is None else self._version(wanted.live))
         for version in wanted.also:
-            if (model := await self._optional(parts, self._version(version))) is not None:
-                parts.also.append(model)
+            if (model := await self._optional(loaded, self._version(version))) is not None:
+                loaded.also.append(model)
         if wanted.canary is not None:
-            parts.canary = await self._optional(parts, self._canary(wanted.canary.version, live))
+            loaded.canary = await self._optional(loaded, self._canary(wanted.canary.version, live))
         if wanted.shadow is not None:
-            parts.shadow = await self._optional(parts, self._shadow(wanted, live))
-        return parts
+            loaded.shadow = await self._optional(loaded, self._shadow(wanted, live))
+        return loaded
 
-    async def _optional(self, parts: LoadedRelease, part: Awaitable[Loaded]) -> Loaded | None:
+    async def _optional(self, loaded: LoadedRelease, loading: Awaitable[Loaded]) -> Loaded | None:
         try:
-            return await part
+            return await loading
         except (ArtifactError, ReleaseError) as error:
             if self._strict:
                 raise
-            parts.missing.append(str(error))
+            loaded.missing.append(str(error))
             return None
 
     async def _version(self, version: int) -> Model:
-        loaded = self._family.loaded().get(version)
-        place = self._places.get(version)
-        if loaded is not None and (place is None or loaded.place.stamp == place.stamp):
-            return loaded
-        if place is None:
-            raise ReleaseError(f"version {version} of {self._family.name} is not in the repository")
+        present, stored = self._versions.loaded().get(version), self._stored.get(version)
+        if present is not None and (stored is None or present.stored.stamp == stored.stamp):
+            return present
+        if stored is None:
+            raise ReleaseError(f"version {version} of {self._versions.name} is not in the repository")
         try:
-            model = await self._load(place)
+            model = await self._load(stored)
         except ArtifactError as error:
-            self._family.refused[version] = (place.stamp, str(error))
+            self._versions.refused[version] = (stored.stamp, str(error))
             raise
-        self._family.refused.pop(version, None)
+        self._versions.refused.pop(version, None)
         return model
 
     async def _newest(self) -> Model:
         """The newest version, or the newest that is good. One that was refused before is not tried twice."""
-        for version, place in self._places.items():
-            stamp, _ = self._family.refused.get(version, (None, ""))
-            if stamp == place.stamp and not self._strict:
+        for version, stored in self._stored.items():
+            stamp, _ = self._versions.refused.get(version, (None, ""))
+            if stamp == stored.stamp and not self._strict:
                 continue
             try:
                 return await self._version(version)
@@ -101,9 +100,9 @@ class ReleaseLoader:
                 if self._strict:
                     raise
                 log.error("refused %s", error)
-        if self._family.live is not None:
-            return self._family.live
-        raise ReleaseError(f"no version of {self._family.name} can be served")
+        if self._versions.live is not None:
+            return self._versions.live
+        raise ReleaseError(f"no version of {self._versions.name} can be served")
 
     async def _canary(self, version: int, live: Model) -> Model:
         model = await self._version(version)
@@ -112,17 +111,17 @@ class ReleaseLoader:
 
     async def _shadow(self, wanted: Release, live: Model) -> Shadow:
         assert wanted.shadow is not None
-        place = self._places.get(wanted.shadow.version)
-        if place is None:
-            raise ReleaseError(f"version {wanted.shadow.version} of {self._family.name} is not in the repository")
-        present = self._family.shadow
-        if present is not None and present.running and (present.place, present.wanted) == (place, wanted.shadow):
+        stored = self._stored.get(wanted.shadow.version)
+        if stored is None:
+            raise ReleaseError(f"version {wanted.shadow.version} of {self._versions.name} is not in the repository")
+        present = self._versions.shadow
+        if present is not None and present.running and (present.stored, present.wanted) == (stored, wanted.shadow):
             shadow = present
         else:
-            shadow = Shadow(self._loader.task(place.path), place, wanted.shadow)
+            shadow = Shadow(self._loader.task(stored.path), stored, wanted.shadow)
             await shadow.start()
         try:
-            _check_features(shadow.spec, place.version, live)
+            _check_features(shadow.spec, stored.version, live)
         except ReleaseError:
             if shadow is not present:
                 shadow.stop()

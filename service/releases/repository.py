@@ -78,8 +78,8 @@ class Repository:
             names = [path.name for path in (self.folder / model).iterdir() if VERSION.fullmatch(path.name)]
         except (FileNotFoundError, NotADirectoryError):
             return {}
-        places = (self._place(model, version) for version in sorted(map(int, names), reverse=True))
-        return {place.version: place for place in places if place}
+        found = (self._version(model, version) for version in sorted(map(int, names), reverse=True))
+        return {stored.version: stored for stored in found if stored}
 
     def release(self, model: str) -> Release:
         """What is to be served of a model. release.ReleaseError: its file holds no release."""
@@ -130,25 +130,25 @@ class Repository:
                         f"version {version} of {model} is there already with other content; versions stay as they are"
                     ) from None
             _sync(folder.parent)
-        place = self._place(model, version)
-        assert place is not None
-        return place
+        stored = self._version(model, version)
+        assert stored is not None
+        return stored
 
     def snapshot(self) -> dict[str, Snapshot]:
-        """All that decides what is served, to be compared with another look."""
+        """All that decides what is served, to be compared with a later snapshot."""
         return {
             model: (_stamp(self.folder / model / RELEASE_FILE), tuple(self.versions(model).values()))
             for model in self.models()
         }
 
-    def _place(self, model: str, version: int) -> StoredVersion | None:
+    def _version(self, model: str, version: int) -> StoredVersion | None:
         path = self.folder / model / str(version) / MODEL_FILE
         stamp = _stamp(path)
         return stamp and StoredVersion(model, version, path, stamp)
 
 
 def stored_version(path: Path, name: str) -> StoredVersion:
-    """The place of a single file: in a repository where its folders say so, else version 1 of `name`."""
+    """A single file as a version: in a repository where its folders say so, else version 1 of `name`."""
     folder = path.absolute().parent
     stamp = _stamp(path)
     assert stamp is not None

@@ -1,4 +1,4 @@
-"""What the server counts: Prometheus metrics, and the same numbers in the form of Triton's statistics.
+"""What the server counts, as Prometheus metrics.
 
 With several workers each keeps its counts in files that all of them read, so every worker answers for all; for that
 `PROMETHEUS_MULTIPROC_DIR` is set before this module is imported (`thimble.service.cli`).
@@ -6,16 +6,12 @@ With several workers each keeps its counts in files that all of them read, so ev
 
 import os
 from bisect import bisect_left
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
-from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import REGISTRY
 
-from thimble.service.engine.batcher import BatchTimes
-from thimble.service.releases.shadow.messages import DIFFERENCES, Comparison
+from thimble.service.telemetry.times import BatchTimes
 
 # Seconds. A row takes some hundred microseconds, a full batch some milliseconds, and a timeout is ten seconds.
 _TIMES = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -138,71 +134,33 @@ class ShadowMetrics:
             self._dropped[live] = SHADOW_ROWS.labels(*self._labels, str(live), "dropped")
         self._dropped[live].inc(rows)
 
-    def compared(self, comparison: Comparison) -> None:
-        """It has scored rows, or failed to."""
-        labels = (*self._labels, str(comparison.live))
-        scored = comparison.rows - comparison.not_finite - comparison.failed
-        outcomes = {"scored": scored, "not_finite": comparison.not_finite, "failed": comparison.failed}
+    def compared(
+        self, live: int, outcomes: Mapping[str, int], absolute: float, signed: float, above: Mapping[float, int]
+    ) -> None:
+        """It has scored rows beside version `live`, or failed to.
+
+        `outcomes` counts the rows by what became of them; `absolute` and `signed` are sums of its scores less the live
+        ones; `above` counts the rows that differ by more than each bound.
+        """
+        labels = (*self._labels, str(live))
         for outcome, rows in outcomes.items():
             if rows:
                 SHADOW_ROWS.labels(*labels, outcome).inc(rows)
-        for bound, rows in zip(DIFFERENCES, comparison.above, strict=True):
+        for bound, rows in above.items():
             SHADOW_ABOVE.labels(*labels, str(bound)).inc(rows)
-        SHADOW_ABSOLUTE.labels(*labels).inc(comparison.absolute)
-        SHADOW_SIGNED.labels(*labels).inc(comparison.signed)
+        SHADOW_ABSOLUTE.labels(*labels).inc(absolute)
+        SHADOW_SIGNED.labels(*labels).inc(signed)
 
 
 def exposition() -> bytes:
     """All metrics, of all workers, in Prometheus's text format."""
-    return generate_latest(_all())
+    return generate_latest(registry())
 
 
-def statistics(model: str, version: int) -> dict[str, Any]:
-    """A model's numbers as Triton's statistics extension has them."""
-    sums: dict[str, float] = defaultdict(float)
-    for sample in _samples(model, str(version)):
-        outcome = "" if "status" not in sample.labels else "_ok" if sample.labels["status"] == "200" else "_refused"
-        sums[sample.name + outcome + sample.labels.get("stage", "")] += sample.value
-    served = int(sums["thimble_queue_seconds_count"])
-    compute = {
-        stage: _duration(served, sums[f"thimble_stage_seconds_total{stage}"])
-        for stage in ("compute_input", "compute_infer", "compute_output")
-    }
-    return {
-        "name": model,
-        "version": str(version),
-        "last_inference": int(sums["thimble_last_batch_timestamp_seconds"] * 1e3),
-        "inference_count": int(sums["thimble_batch_rows_sum"]),
-        "execution_count": int(sums["thimble_batch_rows_count"]),
-        "inference_stats": {
-            "success": _duration(int(sums["thimble_request_seconds_count_ok"]), sums["thimble_request_seconds_sum_ok"]),
-            "fail": _duration(
-                int(sums["thimble_request_seconds_count_refused"]), sums["thimble_request_seconds_sum_refused"]
-            ),
-            "queue": _duration(served, sums["thimble_queue_seconds_sum"]),
-            **compute,
-            "cache_hit": _duration(0, 0),
-            "cache_miss": _duration(0, 0),
-        },
-        "batch_stats": [],
-    }
-
-
-def _duration(count: int, seconds: float) -> dict[str, int]:
-    return {"count": count, "ns": int(seconds * 1e9)}
-
-
-def _samples(model: str, version: str) -> Iterator[Any]:
-    metrics: Iterator[Metric] = iter(_all().collect())
-    for metric in metrics:
-        for sample in metric.samples:
-            if (sample.labels.get("model"), sample.labels.get("version")) == (model, version):
-                yield sample
-
-
-def _all() -> CollectorRegistry:
+def registry() -> CollectorRegistry:
+    """All metrics, of all workers."""
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return REGISTRY
-    registry = CollectorRegistry()
-    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return registry
+    of_all_workers = CollectorRegistry()
+    multiprocess.MultiProcessCollector(of_all_workers)  # type: ignore[no-untyped-call]
+    return of_all_workers

@@ -15,7 +15,7 @@ from thimble.service.errors import RequestError
 from thimble.service.http import bodies
 from thimble.service.http.keys import Keys
 from thimble.service.http.openapi import BINARY, ERRORS
-from thimble.service.releases.catalogue import Registry
+from thimble.service.releases.changes import Changes
 from thimble.service.releases.release import Canary, Release, ReleaseError, parsed
 from thimble.service.releases.versions import ModelVersions
 from thimble.service.settings import Settings
@@ -118,7 +118,7 @@ class Stored(BaseModel):
     version: int
 
 
-def admin_router(registry: Registry, settings: Settings, keys: Keys) -> APIRouter:
+def admin_router(registry: Changes, settings: Settings, keys: Keys) -> APIRouter:
     """The routes over a registry."""
 
     async def changes_allowed(request: Request) -> None:
@@ -169,7 +169,7 @@ def admin_router(registry: Registry, settings: Settings, keys: Keys) -> APIRoute
     @releases.get("/release")
     async def release(model: str) -> ReleaseState:
         """What is served of a model."""
-        return await asyncio.to_thread(_state, registry, registry.known_family(model))
+        return await asyncio.to_thread(_state, registry, registry.model_versions(model))
 
     @releases.put("/release", openapi_extra=_RELEASE)
     async def change(model: str, body: Annotated[bytes, Depends(small_body)]) -> ReleaseState:
@@ -178,14 +178,14 @@ def admin_router(registry: Registry, settings: Settings, keys: Keys) -> APIRoute
         Without `live` the newest version is, or, beside a canary or a shadow, the one that is live now. All of it is
         loaded and verified, and takes effect at once, or nothing does.
         """
-        await registry.release(model, _release(body, registry.known_family(model)))
-        return await asyncio.to_thread(_state, registry, registry.known_family(model))
+        await registry.release(model, _release(body, registry.model_versions(model)))
+        return await asyncio.to_thread(_state, registry, registry.model_versions(model))
 
     @releases.post("/rollback")
     async def roll_back(model: str) -> ReleaseState:
         """Serve the version that was live before, and follow no newer one."""
         await registry.roll_back(model)
-        return await asyncio.to_thread(_state, registry, registry.known_family(model))
+        return await asyncio.to_thread(_state, registry, registry.model_versions(model))
 
     @releases.put("/versions/{version}", openapi_extra=_FILE)
     async def store(model: str, version: str, body: Annotated[bytes, Depends(file_body)]) -> Stored:
@@ -222,8 +222,8 @@ def _release(body: bytes, family: ModelVersions) -> Release:
         raise RequestError(400, str(error)) from None
 
 
-def _index(registry: Registry, name: str) -> list[IndexEntry]:
-    family = registry.known_family(name)
+def _index(registry: Changes, name: str) -> list[IndexEntry]:
+    family = registry.model_versions(name)
     loaded = family.loaded()
     entries = []
     for version in sorted({*registry.stored(name), *loaded}):
@@ -233,13 +233,13 @@ def _index(registry: Registry, name: str) -> list[IndexEntry]:
     return entries
 
 
-def _state(registry: Registry, family: ModelVersions) -> ReleaseState:
+def _state(registry: Changes, family: ModelVersions) -> ReleaseState:
     release, shadow = family.release, family.shadow
     return ReleaseState(
         live=family.live.version if family.live else None,
         following=release.live is None and release.loaded,
         canary=release.canary,
-        shadow=ShadowState(version=shadow.place.version, share=shadow.wanted.share, running=shadow.running)
+        shadow=ShadowState(version=shadow.stored.version, share=shadow.wanted.share, running=shadow.running)
         if shadow
         else None,
         standby=sorted(family.standby),

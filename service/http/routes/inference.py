@@ -7,9 +7,9 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from thimble.service.http.openapi import ERRORS
-from thimble.service.releases.catalogue import Registry
+from thimble.service.releases.catalogue import Catalogue
 from thimble.service.releases.loader import Model
-from thimble.service.telemetry.metrics import statistics
+from thimble.service.telemetry.statistics import statistics
 from thimble.service.wire import inference
 
 EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository", "parameters", "statistics"]
@@ -103,7 +103,7 @@ class ModelReady(BaseModel):
     ready: bool
 
 
-def v2_router(registry: Registry, max_rows: int) -> APIRouter:
+def v2_router(registry: Catalogue, max_rows: int) -> APIRouter:
     """The routes over the models of a registry."""
     router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
     models = APIRouter(prefix="/models/{model}", responses={404: ERRORS["404"]})

@@ -1,24 +1,28 @@
-"""Has files verified by a process apart (`sandbox.process`), to which the event loop leaves some time meanwhile."""
+"""The server's side of the sandbox: has files verified by its process, to which the event loop yields the core."""
 
 import asyncio
+import logging
 import os
 import signal
 import socket
 import sys
-from asyncio.subprocess import Process
+from asyncio.subprocess import PIPE, Process
 from contextlib import suppress
 from typing import Self
 
 from thimble.service.engine.artifact import ArtifactError
-from thimble.service.releases.sandbox.process import Task, Verdict
+from thimble.service.releases.sandbox.messages import Task, Verdict
 from thimble.service.releases.sandbox.yielding import yielding
 from thimble.service.settings import ADMIN_KEYS, API_KEYS
 
 # A model of 100 GB off a slow disk takes so long; a file that hangs ONNX Runtime must not block releases for ever.
-PATIENCE_SECONDS = 600
+TIMEOUT_SECONDS = 600
 # How long a process stays for another file. Its imports take ten times as long as a model of 10 MB.
-STAY_SECONDS = 10
+IDLE_SECONDS = 10
 MAX_VERDICT_BYTES = 1 << 28
+# Of what the process said last, in a sentence on how it ended.
+SHOWN = 300
+log = logging.getLogger("thimble")
 
 
 class EndedError(ArtifactError):
@@ -26,19 +30,22 @@ class EndedError(ArtifactError):
 
 
 class Sandbox:
-    """A process apart, from the server's side."""
+    """A sandbox process, from the server's side."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
+        self._last_words = ""
+        self._errors = asyncio.get_running_loop().create_task(self._log_errors())
 
     @classmethod
     async def start(cls, *sockets: socket.socket) -> Self:
         """Start one, to be a shadow if it is given a socket."""
-        pipe, descriptors = asyncio.subprocess.PIPE, [it.fileno() for it in sockets]
-        command = (sys.executable, "-m", "thimble.service.releases.sandbox.process", *map(str, descriptors))
+        descriptors = [it.fileno() for it in sockets]
+        # -P: whatever lies in the folder that the server was started in is none of its modules
+        command = (sys.executable, "-P", "-m", "thimble.service.releases.sandbox.process", *map(str, descriptors))
         env = {name: value for name, value in os.environ.items() if name not in (API_KEYS, ADMIN_KEYS)}
         process = await asyncio.create_subprocess_exec(
-            *command, stdin=pipe, stdout=pipe, pass_fds=descriptors, env=env, limit=MAX_VERDICT_BYTES
+            *command, stdin=PIPE, stdout=PIPE, stderr=PIPE, pass_fds=descriptors, env=env, limit=MAX_VERDICT_BYTES
         )
         return cls(process)
 
@@ -46,61 +53,73 @@ class Sandbox:
     def running(self) -> bool:
         return self._process.returncode is None
 
-    async def verdict(self, task: Task) -> Verdict:
+    async def verify(self, task: Task) -> Verdict:
         """Have a file verified. ArtifactError: why it is refused, after which the process may have ended."""
         tasks, verdicts = self._process.stdin, self._process.stdout
         assert tasks is not None and verdicts is not None
+        self._last_words = ""
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS), yielding():
+            async with asyncio.timeout(TIMEOUT_SECONDS), yielding():
                 with suppress(RuntimeError, OSError):  # it may have ended already: reading tells
                     tasks.write(f"{task.model_dump_json()}\n".encode())
                 line = await verdicts.readline()
                 if not line.endswith(b"\n"):
-                    raise EndedError(f"{task.path}: the process that loaded it {await self.manner()}")
+                    raise EndedError(f"{task.path}: the process that loaded it {await self.ending()}")
         except BaseException as error:
             self.end()
             if isinstance(error, TimeoutError):
-                raise ArtifactError(f"{task.path}: could not be loaded within {PATIENCE_SECONDS} s") from None
+                raise ArtifactError(f"{task.path}: could not be loaded within {TIMEOUT_SECONDS} s") from None
             raise
         verdict = Verdict.model_validate_json(line)
         if verdict.refused is not None:
             raise ArtifactError(verdict.refused)
         return verdict
 
-    async def manner(self) -> str:
-        """How it ended, when it has."""
+    async def ending(self) -> str:
+        """How it ended, when it has, with what it said last."""
         status = await self._process.wait()
-        return f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+        await self._errors
+        ending = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+        return f"{ending} ({self._last_words[:SHOWN]})" if self._last_words else ending
 
     def end(self) -> None:
         """Kill it if it still runs."""
         with suppress(ProcessLookupError):
             self._process.kill()
 
+    async def _log_errors(self) -> None:
+        """Pass on what it writes to standard error, until it has ended."""
+        errors = self._process.stderr
+        assert errors is not None
+        while line := await errors.readline():
+            if said := line.decode(errors="replace").strip():
+                self._last_words = said
+                log.warning("sandbox process: %s", said)
+
 
 class Verifier:
-    """Has files verified, one at a time, in a process apart that stays for a while."""
+    """Has files verified, one at a time, in a sandbox process that stays for a while."""
 
     def __init__(self) -> None:
-        self._apart: Sandbox | None = None
-        self._leaving: asyncio.TimerHandle | None = None
+        self._sandbox: Sandbox | None = None
+        self._idle_end: asyncio.TimerHandle | None = None
 
     async def verify(self, task: Task) -> Verdict:
         """Have a file verified. ArtifactError: why it is refused, be it that the process did not survive it."""
-        if self._leaving is not None:
-            self._leaving.cancel()
+        if self._idle_end is not None:
+            self._idle_end.cancel()
         try:
-            if self._apart is not None and self._apart.running:
+            if self._sandbox is not None and self._sandbox.running:
                 with suppress(EndedError):  # perhaps by what an earlier file did to it
-                    return await self._apart.verdict(task)
-            self._apart = await Sandbox.start()
-            return await self._apart.verdict(task)
+                    return await self._sandbox.verify(task)
+            self._sandbox = await Sandbox.start()
+            return await self._sandbox.verify(task)
         finally:
-            self._leaving = asyncio.get_running_loop().call_later(STAY_SECONDS, self.end)
+            self._idle_end = asyncio.get_running_loop().call_later(IDLE_SECONDS, self.end)
 
     def end(self) -> None:
         """End the process if there is one."""
-        if self._leaving is not None:
-            self._leaving.cancel()
-        if self._apart is not None:
-            self._apart.end()
+        if self._idle_end is not None:
+            self._idle_end.cancel()
+        if self._sandbox is not None:
+            self._sandbox.end()

@@ -1,9 +1,9 @@
-"""A process apart that loads versions, so that nothing a file does there reaches the requests being answered.
+"""The sandbox process, which loads versions, so that nothing a file does there reaches the requests being answered.
 
-    python -m thimble.service.releases.sandbox.process [SOCKET]
+    python -P -m thimble.service.releases.sandbox.process [SOCKET]
 
 It reads tasks, a line of JSON each, and answers each with a line of JSON that says what it found. With the descriptor
-of a socket it goes on as a shadow (`shadow.host`) once a file was found good. It runs when nobody else wants the
+of a socket it goes on as a shadow (`shadow.process`) once a file was found good. It runs when nobody else wants the
 core.
 """
 
@@ -13,53 +13,13 @@ import socket
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
 
-import xxhash
-from pydantic import BaseModel
-
-from thimble.models.spec import ModelSpec
 from thimble.ops.library import find_native_ops
-from thimble.service.engine.artifact import Artifact, ArtifactError, read_artifact, read_content
-from thimble.service.engine.engine import Device, Engine
+from thimble.service.engine.artifact import Artifact, ArtifactError, read_artifact
+from thimble.service.engine.engine import Engine
 from thimble.service.errors import StartupError
-from thimble.service.releases.shadow.messages import follow
-
-
-class Task(BaseModel):
-    """A file to verify, and how it would be run."""
-
-    path: Path
-    max_model_bytes: int
-    device: Device
-    threads: int
-    batch_rows: int
-    ops_library: Path | None
-
-    def engine(self, artifact: Artifact) -> Engine:
-        """The engine that would serve it. ArtifactError, StartupError."""
-        return Engine(artifact, self.device, self.threads, find_native_ops(self.ops_library), self.batch_rows)
-
-
-class Verdict(BaseModel):
-    """What a process apart found: the digest and the spec of a good file, or why it is refused."""
-
-    digest: str = ""
-    spec: ModelSpec | None = None
-    refused: str | None = None
-
-    @classmethod
-    def of(cls, artifact: Artifact) -> Self:
-        """That of a good file."""
-        return cls(digest=_digest(artifact.content), spec=artifact.spec)
-
-    def artifact(self, task: Task) -> Artifact:
-        """The file that was verified, read again. ArtifactError: it is another one by now, or gone."""
-        assert self.spec is not None
-        content = read_content(task.path, task.max_model_bytes)
-        if _digest(content) != self.digest:
-            raise ArtifactError(f"{task.path}: changed while it was being loaded")
-        return Artifact(task.path, content, self.spec)
+from thimble.service.releases.sandbox.messages import Task, Verdict
+from thimble.service.releases.shadow.process import follow
 
 
 def main() -> None:
@@ -73,7 +33,7 @@ def main() -> None:
         engine = None
         try:
             artifact = read_artifact(task.path, task.max_model_bytes)
-            engine = task.engine(artifact)
+            engine = _engine(task, artifact)
             verdict = Verdict.of(artifact)
             del artifact
         except (ArtifactError, StartupError) as error:
@@ -85,15 +45,15 @@ def main() -> None:
         del engine
 
 
+def _engine(task: Task, artifact: Artifact) -> Engine:
+    """The engine that would serve it. ArtifactError, StartupError."""
+    return Engine(artifact, task.device, task.threads, find_native_ops(task.ops_library), task.batch_rows)
+
+
 def _be_the_first_to_die() -> None:
     """Should memory run out, let it be this process that is killed and not the server."""
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
-
-
-def _digest(content: bytes) -> str:
-    """It tells one version from another written meanwhile, which needs no cryptography."""
-    return xxhash.xxh3_128_hexdigest(content)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A version that scores what the live one has scored, to be compared and never answered.
 
-It runs in a process apart that gets only what the processor has left, so it neither delays an answer nor takes the
+It runs in a process of its own that gets only what the processor has left, so it neither delays an answer nor takes the
 server along when it crashes. Rows are shown to it when their answers are on their way, some hundreds together, and it
 is shown no others before it has told how those compare; what finds too many waiting is counted and dropped.
 """
@@ -17,33 +17,33 @@ from thimble.service.engine.artifact import ArtifactError
 from thimble.service.releases import release
 from thimble.service.releases.repository import StoredVersion
 from thimble.service.releases.sandbox.host import Sandbox
-from thimble.service.releases.sandbox.process import Task
+from thimble.service.releases.sandbox.messages import Task
 from thimble.service.releases.shadow.messages import COMPARISON_BYTES, Backlog, Comparison, Message
 from thimble.service.telemetry.metrics import ShadowMetrics
 
-# A shadow that crashed is started again after so many seconds, which double each time up to the second.
-PAUSES = (1.0, 60.0)
+# A shadow that crashed is started again after so many seconds, which double each time up to the maximum.
+RESTART_SECONDS, MAX_RESTART_SECONDS = 1.0, 60.0
 # How long rows wait for others to go along with.
 GATHER_SECONDS = 0.1
 log = logging.getLogger("thimble")
 
 
 class Shadow:
-    """A version in a process apart, from the server's side."""
+    """A version in a sandbox process, from the server's side."""
 
-    def __init__(self, task: Task, place: StoredVersion, wanted: release.Shadow) -> None:
+    def __init__(self, task: Task, stored: StoredVersion, wanted: release.Shadow) -> None:
         self.wanted = wanted
-        self.place = place
+        self.stored = stored
         self._task = task
         self._credit = 0.0
-        self._metrics = ShadowMetrics(place.model, place.version)
-        self._apart: Sandbox | None = None
+        self._metrics = ShadowMetrics(stored.model, stored.version)
+        self._sandbox: Sandbox | None = None
         self._socket: socket.socket | None = None
-        self._revival: asyncio.Task[None] | None = None
-        self._pause = PAUSES[0]
-        self._complained = False
-        self._shown: Message | None = None
-        self._sending: asyncio.TimerHandle | None = None
+        self._restarting: asyncio.Task[None] | None = None
+        self._restart_seconds = RESTART_SECONDS
+        self._reported = False
+        self._in_flight: Message | None = None
+        self._send_timer: asyncio.TimerHandle | None = None
         self._backlog: Backlog
         self.spec: ModelSpec
 
@@ -57,8 +57,8 @@ class Shadow:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             try:
-                self._apart = await Sandbox.start(theirs)
-                verdict = await self._apart.verdict(self._task)
+                self._sandbox = await Sandbox.start(theirs)
+                verdict = await self._sandbox.verify(self._task)
             except BaseException:
                 ours.close()
                 raise
@@ -68,7 +68,7 @@ class Shadow:
         ours.setblocking(False)
         self._socket = ours
         self._metrics.up(True)
-        asyncio.get_running_loop().add_reader(ours, self._hear)
+        asyncio.get_running_loop().add_reader(ours, self._on_message)
 
     def mirror(self, live: int, parts: Sequence[Batch], scores: Floats) -> None:
         """Show it what version `live` made of a batch that has these parts."""
@@ -77,41 +77,41 @@ class Shadow:
             return
         self._credit -= 1
         if self._socket is not None and self._backlog.add(live, parts, scores):
-            self._send_in_time()
+            self._send_soon()
         else:
             self._metrics.dropped(live, len(scores))
 
     def stop(self) -> None:
         """End it."""
-        if self._revival is not None:
-            self._revival.cancel()
+        if self._restarting is not None:
+            self._restarting.cancel()
         self._disconnect()
-        if self._apart is not None:
-            self._apart.end()
+        if self._sandbox is not None:
+            self._sandbox.end()
 
-    def _send_in_time(self) -> None:
-        if self._shown is not None or not self._backlog.rows:
+    def _send_soon(self) -> None:
+        if self._in_flight is not None or not self._backlog.rows:
             return
         if self._backlog.fills_a_message:
             self._send()
-        elif self._sending is None:
-            self._sending = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._send)
+        elif self._send_timer is None:
+            self._send_timer = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._send)
 
     def _send(self) -> None:
-        if self._sending is not None:
-            self._sending.cancel()
-            self._sending = None
-        if self._shown is not None or not self._backlog.rows:
+        if self._send_timer is not None:
+            self._send_timer.cancel()
+            self._send_timer = None
+        if self._in_flight is not None or not self._backlog.rows:
             return
         assert self._socket is not None
         message = self._backlog.take()
         try:
             self._socket.sendmsg(message.content)
-            self._shown = message
+            self._in_flight = message
         except OSError:  # it is gone, which its end of the socket tells
             self._metrics.dropped(message.live, message.rows)
 
-    def _hear(self) -> None:
+    def _on_message(self) -> None:
         assert self._socket is not None
         try:
             message = self._socket.recv(COMPARISON_BYTES)
@@ -120,33 +120,35 @@ class Shadow:
         except OSError:
             message = b""
         if message:
-            self._shown = None
-            self._note(Comparison.unpack(message))
-            self._send_in_time()
+            self._in_flight = None
+            self._record(Comparison.unpack(message))
+            self._send_soon()
             return
         self._disconnect()
         self._metrics.crashed()
-        self._revival = asyncio.get_running_loop().create_task(self._revive())
+        self._restarting = asyncio.get_running_loop().create_task(self._restart())
 
-    def _note(self, comparison: Comparison) -> None:
-        self._metrics.compared(comparison)
-        if (unusable := comparison.failed + comparison.not_finite) and not self._complained:
-            self._complained = True
-            name, version = self.place.model, self.place.version
+    def _record(self, comparison: Comparison) -> None:
+        self._metrics.compared(
+            comparison.live, comparison.outcomes, comparison.absolute, comparison.signed, comparison.diverged
+        )
+        if (unusable := comparison.failed + comparison.not_finite) and not self._reported:
+            self._reported = True
+            name, version = self.stored.model, self.stored.version
             log.error("the shadow, version %d of %s, gave no usable score for %d rows", version, name, unusable)
 
-    async def _revive(self) -> None:
-        assert self._apart is not None
+    async def _restart(self) -> None:
+        assert self._sandbox is not None
         log.error(
             "the shadow, version %d of %s, %s; it is started again in %g s",
-            self.place.version,
-            self.place.model,
-            await self._apart.manner(),
-            self._pause,
+            self.stored.version,
+            self.stored.model,
+            await self._sandbox.ending(),
+            self._restart_seconds,
         )
         while True:
-            await asyncio.sleep(self._pause)
-            self._pause = min(2 * self._pause, PAUSES[1])
+            await asyncio.sleep(self._restart_seconds)
+            self._restart_seconds = min(2 * self._restart_seconds, MAX_RESTART_SECONDS)
             try:
                 await self.start()
                 return
@@ -160,12 +162,12 @@ class Shadow:
         self._socket.close()
         self._socket = None
         self._metrics.up(False)
-        if self._sending is not None:
-            self._sending.cancel()
-            self._sending = None
+        if self._send_timer is not None:
+            self._send_timer.cancel()
+            self._send_timer = None
         lost = self._backlog.clear()
-        if self._shown is not None:
-            lost.append((self._shown.live, self._shown.rows))
-            self._shown = None
+        if self._in_flight is not None:
+            lost.append((self._in_flight.live, self._in_flight.rows))
+            self._in_flight = None
         for live, rows in lost:
             self._metrics.dropped(live, rows)

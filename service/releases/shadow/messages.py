@@ -1,11 +1,8 @@
-"""What a shadow is shown and what it says: messages of many rows over a socket, and the process that answers them."""
+"""What a shadow is shown and what it says: messages of many rows over a socket."""
 
-import os
-import socket
 import struct
 from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,16 +11,12 @@ import numpy.typing as npt
 from thimble.models.features import Batch
 from thimble.models.hashing import Floats
 from thimble.models.spec import ModelSpec
-from thimble.service.engine.engine import CPU, Engine
 
 # Differences in probability: rounding, precision, and those that a user would see.
 DIFFERENCES = (0.0001, 0.001, 0.01, 0.1)
 MESSAGE_BYTES = 64 << 10
 # So many messages' rows may wait; what comes then is dropped.
 BACKLOG_MESSAGES = 8
-# A kernel gives even a process of the lowest priority a tick of its clock now and then, 4 ms, whatever waits for the
-# core. Whoever offers it before every so many rows, which take some 0.1 ms, has to give it up there and then.
-YIELD_ROWS = 4
 _LIVE = struct.Struct("<q")
 
 
@@ -40,6 +33,17 @@ class Comparison(NamedTuple):
     absolute: float
     signed: float
     above: tuple[int, ...]
+
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """How many rows were scored, and how many were not."""
+        scored = self.rows - self.not_finite - self.failed
+        return {"scored": scored, "not_finite": self.not_finite, "failed": self.failed}
+
+    @property
+    def diverged(self) -> dict[float, int]:
+        """How many rows differ by more than each of `DIFFERENCES`."""
+        return dict(zip(DIFFERENCES, self.above, strict=True))
 
     @classmethod
     def unpack(cls, message: bytes) -> "Comparison":
@@ -123,44 +127,23 @@ def _joined(arrays: list[npt.NDArray[Any]], kind: npt.DTypeLike) -> npt.NDArray[
     return np.ascontiguousarray(arrays[0] if len(arrays) == 1 else np.concatenate(arrays), kind)
 
 
-def follow(engine: Engine, batches: socket.socket) -> None:
-    """Be a shadow: score what comes and tell how it compares, until there is nobody to tell."""
-    numbers, fields, row_bytes = len(engine.spec.dense), len(engine.spec.fields), _row_bytes(engine.spec)
-    with suppress(ConnectionError):
-        while message := batches.recv(MESSAGE_BYTES + row_bytes + _LIVE.size):
-            rows = (len(message) - _LIVE.size) // row_bytes
-            ids_at = _LIVE.size + rows * numbers * 4
-            scores_at = ids_at + rows * fields * 8
-            dense = np.frombuffer(message, np.float32, rows * numbers, _LIVE.size).reshape(rows, numbers)
-            ids = np.frombuffer(message, np.int64, rows * fields, ids_at).reshape(rows, fields)
-            scores = np.frombuffer(message, np.float32, rows, scores_at)
-            (live,) = _LIVE.unpack_from(message)
-            batches.send(_compared(engine, live, Batch(dense, ids), scores).pack())
+def max_bytes(spec: ModelSpec) -> int:
+    """The longest message there is."""
+    return MESSAGE_BYTES + _row_bytes(spec) + _LIVE.size
+
+
+def unpacked(spec: ModelSpec, message: bytes) -> tuple[int, Batch, Floats]:
+    """What version made which scores of which rows, from the bytes of a message."""
+    numbers, fields = len(spec.dense), len(spec.fields)
+    rows = (len(message) - _LIVE.size) // _row_bytes(spec)
+    ids_at = _LIVE.size + rows * numbers * 4
+    scores_at = ids_at + rows * fields * 8
+    dense = np.frombuffer(message, np.float32, rows * numbers, _LIVE.size).reshape(rows, numbers)
+    ids = np.frombuffer(message, np.int64, rows * fields, ids_at).reshape(rows, fields)
+    scores = np.frombuffer(message, np.float32, rows, scores_at)
+    (live,) = _LIVE.unpack_from(message)
+    return live, Batch(dense, ids), scores
 
 
 def _row_bytes(spec: ModelSpec) -> int:
     return len(spec.dense) * 4 + len(spec.fields) * 8 + 4
-
-
-def _scored(engine: Engine, batch: Batch) -> Floats:
-    """Scores of a batch. On a processor that requests want as well it is offered to them every few rows."""
-    if engine.provider != CPU:
-        return engine.score(batch)
-    scores = np.empty(len(batch.ids), np.float32)
-    for start in range(0, len(scores), YIELD_ROWS):
-        os.sched_yield()
-        part = slice(start, start + YIELD_ROWS)
-        scores[part] = engine.score(Batch(batch.dense[part], batch.ids[part]))
-    return scores
-
-
-def _compared(engine: Engine, live: int, batch: Batch, scores: Floats) -> Comparison:
-    rows, none = len(scores), (0,) * len(DIFFERENCES)
-    try:
-        found = _scored(engine, batch)
-    except Exception:  # ORT has no public base class for its errors
-        return Comparison(live, rows, 0, rows, 0, 0, none)
-    off = found.astype(np.float64) - scores
-    off = off[np.isfinite(off)]
-    above = tuple(int((np.abs(off) > bound).sum()) for bound in DIFFERENCES)
-    return Comparison(live, rows, rows - len(off), 0, float(np.abs(off).sum()), float(off.sum()), above)

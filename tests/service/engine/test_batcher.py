@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from thimble.models.features import Batch
 from thimble.models.hashing import Floats
-from thimble.service.engine.batcher import Batcher, BatchTimes, ClientGoneError
+from thimble.service.engine.batcher import Batcher
 from thimble.service.engine.cost import Cost
-from thimble.service.errors import RequestError
+from thimble.service.engine.outcomes import ClientGoneError, RefusedError, UnusableError
+from thimble.service.telemetry.times import BatchTimes
 
 BATCH_ROWS = 256
 POISON = 666
@@ -72,6 +73,24 @@ def batcher_of(
     return Batcher(engine, Cost(BATCH_ROWS, seconds, seconds), record=record, check=check, **limits)
 
 
+async def score(
+    batcher: Batcher, batch: Batch, timeout: float | None = None, gone: Callable[[], bool] = lambda: False
+) -> Floats:
+    """Submit rows and wait for their scores, until cancelled."""
+    answer: asyncio.Future[Floats] = asyncio.get_running_loop().create_future()
+
+    def done(result: Floats | Exception) -> None:
+        if answer.done():  # cancelled
+            return
+        if isinstance(result, Exception):
+            answer.set_exception(result)
+        else:
+            answer.set_result(result)
+
+    batcher.submit(batch, timeout, lambda: answer.done() or gone(), done)
+    return await answer
+
+
 async def begun(engine: Engine) -> None:
     """The engine has begun another batch."""
     assert await asyncio.to_thread(engine.begun.acquire, timeout=30)
@@ -80,7 +99,7 @@ async def begun(engine: Engine) -> None:
 async def held(engine: Engine, batcher: Batcher) -> "asyncio.Task[Floats]":
     """A one-row request that keeps the engine busy until `allowed` is released."""
     engine.held = True
-    first = asyncio.create_task(batcher.score(rows_of(1)))
+    first = asyncio.create_task(score(batcher, rows_of(1)))
     await begun(engine)
     return first
 
@@ -97,8 +116,8 @@ def run(test: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(bounded())
 
 
-async def refusal(waiting: Awaitable[Floats]) -> RequestError:
-    with pytest.raises(RequestError) as caught:
+async def refusal(waiting: Awaitable[Floats]) -> RefusedError:
+    with pytest.raises(RefusedError) as caught:
         await waiting
     return caught.value
 
@@ -107,7 +126,7 @@ def test_full_batches_follow_each_other_until_they_have_held_the_loop_long_enoug
     async def test() -> None:
         turns, begun_in = 0, list[int]()
         batcher = batcher_of(Engine(), 0.4 * Engine.inline_seconds, record=lambda _: begun_in.append(turns))
-        waiting = [asyncio.create_task(batcher.score(numbered(BATCH_ROWS))) for _ in range(5)]
+        waiting = [asyncio.create_task(score(batcher, numbered(BATCH_ROWS))) for _ in range(5)]
         while not all(task.done() for task in waiting):
             await asyncio.sleep(0)
             turns += 1
@@ -120,7 +139,7 @@ def test_full_batches_follow_each_other_until_they_have_held_the_loop_long_enoug
 def test_a_lone_request_is_scored_at_once(seconds: float) -> None:
     async def test() -> None:
         batcher = batcher_of(Engine(), seconds)
-        assert (await batcher.score(rows_of(7, 8))).tolist() == [7, 8]
+        assert (await score(batcher, rows_of(7, 8))).tolist() == [7, 8]
 
     run(test)
 
@@ -139,7 +158,7 @@ def test_thousands_of_requests_get_their_own_scores(seconds: float, data: st.Dat
         batch = numbered(rows, number * 1000)
         if fate == "poisoned":
             batch.ids[-1] = POISON
-        request = asyncio.create_task(batcher.score(batch, gone=lambda: fate == "gone"))
+        request = asyncio.create_task(score(batcher, batch, gone=lambda: fate == "gone"))
         if fate == "cancelled":
             await asyncio.sleep(0)
             request.cancel()
@@ -149,8 +168,8 @@ def test_thousands_of_requests_get_their_own_scores(seconds: float, data: st.Dat
             assert fate == "cancelled"
         except ClientGoneError:
             assert fate == "gone"
-        except RequestError as error:
-            assert error.status == 500 and "failed" in error.message  # in a batch with a poisoned one
+        except UnusableError as error:
+            assert "failed" in str(error)  # in a batch with a poisoned one
         else:
             assert fate != "poisoned"
             np.testing.assert_array_equal(scores, batch.ids[:, 0].astype(np.float32))
@@ -161,7 +180,7 @@ def test_thousands_of_requests_get_their_own_scores(seconds: float, data: st.Dat
         await asyncio.gather(*(one(batcher, n, rows, fate) for n, (rows, fate) in enumerate(asked)))
         assert max(map(len, engine.batches)) <= BATCH_ROWS
         assert batcher.queued_rows == 0
-        assert (await batcher.score(rows_of(5))).tolist() == [5]
+        assert (await score(batcher, rows_of(5))).tolist() == [5]
 
     run(test)
 
@@ -171,7 +190,7 @@ def test_what_waited_goes_together() -> None:
         engine = Engine()
         batcher = batcher_of(engine)
         first = await held(engine, batcher)
-        others = [asyncio.create_task(batcher.score(rows_of(i, i))) for i in range(2, 22)]
+        others = [asyncio.create_task(score(batcher, rows_of(i, i))) for i in range(2, 22)]
         await asyncio.sleep(0)
         let_go(engine)
         await asyncio.gather(first, *others)
@@ -184,7 +203,7 @@ def test_those_that_arrive_together_go_together() -> None:
     async def test() -> None:
         engine = Engine()
         batcher = batcher_of(engine, 0.0)
-        await asyncio.gather(*(batcher.score(rows_of(i)) for i in range(20)))
+        await asyncio.gather(*(score(batcher, rows_of(i)) for i in range(20)))
         assert engine.batches == [list(range(20))]
 
     run(test)
@@ -198,7 +217,7 @@ def test_a_large_request_takes_turns_with_small_ones() -> None:
         order: list[str] = []
 
         async def one(name: str, batch: Batch) -> None:
-            np.testing.assert_array_equal(await batcher.score(batch), batch.ids[:, 0].astype(np.float32))
+            np.testing.assert_array_equal(await score(batcher, batch), batch.ids[:, 0].astype(np.float32))
             order.append(name)
 
         large = asyncio.create_task(one("large", numbered(10_000)))
@@ -219,16 +238,16 @@ def test_too_many_waiting_rows_are_refused_until_there_is_room() -> None:
         engine = Engine()
         batcher = batcher_of(engine, max_queued_rows=10)
         first = await held(engine, batcher)
-        waiting = asyncio.create_task(batcher.score(numbered(12)))  # one alone may be larger than the limit
+        waiting = asyncio.create_task(score(batcher, numbered(12)))  # one alone may be larger than the limit
         await asyncio.sleep(0)
         full = batcher.full()
-        assert full is not None and full.status == 429
-        refused = await refusal(batcher.score(rows_of(2)))
-        assert refused.status == 429 and refused.headers["retry-after"] == "1"
+        assert full is not None and full.reason == "queue_full"
+        refused = await refusal(score(batcher, rows_of(2)))
+        assert refused.reason == "queue_full" and refused.retry_after == pytest.approx(BESIDE)
         assert refused.message == "12 rows are waiting, 10 or more are too many"
         let_go(engine)
         await asyncio.gather(first, waiting)
-        assert (await batcher.score(rows_of(3))).tolist() == [3]
+        assert (await score(batcher, rows_of(3))).tolist() == [3]
         assert not any(2 in batch for batch in engine.batches)
 
     run(test)
@@ -238,8 +257,8 @@ def test_rows_that_take_longer_than_their_timeout_are_refused_at_once() -> None:
     async def test() -> None:
         engine = Engine()
         batcher = batcher_of(engine, seconds=0.1)
-        refused = await refusal(batcher.score(numbered(1000), timeout=0.15))
-        assert refused.status == 504
+        refused = await refusal(score(batcher, numbered(1000), timeout=0.15))
+        assert refused.reason == "timeout" and refused.retry_after is None
         assert refused.message == "1000 rows would take 400 ms, more than the timeout of 150 ms"
         assert engine.rows_run == 0
 
@@ -251,12 +270,13 @@ def test_what_would_be_ready_too_late_is_told_when_to_come_again() -> None:
         engine = Engine()
         batcher = batcher_of(engine, seconds=1.0)
         first = await held(engine, batcher)
-        waiting = asyncio.create_task(batcher.score(numbered(5 * BATCH_ROWS)))
+        waiting = asyncio.create_task(score(batcher, numbered(5 * BATCH_ROWS)))
         await asyncio.sleep(0)
-        refused = await refusal(batcher.score(rows_of(2), timeout=2.0))
-        assert refused.status == 429 and refused.headers["retry-after"] in ("5", "6")
+        refused = await refusal(score(batcher, rows_of(2), timeout=2.0))
+        assert refused.reason == "would_be_late" and refused.retry_after is not None
+        assert 4 < refused.retry_after <= 6
         assert refused.message == "1280 rows are waiting, so 1 more would not be ready within 2000 ms"
-        patient = asyncio.create_task(batcher.score(rows_of(3), timeout=20.0))
+        patient = asyncio.create_task(score(batcher, rows_of(3), timeout=20.0))
         await asyncio.sleep(0)
         let_go(engine)
         await asyncio.gather(first, waiting, patient)
@@ -269,12 +289,12 @@ def test_what_is_too_late_is_never_computed() -> None:
         engine = Engine()
         batcher = batcher_of(engine)
         first = await held(engine, batcher)
-        late = asyncio.create_task(batcher.score(rows_of(2), timeout=0.01))
-        other = asyncio.create_task(batcher.score(rows_of(3)))
+        late = asyncio.create_task(score(batcher, rows_of(2), timeout=0.01))
+        other = asyncio.create_task(score(batcher, rows_of(3)))
         await asyncio.sleep(0.02)  # what is tested is a time-out
         let_go(engine)
         refused = await refusal(late)
-        assert refused.status == 504 and "timeout of 10 ms passed" in refused.message
+        assert refused.reason == "timeout" and "timeout of 10 ms passed" in refused.message
         await asyncio.gather(first, other)
         assert engine.batches == [[1], [3]]
 
@@ -286,9 +306,9 @@ def test_what_nobody_waits_for_is_never_computed() -> None:
         engine = Engine()
         batcher = batcher_of(engine)
         first = await held(engine, batcher)
-        left = asyncio.create_task(batcher.score(rows_of(2), gone=lambda: True))
-        cancelled = asyncio.create_task(batcher.score(rows_of(3)))
-        other = asyncio.create_task(batcher.score(rows_of(4)))
+        left = asyncio.create_task(score(batcher, rows_of(2), gone=lambda: True))
+        cancelled = asyncio.create_task(score(batcher, rows_of(3)))
+        other = asyncio.create_task(score(batcher, rows_of(4)))
         await asyncio.sleep(0)
         cancelled.cancel()
         let_go(engine)
@@ -307,9 +327,9 @@ def test_a_failing_batch_fails_its_own_requests_alone(seconds: float) -> None:
         batcher = batcher_of(engine, seconds)
         large = numbered(3 * BATCH_ROWS)
         large.ids[0] = POISON
-        failed = await refusal(batcher.score(large))
-        assert failed.status == 500
-        assert (await batcher.score(rows_of(4))).tolist() == [4]
+        with pytest.raises(UnusableError, match="the model failed on this batch"):
+            await score(batcher, large)
+        assert (await score(batcher, rows_of(4))).tolist() == [4]
         assert engine.rows_run == BATCH_ROWS + 1  # the rest of the failed one is not computed
 
     run(test)
@@ -320,7 +340,7 @@ def test_every_batch_is_recorded() -> None:
         engine, recorded = Engine(), list[BatchTimes]()
         batcher = batcher_of(engine, record=recorded.append)
         first = await held(engine, batcher)
-        others = [asyncio.create_task(batcher.score(numbered(200))) for _ in range(2)]
+        others = [asyncio.create_task(score(batcher, numbered(200))) for _ in range(2)]
         await asyncio.sleep(0)
         let_go(engine)
         await asyncio.gather(first, *others)

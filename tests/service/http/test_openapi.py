@@ -14,7 +14,7 @@ from thimble.export.golden import golden_batch
 from thimble.export.graph import describe
 from thimble.models.spec import GoldenRows
 from thimble.service.http.openapi import scoring_paths
-from thimble.service.releases.catalogue import Registry
+from thimble.service.releases.registry import Registry
 from thimble.service.settings import Settings
 from thimble.service.wire.rows import RowReader
 
@@ -29,11 +29,11 @@ def test_examples_are_a_row_that_both_forms_can_carry(tmp_path: Path) -> None:
     describe(model, spec.model_copy(update={"golden": GoldenRows(features=features, scores=scores)}))
     onnx.save_model(model, path)
 
-    registry = asyncio.run(Registry.open(Settings(repository=tmp_path)))
-    operation = scoring_paths(registry)["/v1/score"]["post"]
+    catalogue = asyncio.run(Registry.open(Settings(repository=tmp_path))).catalogue
+    operation = scoring_paths(catalogue)["/v1/score"]["post"]
     forms = operation["requestBody"]["content"]
     expected = operation["responses"]["200"]["content"]["application/json"]["example"]["scores"]
-    score = registry.find().engine.score
+    score = catalogue.find().engine.score
     json_body = json.dumps(forms["application/json"]["example"]).encode()
     by_json = score(RowReader(spec, 9).json(json_body))
     by_line = score(RowReader(spec, 9).tsv(forms["text/tab-separated-values"]["example"].encode()))

@@ -24,7 +24,7 @@ from thimble.service.http.access import AccessLog
 from thimble.service.http.keys import Keys
 from thimble.service.http.scoring import Scoring
 from thimble.service.http.small_requests import MOST_BYTES, SmallRequests
-from thimble.service.releases.catalogue import Registry
+from thimble.service.releases.registry import Registry
 from thimble.service.settings import Settings
 
 PATIENCE = 30
@@ -396,7 +396,7 @@ def test_what_is_small_and_plain_needs_no_application(
 ) -> None:
     async def takes() -> bool:
         settings = Settings(repository=small_artifact)
-        scoring = Scoring(await Registry.open(settings), settings, Keys(settings), AccessLog())
+        scoring = Scoring((await Registry.open(settings)).catalogue, settings, Keys(settings), AccessLog())
         small_requests = SmallRequests(scoring, tracing=False)
         assert small_requests(path, {b"host": b"x"}, None) is None  # its length is not known
         return small_requests(path, {b"content-length": b"100", **headers}, None) is not None

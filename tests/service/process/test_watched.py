@@ -19,7 +19,7 @@ def read(path: Path) -> str:
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr("thimble.service.process.watched.LOOK_SECONDS", 0)
+    monkeypatch.setattr("thimble.service.process.watched.REFRESH_SECONDS", 0)
     caplog.set_level("INFO", "thimble")
 
 
@@ -45,12 +45,12 @@ def test_what_could_not_be_read_once_is_read_again(path: Path, caplog: pytest.Lo
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))  # no file can be opened, but its state can be had
     try:
-        words.look()
-        words.look()
+        words.refresh()
+        words.refresh()
         assert words.value == "first"
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    words.look()
+    words.refresh()
     assert words.value == "second"
     said = [record.getMessage() for record in caplog.records]
     assert said == [f"the words stay as they were: {path}: Too many open files", f"{path}: the new words are in force"]
@@ -60,10 +60,10 @@ def test_a_file_that_is_gone_changes_nothing_and_is_said_once(path: Path, caplog
     words = watched(path)
     path.unlink()
     for _ in range(3):
-        words.look()
+        words.refresh()
     assert words.value == "first" and len(caplog.records) == 1
     path.write_text("third")
-    words.look()
+    words.refresh()
     assert words.value == "third"
 
 
@@ -71,5 +71,5 @@ def test_a_file_that_is_given_other_rights_is_read_again(path: Path, caplog: pyt
     words = watched(path)
     for mode in (0o640, 0o600):
         path.chmod(mode)
-        words.look()
+        words.refresh()
     assert len(caplog.records) == 2

@@ -24,8 +24,11 @@ def bring(repository: Path, versions: Path, *numbers: int) -> None:
 
 
 @contextmanager
-def serving(repository: Path, *flags: str) -> Iterator[tuple[Server, httpx.Client]]:
-    with running(repository, *flags, env=ENV) as server, httpx.Client(base_url=server.url, timeout=60) as client:
+def serving(repository: Path, *flags: str, cwd: Path | None = None) -> Iterator[tuple[Server, httpx.Client]]:
+    with (
+        running(repository, *flags, env=ENV, cwd=cwd) as server,
+        httpx.Client(base_url=server.url, timeout=60) as client,
+    ):
         yield server, client
 
 
@@ -67,7 +70,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def children(server: Server) -> list[psutil.Process]:
-    """Processes apart."""
+    """Sandbox processes."""
     found = []
     for process in psutil.Process(server.process.pid).children(recursive=True):
         with suppress(psutil.NoSuchProcess):  # a zombie, or gone by now

@@ -61,7 +61,7 @@ def test_a_live_version_that_gives_no_scores_is_rolled_back(repository: Path, ve
 
 @contextmanager
 def held_up(server: Server) -> Iterator[None]:
-    """A process apart that was just asked for, and starts, gets no further for as long as this lasts."""
+    """A sandbox process that was just asked for, and starts, gets no further for as long as this lasts."""
     until(lambda: bool(children(server)))
     (process,) = children(server)
     process.suspend()
@@ -69,7 +69,7 @@ def held_up(server: Server) -> Iterator[None]:
     process.resume()
 
 
-def end_process_apart(server: Server) -> None:
+def end_sandbox(server: Server) -> None:
     for process in children(server):
         process.kill()
     until(lambda: not children(server))
@@ -79,7 +79,7 @@ def test_a_version_is_taken_out_while_another_is_being_loaded(repository: Path, 
     with serving(repository) as (server, client), ThreadPoolExecutor(1) as pool:
         bring(repository, versions, 2, 4)
         assert put(client, live=4).status_code == 200
-        end_process_apart(server)
+        end_sandbox(server)
         release = pool.submit(put, client, live=2, also=[4])
         with held_up(server):
             until(lambda: score(client, 2 * SPOILED_ABOVE).status_code == 200)
@@ -93,7 +93,7 @@ def test_a_version_that_appears_does_not_undo_what_was_taken_out_meanwhile(repos
     with serving(repository, "--poll-s", "0.1") as (server, client):
         bring(repository, versions, 4)
         until(lambda: answers(client) == 4)
-        end_process_apart(server)
+        end_sandbox(server)
         shutil.copytree(versions / "2", repository / "m/5")
         with held_up(server):
             until(lambda: score(client, 2 * SPOILED_ABOVE).status_code == 200)

@@ -6,30 +6,32 @@ from pathlib import Path
 import pytest
 
 from thimble.service.errors import RequestError, StartupError
-from thimble.service.releases.catalogue import Alone, Registry
+from thimble.service.releases.catalogue import Catalogue
+from thimble.service.releases.changes import NoOtherWorkers
+from thimble.service.releases.registry import Registry
 from thimble.service.releases.release import FOLLOW_NEWEST, Release
 from thimble.service.releases.repository import Repository, StoreError
 from thimble.service.settings import Settings
 
 
-def registry(source: Path) -> Registry:
-    return asyncio.run(Registry.open(Settings(repository=source)))
+def catalogue(source: Path) -> Catalogue:
+    return asyncio.run(Registry.open(Settings(repository=source))).catalogue
 
 
 @pytest.fixture
 def repository(small_artifact: Path, tmp_path: Path) -> Path:
     """Two models, one of them in versions 2 and 10."""
-    for place in ("a/2", "a/10", "b/1"):
-        shutil.copytree(small_artifact.parent, tmp_path / place)
+    for version in ("a/2", "a/10", "b/1"):
+        shutil.copytree(small_artifact.parent, tmp_path / version)
     return tmp_path
 
 
-def served(models: Registry) -> list[tuple[str, int]]:
+def served(models: Catalogue) -> list[tuple[str, int]]:
     return [(model.name, model.version) for model in models]
 
 
 def test_the_newest_version_of_each_model_is_served(repository: Path) -> None:
-    models = registry(repository)
+    models = catalogue(repository)
     assert served(models) == [("a", 10), ("b", 1)]
     assert models.find("a").version == 10 and models.find("a", "10").name == "a"
 
@@ -39,7 +41,7 @@ def test_a_bad_version_is_logged_and_the_one_before_it_served(
 ) -> None:
     (repository / "a/10/model.onnx").write_bytes(b"broken")
     with caplog.at_level(logging.ERROR):
-        assert served(registry(repository)) == [("a", 2), ("b", 1)]
+        assert served(catalogue(repository)) == [("a", 2), ("b", 1)]
     assert "a/10/model.onnx" in caplog.text and "not an ONNX file" in caplog.text
 
 
@@ -48,7 +50,7 @@ def test_what_is_no_version_is_passed_over(repository: Path) -> None:
         (repository / name).mkdir(parents=True)
         (repository / name / "model.onnx").write_bytes(b"broken")
     (repository / "a/99").mkdir()
-    assert served(registry(repository)) == [("a", 10), ("b", 1)]
+    assert served(catalogue(repository)) == [("a", 10), ("b", 1)]
 
 
 def test_a_model_is_named_by_its_place_also_where_that_is_a_link(repository: Path, tmp_path: Path) -> None:
@@ -56,23 +58,23 @@ def test_a_model_is_named_by_its_place_also_where_that_is_a_link(repository: Pat
     (linked / "c").mkdir(parents=True)
     (linked / "c/3").symlink_to(repository / "a/2")
     (linked / "d").symlink_to(repository / "b")
-    assert served(registry(linked)) == [("c", 3), ("d", 1)]
+    assert served(catalogue(linked)) == [("c", 3), ("d", 1)]
 
 
 def test_a_folder_one_too_deep_is_said_to_be_so(repository: Path) -> None:
     with pytest.raises(StartupError, match=f"its parent {repository} may be the repository"):
-        registry(repository / "a")
+        catalogue(repository / "a")
 
 
 def test_a_single_file_is_served_under_its_place_or_its_own_name(small_artifact: Path, tmp_path: Path) -> None:
-    assert served(registry(small_artifact)) == [("small", 1)]
+    assert served(catalogue(small_artifact)) == [("small", 1)]
     shutil.copy(small_artifact, tmp_path / "any.onnx")
-    assert served(registry(tmp_path / "any.onnx")) == [("small", 1)]
+    assert served(catalogue(tmp_path / "any.onnx")) == [("small", 1)]
 
 
 def test_with_several_models_one_must_be_named(repository: Path) -> None:
     with pytest.raises(RequestError, match="several models are served") as caught:
-        registry(repository).find()
+        catalogue(repository).find()
     assert caught.value.status == 404
 
 
@@ -85,7 +87,7 @@ def test_nothing_to_serve_is_a_startup_error(tmp_path: Path, content: str | None
         (source / "a/1").mkdir(parents=True)
         (source / "a/1/model.onnx").write_bytes(b"broken")
     with pytest.raises(StartupError, match="repository"):
-        registry(source)
+        catalogue(source)
 
 
 class Told(Repository):
@@ -105,16 +107,17 @@ class Told(Repository):
 def test_what_is_served_may_be_said_elsewhere_than_in_the_repository(repository: Path) -> None:
     async def follow() -> None:
         told = Told(repository)
-        models = Registry(Settings(repository=repository), Alone(), told)
-        await models.load()
+        registry = Registry(Settings(repository=repository), NoOtherWorkers(), told)
+        await registry.load()
+        models, changes = registry.catalogue, registry.changes
         assert served(models) == [("a", 2), ("b", 1)]
         told.live = 10
-        assert await models.reconcile("a") is None and models.find("a").version == 10
+        assert await changes.reconcile("a") is None and models.find("a").version == 10
         told.live = 11
-        assert await models.reconcile("a") == "version 11 of a is not in the repository"
+        assert await changes.reconcile("a") == "version 11 of a is not in the repository"
         assert models.find("a").version == 10
         with pytest.raises(RequestError, match="it is told"):
-            await models.roll_back("a")
+            await changes.roll_back("a")
         assert models.find("a").version == 10
 
     asyncio.run(follow())
