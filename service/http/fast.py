@@ -13,20 +13,20 @@ from typing import Any
 from thimble.models.hashing import Floats
 from thimble.service.engine.batcher import UnusableError
 from thimble.service.errors import RequestError
+from thimble.service.http import paths
 from thimble.service.http.bodies import Headers
 from thimble.service.http.exchange import Exchange
 from thimble.service.http.keys import Keys
+from thimble.service.http.paths import Target
 from thimble.service.http.replies import Reply
 from thimble.service.http.scoring import (
     HEADER_LENGTH,
     INLINE_BYTES,
     Question,
-    Target,
     encoding_of,
     failure,
     question_of,
     reply_of,
-    target_of,
     text_bytes,
 )
 from thimble.service.releases.catalogue import Registry
@@ -55,7 +55,7 @@ class Direct:
     def door(self, path: str, headers: Sequence[tuple[bytes, bytes]]) -> "RequestError | Call | None":
         """Why a request is refused whatever it asks, or who answers it once it is whole; None: the application does."""
         path = path.partition("?")[0]
-        target = target_of(path)
+        target = paths.parse(path)
         if target is None:
             return None
         fields = dict(headers)

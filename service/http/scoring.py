@@ -8,7 +8,7 @@ by the same steps.
 import asyncio
 import logging
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import partial
 from time import monotonic
 from typing import NamedTuple, TypeVar
 
@@ -18,7 +18,8 @@ from thimble.models.features import Batch, shown
 from thimble.models.hashing import Floats
 from thimble.service.engine.batcher import ClientGoneError, UnusableError
 from thimble.service.errors import RequestError
-from thimble.service.http import bodies
+from thimble.service.http import bodies, paths
+from thimble.service.http.paths import Target
 from thimble.service.http.replies import Reply, send_reply
 from thimble.service.releases.catalogue import Registry
 from thimble.service.releases.loader import Model
@@ -35,21 +36,6 @@ HEADER_LENGTH = b"inference-header-content-length"
 TIMEOUT = b"timeout-ms"
 Result = TypeVar("Result")
 log = logging.getLogger("thimble")
-
-
-class Target(NamedTuple):
-    """What a path asks to score with: the model's name and version, where they are given, and in which protocol."""
-
-    model: str | None
-    version: str | None
-    inference: bool
-
-    @property
-    def route(self) -> str:
-        """The path with placeholders."""
-        model = "" if self.model is None else "/models/{model}"
-        version = "" if self.version is None else "/versions/{version}"
-        return f"/v2{model}{version}/infer" if self.inference else f"/v1{model}{version}/score"
 
 
 class Answer(NamedTuple):
@@ -75,7 +61,7 @@ class Scoring:
         self._settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        target = target_of(scope["path"]) if scope["type"] == "http" else None
+        target = paths.parse(scope["path"]) if scope["type"] == "http" else None
         if target is None:
             await self._app(scope, receive, send)
             return
@@ -171,23 +157,6 @@ def failure(error: Exception, request: str) -> Reply:
             return Reply.of(CLIENT_GONE, [], b"")
     log.error("%s failed", request, exc_info=error)
     return RequestError(500, "internal error, see the server's log").reply
-
-
-@lru_cache(64)
-def target_of(path: str) -> Target | None:
-    """What a path asks to score with, None if it is no scoring route."""
-    match path.split("/"):
-        case ["", "v1", "score"]:
-            return Target(None, None, False)
-        case ["", "v1", "models", model, "score"]:
-            return Target(model, None, False)
-        case ["", "v1", "models", model, "versions", version, "score"]:
-            return Target(model, version, False)
-        case ["", "v2", "models", model, "infer"]:
-            return Target(model, None, True)
-        case ["", "v2", "models", model, "versions", version, "infer"]:
-            return Target(model, version, True)
-    return None
 
 
 def _scored(model: Model, scores: Floats) -> Answer:

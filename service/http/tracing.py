@@ -11,7 +11,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from thimble.service.errors import StartupError
-from thimble.service.http.scoring import target_of
+from thimble.service.http import paths
 from thimble.service.telemetry.logs import note_of, shown_path
 
 try:
@@ -97,7 +97,7 @@ def _found(scope: Scope, note: dict[str, Any], status: int) -> dict[str, Any]:
 def _route(scope: Scope) -> str | None:
     """The path with placeholders for what a client chooses."""
     path: str = scope["path"]
-    if (target := target_of(path)) is not None:
+    if (target := paths.parse(path)) is not None:
         return target.route
     if "route" not in scope:
         return None
