@@ -1,12 +1,13 @@
 """The Open Inference Protocol (v2) with Triton's extensions; inference itself is in `thimble.service.http.scoring`."""
 
-from importlib.metadata import version as release
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
-from thimble.service.http.openapi import ERRORS
+from thimble.service.http.responses import errors
+from thimble.service.http.schemas import input_widths
+from thimble.service.http.tags import Tag
 from thimble.service.releases.catalogue import Registry
 from thimble.service.releases.loader import Model
 from thimble.service.telemetry.metrics import statistics
@@ -103,22 +104,22 @@ class ModelReady(BaseModel):
     ready: bool
 
 
-def v2_router(registry: Registry, max_rows: int) -> APIRouter:
+def inference_router(registry: Registry, max_rows: int) -> APIRouter:
     """The routes over the models of a registry."""
-    router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
-    models = APIRouter(prefix="/models/{model}", responses={404: ERRORS["404"]})
+    router = APIRouter(prefix="/v2", tags=[Tag.PROTOCOL])
+    models = APIRouter(prefix="/models/{model}", responses=errors(404))
 
     @router.get("")
-    async def server() -> ServerMetadata:
+    async def server(request: Request) -> ServerMetadata:
         """What this server is and can do."""
-        return ServerMetadata(name="thimble", version=release("thimble-ctr"), extensions=EXTENSIONS)
+        return ServerMetadata(name="thimble", version=request.app.version, extensions=EXTENSIONS)
 
     @router.get("/health/live")
     async def live() -> Live:
         """The process answers."""
         return Live(live=True)
 
-    @router.get("/health/ready", responses={503: ERRORS["503"]})
+    @router.get("/health/ready", responses=errors(503))
     async def ready() -> Ready:
         """Models are loaded, verified and ready to score."""
         registry.check_ready()
@@ -164,8 +165,8 @@ def _metadata(model: Model, versions: list[str]) -> ModelMetadata:
         versions=versions,
         platform=inference.PLATFORM,
         inputs=[
-            Tensor(name=name, datatype=datatypes[0], shape=[-1, width])
-            for (name, datatypes), width in zip(inference.DATATYPES.items(), _widths(model), strict=True)
+            Tensor(name=name, datatype=inference.DATATYPES[name][0], shape=[-1, width])
+            for name, width in input_widths(model.spec).items()
         ],
         outputs=[Tensor(name=inference.OUTPUT, datatype="FP32", shape=[-1])],
     )
@@ -178,18 +179,14 @@ def _config(model: Model, max_rows: int) -> ModelConfig:
         backend="onnxruntime",
         max_batch_size=max_rows,
         input=[
-            ConfiguredTensor(name=name, data_type=f"TYPE_{datatypes[0]}", dims=[width])
-            for (name, datatypes), width in zip(inference.DATATYPES.items(), _widths(model), strict=True)
+            ConfiguredTensor(name=name, data_type=f"TYPE_{inference.DATATYPES[name][0]}", dims=[width])
+            for name, width in input_widths(model.spec).items()
         ],
         output=[ConfiguredTensor(name=inference.OUTPUT, data_type="TYPE_FP32", dims=[])],
         dynamic_batching=DynamicBatching(
             preferred_batch_size=[model.engine.batch_rows], max_queue_delay_microseconds=0
         ),
     )
-
-
-def _widths(model: Model) -> tuple[int, int]:
-    return len(model.spec.dense), len(model.spec.fields)
 
 
 def _statistics(model: Model) -> ModelStatistics:

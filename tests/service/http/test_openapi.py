@@ -13,7 +13,7 @@ from thimble.export.evaluate import read_spec
 from thimble.export.golden import golden_batch
 from thimble.export.graph import describe
 from thimble.models.spec import GoldenRows
-from thimble.service.http.openapi import scoring_paths
+from thimble.service.http.operations import scoring_operations
 from thimble.service.releases.catalogue import Registry
 from thimble.service.settings import Settings
 from thimble.service.wire.rows import RowReader
@@ -30,7 +30,7 @@ def test_examples_are_a_row_that_both_forms_can_carry(tmp_path: Path) -> None:
     onnx.save_model(model, path)
 
     registry = asyncio.run(Registry.open(Settings(repository=tmp_path)))
-    operation = scoring_paths(registry)["/v1/score"]["post"]
+    operation = scoring_operations(registry).paths["/v1/score"]["post"]
     forms = operation["requestBody"]["content"]
     expected = operation["responses"]["200"]["content"]["application/json"]["example"]["scores"]
     score = registry.find().engine.score
