@@ -8,8 +8,7 @@ from types import GenericAlias
 from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, create_model
-from typing_extensions import TypeAliasType
+from pydantic import BaseModel, ConfigDict, Field, RootModel, create_model
 
 from thimble.models.hashing import ID_LIMIT
 from thimble.models.spec import ModelSpec
@@ -25,14 +24,26 @@ Number = Float32 | Blank | None
 Integer = Id | Blank | None
 Hex = Annotated[str, Field(pattern=r"^(\s*|[0-9a-fA-F]{1,15})$")] | None
 Text = str | None
-# Named, so that a description of a thousand features has each of them once.
-FEATURES: dict[str, Any] = {
-    "number": TypeAliasType("NumberFeature", Number | Rows[Number]),
-    "int": TypeAliasType("IntegerFeature", Integer | Rows[Integer]),
-    "hex": TypeAliasType("HexFeature", Hex | Rows[Hex]),
-    "string": TypeAliasType("TextFeature", Text | Rows[Text]),
-}
-_constant: Any = Literal  # mypy takes no variables in it, nor in tuple
+
+
+class NumberFeature(RootModel[Number | Rows[Number]]):
+    """A finite float32 number, the same in all rows, or a list with one for each."""
+
+
+class IntegerFeature(RootModel[Integer | Rows[Integer]]):
+    """An id, the same in all rows, or a list with one for each."""
+
+
+class HexFeature(RootModel[Hex | Rows[Hex]]):
+    """Hexadecimal digits, the same in all rows, or a list with one text for each."""
+
+
+class TextFeature(RootModel[Text | Rows[Text]]):
+    """A text, the same in all rows, or a list with one for each."""
+
+
+FEATURES = {"number": NumberFeature, "int": IntegerFeature, "hex": HexFeature, "string": TextFeature}
+_constant: Any = Literal  # mypy takes no variable in it
 
 
 class _Strict(BaseModel):

@@ -110,47 +110,47 @@ def inference_router(registry: Registry, max_rows: int) -> APIRouter:
     models = APIRouter(prefix="/models/{model}", responses=errors(404))
 
     @router.get("")
-    async def server(request: Request) -> ServerMetadata:
+    async def server_metadata(request: Request) -> ServerMetadata:
         """What this server is and can do."""
         return ServerMetadata(name="thimble", version=request.app.version, extensions=EXTENSIONS)
 
     @router.get("/health/live")
-    async def live() -> Live:
+    async def server_live() -> Live:
         """The process answers."""
         return Live(live=True)
 
     @router.get("/health/ready", responses=errors(503))
-    async def ready() -> Ready:
+    async def server_ready() -> Ready:
         """Models are loaded, verified and ready to score."""
         registry.check_ready()
         return Ready(ready=True)
 
     @router.get("/models/stats")
-    def all_statistics() -> Statistics:
+    def statistics_of_all_models() -> Statistics:
         """The statistics of all models, of all workers together."""
         return Statistics(model_stats=[_statistics(model) for model in registry])
 
-    @models.get("")
     @models.get("/versions/{version}")
-    async def metadata(model: str, version: str | None = None) -> ModelMetadata:
+    @models.get("")
+    async def model_metadata(model: str, version: str | None = None) -> ModelMetadata:
         """A model's inputs and outputs; -1 is the number of rows."""
         found = registry.find(model, version)
         return _metadata(found, sorted(str(other.version) for other in registry if other.name == found.name))
 
-    @models.get("/ready")
     @models.get("/versions/{version}/ready")
+    @models.get("/ready")
     async def model_ready(model: str, version: str | None = None) -> ModelReady:
         """The model is ready to score."""
         return ModelReady(name=registry.find(model, version).name, ready=True)
 
-    @models.get("/config")
     @models.get("/versions/{version}/config")
-    async def config(model: str, version: str | None = None) -> ModelConfig:
+    @models.get("/config")
+    async def model_config(model: str, version: str | None = None) -> ModelConfig:
         """A model's configuration in Triton's form."""
         return _config(registry.find(model, version), max_rows)
 
-    @models.get("/stats")
     @models.get("/versions/{version}/stats")
+    @models.get("/stats")
     def model_statistics(model: str, version: str | None = None) -> Statistics:
         """A model's statistics, of all workers together."""
         return Statistics(model_stats=[_statistics(registry.find(model, version))])

@@ -44,7 +44,7 @@ def models_router(registry: Registry) -> APIRouter:
     router = APIRouter(tags=[Tag.MODELS])
 
     @router.get("/v1/models")
-    async def models() -> list[ModelDescription]:
+    async def list_models() -> list[ModelDescription]:
         """The models being served."""
         return [_described(model, part) for family in registry.families for model, part in family]
 

@@ -59,12 +59,12 @@ def releases_router(registry: Registry, settings: Settings, keys: Keys) -> APIRo
     file_body = Body(settings.max_model_bytes, PUSH_SECONDS)
 
     @router.get("/release")
-    async def release(model: str) -> ReleaseState:
+    async def read_release(model: str) -> ReleaseState:
         """What is served of a model."""
         return await asyncio.to_thread(_state, registry, registry.known_family(model))
 
     @router.put("/release", openapi_extra=json_body(Release))
-    async def change(model: str, body: Annotated[bytes, Depends(release_body)]) -> ReleaseState:
+    async def change_release(model: str, body: Annotated[bytes, Depends(release_body)]) -> ReleaseState:
         """Serve this of a model: a version `live`, a `canary` with its weight, a `shadow`, and `also` other versions.
 
         Without `live` the newest version is, or, beside a canary or a shadow, the one that is live now. All of it is
@@ -80,7 +80,7 @@ def releases_router(registry: Registry, settings: Settings, keys: Keys) -> APIRo
         return await asyncio.to_thread(_state, registry, registry.known_family(model))
 
     @router.put("/versions/{version}", openapi_extra=FILE_BODY)
-    async def store(model: str, version: str, body: Annotated[bytes, Depends(file_body)]) -> Stored:
+    async def push_version(model: str, version: str, body: Annotated[bytes, Depends(file_body)]) -> Stored:
         """Verify a file and put it into the repository as a version. What is served stays as it is."""
         number = version_from(version)
         await registry.store(model, number, body)

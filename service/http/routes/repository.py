@@ -41,14 +41,14 @@ def repository_router(registry: Registry, settings: Settings, keys: Keys) -> API
     @router.post(
         "/index", dependencies=admin if keys.guard_changes else [], openapi_extra=json_body(IndexRequest, False)
     )
-    async def index(body: Annotated[bytes, Depends(small_body)]) -> list[IndexEntry]:
+    async def repository_index(body: Annotated[bytes, Depends(small_body)]) -> list[IndexEntry]:
         """Every version of every model in the repository, or, with {"ready": true}, those that are loaded."""
         wanted = validated(IndexRequest, body)
         entries = [entry for name in await asyncio.to_thread(registry.known) for entry in _index(registry, name)]
         return [entry for entry in entries if entry.state == "READY" or not wanted.ready]
 
     @router.post("/models/{model}/load", dependencies=admin, openapi_extra=json_body(LoadBody, False))
-    async def load(model: str, body: Annotated[bytes, Depends(load_body)]) -> None:
+    async def load_model(model: str, body: Annotated[bytes, Depends(load_body)]) -> None:
         """Serve the newest version of a model, or what `config` asks for in its `version_policy`.
 
         Files of versions, `file:VERSION/model.onnx` in base64, are put into the repository before.
@@ -59,7 +59,7 @@ def repository_router(registry: Registry, settings: Settings, keys: Keys) -> API
         await registry.release(model, request.release([*await asyncio.to_thread(registry.stored, model)]))
 
     @router.post("/models/{model}/unload", dependencies=admin)
-    async def unload(model: str) -> None:
+    async def unload_model(model: str) -> None:
         """Serve nothing of a model until it is loaded again."""
         await registry.unload(model)
 
