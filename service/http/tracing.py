@@ -98,7 +98,7 @@ def _route(scope: Scope) -> str | None:
     """The path with placeholders for what a client chooses."""
     path: str = scope["path"]
     if (target := paths.parse(path)) is not None:
-        return target.template
+        return target.route
     if "route" not in scope:
         return None
     route: str = scope["route"].path

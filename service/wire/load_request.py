@@ -2,16 +2,62 @@
 
 import binascii
 import re
-from typing import Any
+from typing import Annotated, Any
 
-import orjson
+from pydantic import AliasChoices, Base64Bytes, BaseModel, ConfigDict, Field, Json, SkipValidation
 
 from thimble.models.features import shown
 from thimble.service.errors import RequestError
-from thimble.service.releases.release import FOLLOW_NEWEST, Release
+from thimble.service.releases.release import FOLLOW_NEWEST, Release, Version
 from thimble.service.releases.repository import MODEL_FILE, VERSION
+from thimble.service.wire.validation import validated
 
 _FILE = re.compile(rf"file:(.*)/{re.escape(MODEL_FILE)}", re.DOTALL)
+
+
+class LatestVersions(BaseModel):
+    """So many of the newest versions; without a number the newest, also of those still to come."""
+
+    num_versions: Annotated[int, Field(gt=0)] | None = None
+
+
+class SpecificVersions(BaseModel):
+    versions: Annotated[list[Version], Field(min_length=1)]
+
+
+class AllVersions(BaseModel):
+    pass
+
+
+class VersionPolicy(BaseModel):
+    """One of these. The highest of several versions is live."""
+
+    latest: LatestVersions | None = None
+    specific: SpecificVersions | None = None
+    all: AllVersions | None = None
+
+
+class LoadConfig(BaseModel):
+    """Of a model configuration in Triton's form only this is looked at."""
+
+    name: str | None = None
+    version_policy: Annotated[
+        VersionPolicy | None, Field(validation_alias=AliasChoices("version_policy", "versionPolicy"))
+    ] = None
+
+
+class LoadParameters(BaseModel):
+    """`config` is JSON as text. `file:VERSION/model.onnx` is the content of a version in base64."""
+
+    model_config = ConfigDict(extra="allow")
+    # files may be large, so they are decoded once, by LoadRequest, and other parameters are not looked at
+    __pydantic_extra__: dict[str, SkipValidation[Base64Bytes]] = Field(init=False)
+
+    config: Json[LoadConfig] | None = None
+
+
+class LoadBody(BaseModel):
+    parameters: LoadParameters = LoadParameters()
 
 
 class LoadRequest:
@@ -19,12 +65,13 @@ class LoadRequest:
 
     def __init__(self, model: str, body: bytes) -> None:
         """RequestError 400."""
-        request = json_of(body, "the request") if body.strip() else {}
-        parameters = request.get("parameters", {})
-        if not isinstance(parameters, dict):
-            raise RequestError(400, f"parameters: {shown(parameters)} is not an object")
-        self.files = {_version_of(key): _decoded(key, parameters[key]) for key in parameters if key.startswith("file:")}
-        self._policy = _policy(parameters.get("config"), model)
+        parameters = validated(LoadBody, body).parameters
+        files: dict[str, Any] = parameters.model_extra or {}
+        self.files = {_version_of(key): _decoded(key, files[key]) for key in files if key.startswith("file:")}
+        config = parameters.config or LoadConfig()
+        if config.name not in (None, model):
+            raise RequestError(400, f"config: its name {shown(config.name)} is not that of the model")
+        self._policy = config.version_policy
 
     def release(self, stored: list[int]) -> Release:
         """What is to be served, where these versions are in the repository. The highest of several is live.
@@ -34,15 +81,13 @@ class LoadRequest:
         match self._policy:
             case None if self.files:
                 chosen = sorted(self.files)
-            case None:
+            case VersionPolicy(specific=SpecificVersions(versions=versions)):
+                chosen = sorted(versions)
+            case None | VersionPolicy(latest=LatestVersions(num_versions=None)):
                 return FOLLOW_NEWEST
-            case {"specific": {"versions": [*versions]}}:
-                chosen = sorted(version_from(str(version)) for version in versions)
-            case {"latest": {"num_versions": int(count)}} if count > 0:
+            case VersionPolicy(latest=LatestVersions(num_versions=int(count))):
                 chosen = sorted(stored)[-count:]
-            case {"latest": {}}:
-                return FOLLOW_NEWEST
-            case {"all": {}}:
+            case VersionPolicy(all=AllVersions()):
                 chosen = sorted(stored)
             case _:
                 chosen = []
@@ -50,28 +95,6 @@ class LoadRequest:
             raise RequestError(400, "config: version_policy is none of latest, all, and specific with its versions")
         *also, live = chosen
         return Release(live=None if live == max(stored, default=live) else live, also=tuple(also))
-
-
-def json_of(body: str | bytes, what: str) -> dict[str, Any]:
-    """The object that a text holds. RequestError 400."""
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise RequestError(400, f"{what}: invalid JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise RequestError(400, f"{what} is {shown(value)}, not an object")
-    return value
-
-
-def _policy(config: Any, model: str) -> Any:
-    if config is None:
-        return None
-    if not isinstance(config, str):
-        raise RequestError(400, f"config: {shown(config)} is not a text")
-    asked = json_of(config, "config")
-    if asked.get("name", model) != model:
-        raise RequestError(400, f"config: its name {shown(asked['name'])} is not that of the model")
-    return asked.get("version_policy", asked.get("versionPolicy"))
 
 
 def _version_of(key: str) -> int:

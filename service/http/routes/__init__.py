@@ -1,0 +1,1 @@
+"""The routes beside scoring, a router for each subject."""

@@ -1,12 +1,13 @@
 """The Open Inference Protocol (v2) with Triton's extensions; inference itself is in `thimble.service.http.scoring`."""
 
-from importlib.metadata import version as release
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
-from thimble.service.http.openapi import ERRORS
+from thimble.service.http.responses import errors
+from thimble.service.http.schemas import input_widths
+from thimble.service.http.tags import Tag
 from thimble.service.releases.catalogue import Catalogue
 from thimble.service.releases.loader import Model
 from thimble.service.telemetry.statistics import statistics
@@ -103,56 +104,56 @@ class ModelReady(BaseModel):
     ready: bool
 
 
-def v2_router(registry: Catalogue, max_rows: int) -> APIRouter:
-    """The routes over the models of a registry."""
-    router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
-    models = APIRouter(prefix="/models/{model}", responses={404: ERRORS["404"]})
+def inference_router(catalogue: Catalogue, max_rows: int) -> APIRouter:
+    """The routes over the models of a catalogue."""
+    router = APIRouter(prefix="/v2", tags=[Tag.PROTOCOL])
+    models = APIRouter(prefix="/models/{model}", responses=errors(404))
 
     @router.get("")
-    async def server() -> ServerMetadata:
+    async def server_metadata(request: Request) -> ServerMetadata:
         """What this server is and can do."""
-        return ServerMetadata(name="thimble", version=release("thimble-ctr"), extensions=EXTENSIONS)
+        return ServerMetadata(name="thimble", version=request.app.version, extensions=EXTENSIONS)
 
     @router.get("/health/live")
-    async def live() -> Live:
+    async def server_live() -> Live:
         """The process answers."""
         return Live(live=True)
 
-    @router.get("/health/ready", responses={503: ERRORS["503"]})
-    async def ready() -> Ready:
+    @router.get("/health/ready", responses=errors(503))
+    async def server_ready() -> Ready:
         """Models are loaded, verified and ready to score."""
-        registry.check_ready()
+        catalogue.check_ready()
         return Ready(ready=True)
 
     @router.get("/models/stats")
-    def all_statistics() -> Statistics:
+    def statistics_of_all_models() -> Statistics:
         """The statistics of all models, of all workers together."""
-        return Statistics(model_stats=[_statistics(model) for model in registry])
+        return Statistics(model_stats=[_statistics(model) for model in catalogue])
 
-    @models.get("")
     @models.get("/versions/{version}")
-    async def metadata(model: str, version: str | None = None) -> ModelMetadata:
+    @models.get("")
+    async def model_metadata(model: str, version: str | None = None) -> ModelMetadata:
         """A model's inputs and outputs; -1 is the number of rows."""
-        found = registry.find(model, version)
-        return _metadata(found, sorted(str(other.version) for other in registry if other.name == found.name))
+        found = catalogue.find(model, version)
+        return _metadata(found, sorted(str(other.version) for other in catalogue if other.name == found.name))
 
-    @models.get("/ready")
     @models.get("/versions/{version}/ready")
+    @models.get("/ready")
     async def model_ready(model: str, version: str | None = None) -> ModelReady:
         """The model is ready to score."""
-        return ModelReady(name=registry.find(model, version).name, ready=True)
+        return ModelReady(name=catalogue.find(model, version).name, ready=True)
 
-    @models.get("/config")
     @models.get("/versions/{version}/config")
-    async def config(model: str, version: str | None = None) -> ModelConfig:
+    @models.get("/config")
+    async def model_config(model: str, version: str | None = None) -> ModelConfig:
         """A model's configuration in Triton's form."""
-        return _config(registry.find(model, version), max_rows)
+        return _config(catalogue.find(model, version), max_rows)
 
-    @models.get("/stats")
     @models.get("/versions/{version}/stats")
+    @models.get("/stats")
     def model_statistics(model: str, version: str | None = None) -> Statistics:
         """A model's statistics, of all workers together."""
-        return Statistics(model_stats=[_statistics(registry.find(model, version))])
+        return Statistics(model_stats=[_statistics(catalogue.find(model, version))])
 
     router.include_router(models)
     return router
@@ -164,8 +165,8 @@ def _metadata(model: Model, versions: list[str]) -> ModelMetadata:
         versions=versions,
         platform=inference.PLATFORM,
         inputs=[
-            Tensor(name=name, datatype=datatypes[0], shape=[-1, width])
-            for (name, datatypes), width in zip(inference.DATATYPES.items(), _widths(model), strict=True)
+            Tensor(name=name, datatype=inference.DATATYPES[name][0], shape=[-1, width])
+            for name, width in input_widths(model.spec).items()
         ],
         outputs=[Tensor(name=inference.OUTPUT, datatype="FP32", shape=[-1])],
     )
@@ -178,18 +179,14 @@ def _config(model: Model, max_rows: int) -> ModelConfig:
         backend="onnxruntime",
         max_batch_size=max_rows,
         input=[
-            ConfiguredTensor(name=name, data_type=f"TYPE_{datatypes[0]}", dims=[width])
-            for (name, datatypes), width in zip(inference.DATATYPES.items(), _widths(model), strict=True)
+            ConfiguredTensor(name=name, data_type=f"TYPE_{inference.DATATYPES[name][0]}", dims=[width])
+            for name, width in input_widths(model.spec).items()
         ],
         output=[ConfiguredTensor(name=inference.OUTPUT, data_type="TYPE_FP32", dims=[])],
         dynamic_batching=DynamicBatching(
             preferred_batch_size=[model.engine.batch_rows], max_queue_delay_microseconds=0
         ),
     )
-
-
-def _widths(model: Model) -> tuple[int, int]:
-    return len(model.spec.dense), len(model.spec.fields)
 
 
 def _statistics(model: Model) -> ModelStatistics:

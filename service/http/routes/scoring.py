@@ -13,7 +13,7 @@ from thimble.service.http.scoring import Scoring, ScoringCall
 
 
 def scoring_router(scoring: Scoring) -> APIRouter:
-    """The routes, which `http.openapi` describes once for each model."""
+    """The routes, which `http.operations` describes for each model."""
     router = APIRouter(include_in_schema=False)
 
     async def score(request: Request) -> Response:
@@ -27,7 +27,7 @@ def scoring_router(scoring: Scoring) -> APIRouter:
         response.raw_headers = reply.headers
         return response
 
-    for template in (*paths.SCORE, *paths.INFER):
+    for template in paths.SCORING_ROUTES:
         router.add_api_route(template, score, methods=["POST"])
     return router
 

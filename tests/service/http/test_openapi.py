@@ -1,6 +1,10 @@
 import asyncio
 import json
+import shutil
+from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import httpx
 import onnx
@@ -8,15 +12,19 @@ import pytest
 
 from testing.artifacts import write_artifact
 from testing.samples import small_spec
+from testing.servers import running
 from thimble.export.agreement import onnx_scores, onnx_session
 from thimble.export.evaluate import read_spec
 from thimble.export.golden import golden_batch
 from thimble.export.graph import describe
 from thimble.models.spec import GoldenRows
-from thimble.service.http.openapi import scoring_paths
+from thimble.service.http.operations import scoring_operations
 from thimble.service.releases.registry import Registry
+from thimble.service.releases.release import Release, parsed
 from thimble.service.settings import Settings
 from thimble.service.wire.rows import RowReader
+
+ADMIN = "the-key-of-those-on-call"
 
 
 def test_examples_are_a_row_that_both_forms_can_carry(tmp_path: Path) -> None:
@@ -30,7 +38,7 @@ def test_examples_are_a_row_that_both_forms_can_carry(tmp_path: Path) -> None:
     onnx.save_model(model, path)
 
     catalogue = asyncio.run(Registry.open(Settings(repository=tmp_path))).catalogue
-    operation = scoring_paths(catalogue)["/v1/score"]["post"]
+    operation = scoring_operations(catalogue).paths["/v1/score"]["post"]
     forms = operation["requestBody"]["content"]
     expected = operation["responses"]["200"]["content"]["application/json"]["example"]["scores"]
     score = catalogue.find().engine.score
@@ -48,3 +56,80 @@ def test_only_answers_that_can_come_are_described(client: httpx.Client) -> None:
     assert statuses["/v2/models/{model}"] == statuses["/v2/models/{model}/versions/{version}/config"] == {"200", "404"}
     for path in ("/v1/score", "/v2/models/criteo/infer"):
         assert statuses[path] == {"200", "400", "404", "408", "413", "415", "429", "504"}
+
+
+def test_what_people_come_for_is_first(client: httpx.Client) -> None:
+    description = client.get("/openapi.json").json()
+    assert description["info"]["version"] == version("thimble-ctr") and description["info"]["description"]
+    tags = [tag["name"] for tag in description["tags"]]
+    assert tags == ["score", "models", "releases", "Open Inference Protocol", "health"]
+    assert all(tag["description"] for tag in description["tags"])
+    used = [operation["tags"] for item in description["paths"].values() for operation in item.values()]
+    assert {name for names in used for name in names} == set(tags) and all(len(names) == 1 for names in used)
+    assert next(iter(description["paths"])) == "/v1/score"
+
+
+def test_every_schema_that_is_named_is_there(client: httpx.Client) -> None:
+    description = client.get("/openapi.json").json()
+    known = {f"#/components/schemas/{name}" for name in description["components"]["schemas"]}
+    assert set(references(description)) == known
+
+
+def references(node: Any) -> Iterator[str]:
+    for value in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from references(value)
+    if isinstance(node, dict) and "$ref" in node:
+        yield node["$ref"]
+
+
+def test_a_release_is_described_as_it_is_read(client: httpx.Client) -> None:
+    operation = client.get("/openapi.json").json()["paths"]["/v1/models/{model}/release"]["put"]
+    schema = operation["requestBody"]["content"]["application/json"]["schema"]
+    assert set(schema["properties"]) == set(Release.model_fields) and schema["additionalProperties"] is False
+    whole = {
+        "live": 1,
+        "canary": {"version": 2, "weight": 0.5},
+        "shadow": {"version": 3},
+        "also": [4],
+        "taken_out": [5],
+    }
+    assert set(schema["properties"]) == {*whole, "loaded"}
+    assert parsed(json.dumps({**whole, "loaded": True}).encode()).also == (4,)
+
+
+def test_keys_are_described_only_where_there_are_some(client: httpx.Client, small_artifact: Path) -> None:
+    description = client.get("/openapi.json").json()
+    assert "securitySchemes" not in description["components"] and "security" not in json.dumps(description["paths"])
+    with running(small_artifact, env={"THIMBLE_ADMIN_KEYS": ADMIN}) as server:
+        description = httpx.get(f"{server.url}/openapi.json").json()
+    assert description["components"]["securitySchemes"] == {"key": {"type": "http", "scheme": "bearer"}}
+    guarded = {path for path, item in description["paths"].items() for it in item.values() if "security" in it}
+    assert guarded == {
+        "/v1/models/{model}/release",
+        "/v1/models/{model}/rollback",
+        "/v1/models/{model}/versions/{version}",
+        "/v2/repository/index",
+        "/v2/repository/models/{model}/load",
+        "/v2/repository/models/{model}/unload",
+    }
+
+
+def test_the_description_follows_what_is_served(small_artifact: Path, tmp_path: Path) -> None:
+    def described(url: str) -> dict[str, int]:
+        paths = httpx.get(f"{url}/openapi.json").json()["paths"]
+        answers = {
+            path: item["post"]["responses"]["200"]["content"]["application/json"]["example"]
+            for path, item in paths.items()
+            if path.endswith("/score")
+        }
+        return {path: answer["version"] for path, answer in answers.items()}
+
+    for number in ("1", "2"):
+        shutil.copytree(small_artifact.parent, tmp_path / f"m/{number}")
+    with running(tmp_path, env={"THIMBLE_ADMIN_KEYS": ADMIN}) as server:
+        before = {"/v1/score": 2, "/v1/models/m/score": 2, "/v1/models/m/versions/2/score": 2}
+        assert described(server.url) == before
+        wanted, key = {"live": 1, "also": [2]}, {"Authorization": f"Bearer {ADMIN}"}
+        assert httpx.put(f"{server.url}/v1/models/m/release", json=wanted, headers=key, timeout=60).status_code == 200
+        after = {"/v1/score": 1, "/v1/models/m/score": 1, "/v1/models/m/versions/1/score": 1}
+        assert described(server.url) == {**after, "/v1/models/m/versions/2/score": 2}

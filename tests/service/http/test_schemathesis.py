@@ -9,7 +9,7 @@ import pytest
 from testing.servers import SCRIPTS, Server, running
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def run(server: Server, *options: str) -> None:

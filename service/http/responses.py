@@ -1,0 +1,34 @@
+"""The errors that routes answer with, as they are described."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+BINARY = "application/octet-stream"
+MEANINGS = {
+    400: "malformed, or a value out of range",
+    401: "a key is needed, and there is none or an unknown one",
+    403: "this key allows no changes, or no key does",
+    404: "no such model or version",
+    408: "the request did not arrive in time",
+    409: "a release that cannot be, or a version that is there already",
+    413: "too many bytes or rows",
+    415: "Content-Type or Content-Encoding not supported",
+    429: "too many rows wait, or these would be ready too late; Retry-After says in how many seconds to come again",
+    503: "no model is loaded, or the server is shutting down",
+    504: "the timeout passed, or these rows alone take longer",
+    507: "it could not be written down",
+}
+# Of a route that changes what is served.
+CHANGE_ERRORS = (400, 403, 404, 408, 409, 413, 415, 507)
+
+
+class ErrorBody(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    error: str = Field(description="one sentence that says what is wrong")
+
+
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a FastAPI route that may answer with these."""
+    return {status: {"model": ErrorBody, "description": MEANINGS[status]} for status in statuses}

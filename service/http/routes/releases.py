@@ -1,0 +1,121 @@
+"""What is served of a model, to be read and replaced, and versions that are pushed into the repository."""
+
+import asyncio
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel
+
+from thimble.models.features import shown
+from thimble.service.errors import RequestError
+from thimble.service.http.keys import Keys
+from thimble.service.http.responses import CHANGE_ERRORS, errors
+from thimble.service.http.routes.dependencies import FILE_BODY, PUSH_SECONDS, AdminKey, Body, json_body
+from thimble.service.http.tags import Tag
+from thimble.service.releases.changes import Changes
+from thimble.service.releases.release import Canary, Release, ReleaseError, Shadow, parsed
+from thimble.service.releases.versions import ModelVersions
+from thimble.service.settings import Settings
+from thimble.service.wire.load_request import version_from
+
+
+class ShadowState(Shadow):
+    running: bool
+
+
+class ReleaseState(BaseModel):
+    """What is served of a model.
+
+    `following` says that newer versions become live by themselves. `standby` are the versions that are loaded and
+    answer requests that name them; to go back to one takes no time. `refused` says of versions why they are,
+    and `taken_out` are those that the server itself took out of the traffic for want of usable scores.
+    """
+
+    live: int | None
+    following: bool
+    canary: Canary | None
+    shadow: ShadowState | None
+    standby: list[int]
+    stored: list[int]
+    refused: dict[str, str]
+    taken_out: list[int]
+
+
+class Stored(BaseModel):
+    model: str
+    version: int
+
+
+def releases_router(changes: Changes, settings: Settings, keys: Keys) -> APIRouter:
+    """The routes over the changes of what is served."""
+    router = APIRouter(
+        prefix="/v1/models/{model}",
+        tags=[Tag.RELEASES],
+        dependencies=[Depends(AdminKey(keys))],
+        responses=errors(*CHANGE_ERRORS),
+    )
+    release_body = Body(settings.max_body_bytes, settings.read_timeout_s)
+    file_body = Body(settings.max_model_bytes, PUSH_SECONDS)
+
+    @router.get("/release")
+    async def read_release(model: str) -> ReleaseState:
+        """What is served of a model."""
+        return await asyncio.to_thread(_state, changes, changes.model_versions(model))
+
+    @router.put("/release", openapi_extra=json_body(Release))
+    async def change_release(model: str, body: Annotated[bytes, Depends(release_body)]) -> ReleaseState:
+        """Serve this of a model: a version `live`, a `canary` with its weight, a `shadow`, and `also` other versions.
+
+        Without `live` the newest version is, or, beside a canary or a shadow, the one that is live now. All of it is
+        loaded and verified, and takes effect at once, or nothing does.
+        """
+        await changes.release(model, _release(body, changes.model_versions(model)))
+        return await asyncio.to_thread(_state, changes, changes.model_versions(model))
+
+    @router.post("/rollback")
+    async def roll_back(model: str) -> ReleaseState:
+        """Serve the version that was live before, and follow no newer one."""
+        await changes.roll_back(model)
+        return await asyncio.to_thread(_state, changes, changes.model_versions(model))
+
+    @router.put("/versions/{version}", openapi_extra=FILE_BODY)
+    async def push_version(model: str, version: str, body: Annotated[bytes, Depends(file_body)]) -> Stored:
+        """Verify a file and put it into the repository as a version. What is served stays as it is."""
+        number = version_from(version)
+        await changes.store(model, number, body)
+        return Stored(model=model, version=number)
+
+    return router
+
+
+def _release(body: bytes, versions: ModelVersions) -> Release:
+    """What a body asks for. RequestError 400."""
+    try:
+        wanted: Any = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise RequestError(400, f"the request: invalid JSON: {error}") from None
+    if not isinstance(wanted, dict):
+        raise RequestError(400, f"the request is {shown(wanted)}, not an object")
+    if versions.live is not None and (wanted.get("canary") or wanted.get("shadow")):
+        wanted.setdefault("live", versions.live.version)
+    try:
+        return parsed(orjson.dumps(wanted))
+    except ReleaseError as error:
+        raise RequestError(400, str(error)) from None
+
+
+def _state(changes: Changes, versions: ModelVersions) -> ReleaseState:
+    release, shadow = versions.release, versions.shadow
+    return ReleaseState(
+        live=versions.live.version if versions.live else None,
+        following=release.live is None and release.loaded,
+        canary=release.canary,
+        shadow=ShadowState(version=shadow.stored.version, share=shadow.wanted.share, running=shadow.running)
+        if shadow
+        else None,
+        standby=sorted(versions.standby),
+        stored=sorted(changes.stored(versions.name)),
+        refused={str(version): reason for version, (_, reason) in sorted(versions.refused.items())},
+        taken_out=sorted(release.taken_out),
+    )

@@ -1,0 +1,77 @@
+"""Triton's repository routes: what is there, and models that are loaded and unloaded."""
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel, Field, StrictBool
+
+from thimble.service.http.keys import Keys
+from thimble.service.http.responses import CHANGE_ERRORS, errors
+from thimble.service.http.routes.dependencies import PUSH_SECONDS, AdminKey, Body, json_body
+from thimble.service.http.tags import Tag
+from thimble.service.releases.changes import Changes
+from thimble.service.settings import Settings
+from thimble.service.wire.load_request import LoadBody, LoadRequest
+from thimble.service.wire.validation import validated
+
+
+class IndexRequest(BaseModel):
+    ready: StrictBool = Field(default=False, description="only versions that are loaded")
+
+
+class IndexEntry(BaseModel):
+    """A version in the repository; `reason` says why one that is not READY was refused."""
+
+    name: str
+    version: str
+    state: str
+    reason: str
+
+
+def repository_router(changes: Changes, settings: Settings, keys: Keys) -> APIRouter:
+    """The routes over the changes of what is served."""
+    router = APIRouter(prefix="/v2/repository", tags=[Tag.PROTOCOL], responses=errors(*CHANGE_ERRORS))
+    admin = [Depends(AdminKey(keys))]
+    small_body = Body(settings.max_body_bytes, settings.read_timeout_s)
+    # base64 makes four bytes of three
+    load_body = Body(settings.max_model_bytes // 3 * 4 + settings.max_body_bytes, PUSH_SECONDS)
+
+    # who looks changes nothing, so where nobody has an admin key everybody may
+    @router.post(
+        "/index", dependencies=admin if keys.guard_changes else [], openapi_extra=json_body(IndexRequest, False)
+    )
+    async def repository_index(body: Annotated[bytes, Depends(small_body)]) -> list[IndexEntry]:
+        """Every version of every model in the repository, or, with {"ready": true}, those that are loaded."""
+        wanted = validated(IndexRequest, body)
+        entries = [entry for name in await asyncio.to_thread(changes.known) for entry in _index(changes, name)]
+        return [entry for entry in entries if entry.state == "READY" or not wanted.ready]
+
+    @router.post("/models/{model}/load", dependencies=admin, openapi_extra=json_body(LoadBody, False))
+    async def load_model(model: str, body: Annotated[bytes, Depends(load_body)]) -> None:
+        """Serve the newest version of a model, or what `config` asks for in its `version_policy`.
+
+        Files of versions, `file:VERSION/model.onnx` in base64, are put into the repository before.
+        """
+        request = await asyncio.to_thread(LoadRequest, model, body)
+        for version, content in request.files.items():
+            await changes.store(model, version, content)
+        await changes.release(model, request.release([*await asyncio.to_thread(changes.stored, model)]))
+
+    @router.post("/models/{model}/unload", dependencies=admin)
+    async def unload_model(model: str) -> None:
+        """Serve nothing of a model until it is loaded again."""
+        await changes.unload(model)
+
+    return router
+
+
+def _index(changes: Changes, name: str) -> list[IndexEntry]:
+    versions = changes.model_versions(name)
+    loaded = versions.loaded()
+    entries = []
+    for version in sorted({*changes.stored(name), *loaded}):
+        state = "READY" if version in loaded else "UNAVAILABLE"
+        reason = "" if version in loaded else versions.refused.get(version, (None, "not loaded"))[1]
+        entries.append(IndexEntry(name=name, version=str(version), state=state, reason=reason))
+    return entries

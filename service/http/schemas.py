@@ -1,0 +1,135 @@
+"""What scoring requests and answers look like, written for a model. The description shows it; the wire reads by hand.
+
+Values are described as the readers in `thimble.service.wire` take them, so that what a schema allows is answered.
+"""
+
+import re
+from types import GenericAlias
+from typing import Annotated, Any, Literal, TypeVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, RootModel, create_model
+
+from thimble.models.hashing import ID_LIMIT
+from thimble.models.spec import ModelSpec
+
+Item = TypeVar("Item")
+Rows = Annotated[list[Item], Field(min_length=1)]
+Float32 = Annotated[float, Field(ge=float(np.finfo(np.float32).min), le=float(np.finfo(np.float32).max))]
+Id = Annotated[int, Field(ge=0, lt=ID_LIMIT)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Blank = Annotated[str, Field(pattern=r"^\s*$")]
+
+Number = Float32 | Blank | None
+Integer = Id | Blank | None
+Hex = Annotated[str, Field(pattern=r"^(\s*|[0-9a-fA-F]{1,15})$")] | None
+Text = str | None
+
+
+class NumberFeature(RootModel[Number | Rows[Number]]):
+    """A finite float32 number, the same in all rows, or a list with one for each."""
+
+
+class IntegerFeature(RootModel[Integer | Rows[Integer]]):
+    """An id, the same in all rows, or a list with one for each."""
+
+
+class HexFeature(RootModel[Hex | Rows[Hex]]):
+    """Hexadecimal digits, the same in all rows, or a list with one text for each."""
+
+
+class TextFeature(RootModel[Text | Rows[Text]]):
+    """A text, the same in all rows, or a list with one for each."""
+
+
+FEATURES = {"number": NumberFeature, "int": IntegerFeature, "hex": HexFeature, "string": TextFeature}
+_constant: Any = Literal  # mypy takes no variable in it
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ScoreAnswer(BaseModel):
+    model: str
+    version: int
+    scores: list[Probability]
+
+
+class ScoreTensor(BaseModel):
+    name: Literal["score"]
+    datatype: Literal["FP32"]
+    shape: list[int]
+    data: list[Probability]
+
+
+class InferAnswer(BaseModel):
+    id: str | None = Field(default=None, description="the request's, if it has one")
+    model_name: str
+    model_version: str
+    outputs: Annotated[list[ScoreTensor], Field(min_length=1, max_length=1)]
+
+
+class InferParameters(BaseModel):
+    timeout: Annotated[int, Field(ge=0, lt=1 << 63)] | None = Field(
+        default=None, description="microseconds that the answer is worth waiting for, 0 for the server's own timeout"
+    )
+    binary_data_output: bool = Field(default=False, description="whether scores are binary where outputs do not say")
+
+
+class OutputParameters(BaseModel):
+    binary_data: bool = Field(default=False, description="whether scores are binary; without it binary_data_output is")
+
+
+class RequestedOutput(BaseModel):
+    name: Literal["score"]
+    parameters: OutputParameters | None = None
+
+
+def score_request(spec: ModelSpec, version: int) -> type[BaseModel]:
+    """A request to score rows: a feature that is left out is missing in all of them."""
+    kinds = dict.fromkeys(spec.dense, "number") | {field.name: str(field.kind) for field in spec.fields}
+    fields = {
+        f"feature_{place}": (FEATURES[kind], Field(default=None, alias=name, title=name))
+        for place, (name, kind) in enumerate(kinds.items())
+    }
+    features = _model("Features", spec, version, fields, _Strict)
+    return _model("ScoreRequest", spec, version, {"features": (features, ...)}, _Strict)
+
+
+def infer_request(spec: ModelSpec, version: int) -> type[BaseModel]:
+    """A request of the Open Inference Protocol whose tensors are JSON."""
+    widths = input_widths(spec)
+
+    def tensor(name: str, datatype: str, value: Any) -> type[BaseModel]:
+        width = widths[name]
+        row = Annotated[list[value], Field(min_length=width, max_length=width)]
+        flat = Annotated[list[value], Field(min_length=width)]
+        fields = {
+            "name": (_constant[name], ...),
+            "datatype": (_constant[datatype], ...),
+            "shape": (GenericAlias(tuple, (Annotated[int, Field(ge=1)], _constant[width])), ...),
+            "data": (Rows[row] | flat, Field(description="row by row, or a list for each row")),
+        }
+        return _model(f"{datatype.title()}Tensor", spec, version, fields)
+
+    dense = tensor("dense", "FP32", Float32 | None)
+    ids = tensor("ids", "INT64", Id | None) | tensor("ids", "BYTES", str)
+    fields = {
+        "id": (str | None, None),
+        "inputs": (GenericAlias(tuple, (dense, ids)), Field(description="in either order")),
+        "outputs": (Annotated[list[RequestedOutput], Field(max_length=1)] | None, None),
+        "parameters": (InferParameters | None, None),
+    }
+    return _model("InferRequest", spec, version, fields)
+
+
+def input_widths(spec: ModelSpec) -> dict[str, int]:
+    """The columns of a model's input tensors."""
+    return {"dense": len(spec.dense), "ids": len(spec.fields)}
+
+
+def _model(
+    kind: str, spec: ModelSpec, version: int, fields: dict[str, Any], base: type[BaseModel] = BaseModel
+) -> type[BaseModel]:
+    return create_model(re.sub(r"\W", "_", f"{kind}_{spec.name}_{version}"), __base__=base, **fields)

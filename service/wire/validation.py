@@ -1,0 +1,20 @@
+"""JSON bodies to pydantic models."""
+
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from thimble.service.errors import RequestError
+
+Body = TypeVar("Body", bound=BaseModel)
+
+
+def validated(model: type[Body], content: bytes) -> Body:
+    """What a body holds; an empty one is an empty object. RequestError 400 names the key that is wrong."""
+    try:
+        return model.model_validate_json(content if content.strip() else b"{}")
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"])) or "the request"
+        reason = first["msg"].removeprefix("Value error, ").replace("Invalid JSON", "invalid JSON")
+        raise RequestError(400, f"{place}: {reason}") from None
