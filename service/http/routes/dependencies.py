@@ -46,7 +46,8 @@ class Body:
         return await asyncio.to_thread(compression.decompress, body, encoding, self._max_bytes) if encoding else body
 
 
-def json_body(model: type[BaseModel], required: bool = True) -> dict[str, Any]:
-    """The `openapi_extra` of a route that reads a model from its body itself."""
-    schema = model.model_json_schema(ref_template=REF_TEMPLATE)
-    return {"requestBody": {"required": required, "content": {JSON: {"schema": schema}}}}
+def json_body(example: BaseModel, required: bool = True) -> dict[str, Any]:
+    """The `openapi_extra` of a route that reads a model from its body itself. The example is such a body."""
+    schema = type(example).model_json_schema(ref_template=REF_TEMPLATE)
+    media = {"schema": schema, "example": example.model_dump(exclude_defaults=True)}
+    return {"requestBody": {"required": required, "content": {JSON: media}}}

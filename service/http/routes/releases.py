@@ -63,7 +63,7 @@ def releases_router(changes: Changes, settings: Settings, keys: Keys) -> APIRout
         """What is served of a model."""
         return await asyncio.to_thread(_state, changes, changes.model_versions(model))
 
-    @router.put("/release", openapi_extra=json_body(Release))
+    @router.put("/release", openapi_extra=json_body(Release(live=1, canary=Canary(version=2, weight=0.05))))
     async def change_release(model: str, body: Annotated[bytes, Depends(release_body)]) -> ReleaseState:
         """Serve this of a model: a version `live`, a `canary` with its weight, a `shadow`, and `also` other versions.
 

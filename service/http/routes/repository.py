@@ -39,7 +39,9 @@ def repository_router(changes: Changes, settings: Settings, keys: Keys) -> APIRo
 
     # who looks changes nothing, so where nobody has an admin key everybody may
     @router.post(
-        "/index", dependencies=admin if keys.guard_changes else [], openapi_extra=json_body(IndexRequest, False)
+        "/index",
+        dependencies=admin if keys.guard_changes else [],
+        openapi_extra=json_body(IndexRequest(ready=True), required=False),
     )
     async def repository_index(body: Annotated[bytes, Depends(small_body)]) -> list[IndexEntry]:
         """Every version of every model in the repository, or, with {"ready": true}, those that are loaded."""
@@ -47,7 +49,7 @@ def repository_router(changes: Changes, settings: Settings, keys: Keys) -> APIRo
         entries = [entry for name in await asyncio.to_thread(changes.known) for entry in _index(changes, name)]
         return [entry for entry in entries if entry.state == "READY" or not wanted.ready]
 
-    @router.post("/models/{model}/load", dependencies=admin, openapi_extra=json_body(LoadBody, False))
+    @router.post("/models/{model}/load", dependencies=admin, openapi_extra=json_body(LoadBody(), required=False))
     async def load_model(model: str, body: Annotated[bytes, Depends(load_body)]) -> None:
         """Serve the newest version of a model, or what `config` asks for in its `version_policy`.
 

@@ -84,7 +84,9 @@ def references(node: Any) -> Iterator[str]:
 
 def test_a_release_is_described_as_it_is_read(client: httpx.Client) -> None:
     operation = client.get("/openapi.json").json()["paths"]["/v1/models/{model}/release"]["put"]
-    schema = operation["requestBody"]["content"]["application/json"]["schema"]
+    body = operation["requestBody"]["content"]["application/json"]
+    schema = body["schema"]
+    assert parsed(json.dumps(body["example"]).encode()).canary is not None
     assert set(schema["properties"]) == set(Release.model_fields) and schema["additionalProperties"] is False
     whole = {
         "live": 1,
