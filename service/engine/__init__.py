@@ -1,0 +1,1 @@
+"""Scores batches: verifies artifacts, runs them in ONNX Runtime, and queues requests before it."""

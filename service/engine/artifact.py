@@ -91,9 +91,9 @@ def _spec(model: onnx.ModelProto) -> ModelSpec:
         spec = ModelSpec.model_validate_json(described[METADATA_KEY])
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
+        place = ".".join(map(str, first["loc"]))
         reason = first["msg"].removeprefix("Value error, ")
-        raise ArtifactError(f"{METADATA_KEY} metadata: {f'{where}: ' if where else ''}{reason}") from None
+        raise ArtifactError(f"{METADATA_KEY} metadata: {f'{place}: ' if place else ''}{reason}") from None
     if spec.golden is None:
         raise ArtifactError("it has no golden rows, so nothing shows that it scores as it should")
     return spec

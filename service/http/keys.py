@@ -16,8 +16,8 @@ from thimble.service.errors import RequestError, StartupError
 from thimble.service.http import paths
 from thimble.service.http.bodies import Headers
 from thimble.service.http.replies import Reply, send_reply
-from thimble.service.process.watched import Watched
 from thimble.service.settings import ADMIN_KEYS, API_KEYS, Settings
+from thimble.service.watched import Watched
 
 SHORTEST = 16
 OPEN_PATHS = ("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready")

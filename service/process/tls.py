@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Self
 
 from thimble.service.errors import StartupError
-from thimble.service.process.watched import Watched
 from thimble.service.settings import Settings
+from thimble.service.watched import Watched
 
 
 class Certificate:

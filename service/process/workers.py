@@ -26,10 +26,10 @@ from thimble.service.http.keys import Keys
 from thimble.service.process.channel import Channel
 from thimble.service.process.listener import url_of
 from thimble.service.process.tls import Certificate
-from thimble.service.process.watched import REFRESH_SECONDS
 from thimble.service.process.worker import serve_channel
 from thimble.service.settings import Settings
 from thimble.service.telemetry.metrics import WORKER_DEATHS
+from thimble.service.watched import REFRESH_SECONDS
 
 # Before a worker that failed to start is started again.
 RETRY_SECONDS = 1.0

@@ -154,10 +154,10 @@ class ShadowMetrics:
 
 def exposition() -> bytes:
     """All metrics, of all workers, in Prometheus's text format."""
-    return generate_latest(registry())
+    return generate_latest(all_metrics())
 
 
-def registry() -> CollectorRegistry:
+def all_metrics() -> CollectorRegistry:
     """All metrics, of all workers."""
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return REGISTRY

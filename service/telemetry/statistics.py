@@ -6,7 +6,7 @@ from typing import Any
 
 from prometheus_client.metrics_core import Metric
 
-from thimble.service.telemetry.metrics import registry
+from thimble.service.telemetry.metrics import all_metrics
 
 
 def statistics(model: str, version: int) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def _duration(count: int, seconds: float) -> dict[str, int]:
 
 
 def _samples(model: str, version: str) -> Iterator[Any]:
-    metrics: Iterator[Metric] = iter(registry().collect())
+    metrics: Iterator[Metric] = iter(all_metrics().collect())
     for metric in metrics:
         for sample in metric.samples:
             if (sample.labels.get("model"), sample.labels.get("version")) == (model, version):

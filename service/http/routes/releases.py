@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from thimble.models.features import shown
 from thimble.service.errors import RequestError
 from thimble.service.http.keys import Keys
+from thimble.service.http.load_request import version_from
 from thimble.service.http.responses import CHANGE_ERRORS, errors
 from thimble.service.http.routes.dependencies import FILE_BODY, PUSH_SECONDS, AdminKey, Body, json_body
 from thimble.service.http.tags import Tag
@@ -17,7 +18,6 @@ from thimble.service.releases.changes import Changes
 from thimble.service.releases.release import Canary, Release, ReleaseError, Shadow, parsed
 from thimble.service.releases.versions import ModelVersions
 from thimble.service.settings import Settings
-from thimble.service.wire.load_request import version_from
 
 
 class ShadowState(Shadow):

@@ -7,12 +7,12 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field, StrictBool
 
 from thimble.service.http.keys import Keys
+from thimble.service.http.load_request import LoadBody, LoadRequest
 from thimble.service.http.responses import CHANGE_ERRORS, errors
 from thimble.service.http.routes.dependencies import PUSH_SECONDS, AdminKey, Body, json_body
 from thimble.service.http.tags import Tag
 from thimble.service.releases.changes import Changes
 from thimble.service.settings import Settings
-from thimble.service.wire.load_request import LoadBody, LoadRequest
 from thimble.service.wire.validation import validated
 
 

@@ -352,20 +352,3 @@ def test_every_batch_is_recorded() -> None:
         assert all(seconds >= 0 for times in recorded for seconds in (*times.waited, times.fill, times.run, times.give))
 
     run(test)
-
-
-def test_costs_are_learnt_and_outliers_are_not() -> None:
-    cost = Cost(100, one_row=0.002, full_batch=0.101)
-    assert cost.expected(1) == pytest.approx(0.002)
-    assert cost.expected(100) == pytest.approx(0.101)
-    assert cost.expected(250) == pytest.approx(3 * 0.001 + 250 * 0.001)
-    for _ in range(10):
-        cost.learn(100, 0.101)
-    cost.learn(100, 30.0)
-    assert cost.expected(100) == pytest.approx(0.101, rel=0.06)
-    cost.learn(100, 0.101)
-    assert cost.expected(100) == pytest.approx(0.101)
-    for _ in range(40):
-        cost.learn(50, 3 * 0.051)
-    assert cost.expected(100) == pytest.approx(3 * 0.101)
-    assert cost.at_best(100) == pytest.approx(0.101)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from thimble.service.errors import StartupError
-from thimble.service.process.watched import Watched
+from thimble.service.watched import Watched
 
 
 def read(path: Path) -> str:
@@ -19,7 +19,7 @@ def read(path: Path) -> str:
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr("thimble.service.process.watched.REFRESH_SECONDS", 0)
+    monkeypatch.setattr("thimble.service.watched.REFRESH_SECONDS", 0)
     caplog.set_level("INFO", "thimble")
 
 

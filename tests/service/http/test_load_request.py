@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from thimble.service.errors import RequestError
+from thimble.service.http.load_request import LoadRequest
 from thimble.service.releases.release import Release
-from thimble.service.wire.load_request import LoadRequest
 
 
 def load_request(content: Any) -> LoadRequest:
