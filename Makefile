@@ -5,7 +5,7 @@ RUNTIME := $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
 BIN := .venv/bin
 DEMO_ROWS := 3000000
 
-.PHONY: help run test proofs image-test ops lint load demo clean
+.PHONY: help run test quick coverage proofs image-test ops lint load demo clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
@@ -16,6 +16,12 @@ run: .venv/run ## install, serve what is in artifacts/ on 127.0.0.1:8000 (PORT=)
 
 test: .venv/dev ops ## install and run every test
 	$(BIN)/pytest
+
+quick: .venv/dev ## install and run the tests that take less than a minute together
+	$(BIN)/pytest $(QUICK)
+
+coverage: .venv/dev ops ## run every test and list the lines that none reached, in servers and workers too (slower)
+	$(BIN)/pytest --cov
 
 proofs: .venv/proofs ops ## proofs that take long: fuzzing, the oldest ONNX Runtime, perf_analyzer, Ray Serve, an hour of load
 	$(BIN)/pytest -m proof

@@ -16,10 +16,17 @@ START_SECONDS = 60
 class Server:
     """A thimble-serve process, its log lines collected as they come."""
 
-    def __init__(self, *arguments: str | Path, env: dict[str, str] | None = None) -> None:
-        command = [str(SCRIPTS / "thimble-serve"), *map(str, arguments)]
+    def __init__(
+        self,
+        *arguments: str | Path,
+        env: dict[str, str] | None = None,
+        cwd: Path | None = None,
+        scripts: Path = SCRIPTS,
+    ) -> None:
+        command = [str(scripts / "thimble-serve"), *map(str, arguments)]
         self.process = subprocess.Popen(
             command,
+            cwd=cwd,
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "THIMBLE_DRAIN_S": "0", **(env or {})},
@@ -65,9 +72,14 @@ class Server:
 
 
 @contextmanager
-def running(*arguments: str | Path, env: dict[str, str] | None = None) -> Iterator[Server]:
+def running(
+    *arguments: str | Path,
+    env: dict[str, str] | None = None,
+    cwd: Path | None = None,
+    scripts: Path = SCRIPTS,
+) -> Iterator[Server]:
     """A server on a free port of the loopback interface, stopped at the end."""
-    server = Server(*arguments, "--port", "0", env=env)
+    server = Server(*arguments, "--port", "0", env=env, cwd=cwd, scripts=scripts)
     try:
         _ = server.url
         yield server
