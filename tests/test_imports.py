@@ -174,7 +174,7 @@ def test_no_module_imports_one_that_imports_it() -> None:
 
 
 def test_nobody_names_a_folder_without_the_namespace() -> None:
-    """Not in imports, and not in commands and pages either: `python -m service.probe` finds nothing once installed."""
+    """Not in imports, and not in the commands of scripts and pages either: once installed they find nothing."""
     start, folders = "(^|[\"';]) *", f"({'|'.join(FOLDERS)})"
     bare = rf"({start}import|-m) {folders}($|[ .;'\"`])|{start}from {folders}(\.[a-z_.]+)? import"
     command = ["git", "grep", "-nIE", bare, "--", "*.py", "*.md", "*.yml", "*.yaml", "Dockerfile", "Makefile", ".ci"]
