@@ -4,6 +4,14 @@ PORT ?= 8000
 RUNTIME := $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
 BIN := .venv/bin
 DEMO_ROWS := 3000000
+# tests that start no server and train no model
+QUICK := tests/models tests/service/wire tests/loadtests/report tests/loadtests/results/test_gates.py \
+	tests/loadtests/results/test_histogram.py tests/loadtests/generate/test_pacing.py \
+	tests/loadtests/generate/test_shapes.py tests/loadtests/test_options.py tests/export/test_cardinality.py \
+	tests/export/test_clicks.py tests/export/test_lookup_function.py tests/export/test_metrics.py \
+	tests/service/engine/test_batcher.py tests/service/engine/test_cost.py tests/service/releases/test_release.py \
+	tests/service/releases/test_repository.py tests/service/releases/test_shadow_messages.py \
+	tests/images/test_dockerfile.py tests/test_imports.py
 
 .PHONY: help run test quick coverage proofs image-test ops lint load demo clean
 
