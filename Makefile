@@ -9,7 +9,7 @@ QUICK := tests/models tests/service/wire tests/loadtests/report tests/loadtests/
 	tests/loadtests/results/test_histogram.py tests/loadtests/generate/test_pacing.py \
 	tests/loadtests/generate/test_shapes.py tests/loadtests/test_options.py tests/export/test_cardinality.py \
 	tests/export/test_clicks.py tests/export/test_lookup_function.py tests/export/test_metrics.py \
-	tests/service/engine/test_batcher.py tests/service/engine/test_cost.py tests/service/releases/test_release.py \
+	tests/service/engine/test_cost.py tests/service/releases/test_release.py \
 	tests/service/releases/test_repository.py tests/service/releases/test_shadow_messages.py \
 	tests/images/test_dockerfile.py tests/test_imports.py
 
