@@ -53,7 +53,7 @@ demo: .venv/dev ## train the demo model anew on 3,000,000 generated clicks and e
 	$(BIN)/thimble-export export runs/demo --precision int8 --cost-rows 1000000
 
 clean: ## remove the environment, training runs, builds and caches; artifacts stay
-	rm -rf .venv runs build ops/*.so *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .links .coverage* runs build ops/*.so *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # mypy follows no mapping of folders to packages, but it follows links
