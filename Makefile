@@ -11,7 +11,7 @@ QUICK := tests/models tests/service/wire tests/loadtests/report tests/loadtests/
 	tests/export/test_clicks.py tests/export/test_lookup_function.py tests/export/test_metrics.py \
 	tests/service/engine/test_cost.py tests/service/releases/test_release.py \
 	tests/service/releases/test_repository.py tests/service/releases/test_shadow_messages.py \
-	tests/images/test_dockerfile.py tests/test_imports.py
+	tests/images/test_dockerfile.py tests/test_dependencies.py tests/test_imports.py
 
 .PHONY: help run test quick coverage proofs image-test ops lint load demo clean
 
