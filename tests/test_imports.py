@@ -33,15 +33,17 @@ ROOMS: dict[str, set[str]] = {
     "service.errors": set(),
     "service.settings": set(),
     "service.telemetry": set(),
+    "service.watched": {"service.errors", "service.settings"},
     "service.engine": {"models", "ops"},
     "service.wire": {"models"},
-    "service.releases": {"models", "service.engine"},
+    "service.releases": {"models", "ops", "service.engine"},
     "service.http": {"models", "service.engine", "service.releases", "service.wire"},
     "service.process": {"service.engine", "service.http", "service.releases"},
     "service": {"service.engine", "service.http", "service.process"},
     "loadtests": {"client", "models.spec", "models.features", "models.presets", "models.hashing"},
 }
-LEAVES = {"service.errors", "service.settings", "service.telemetry"}  # all of service may import these
+# All of service may import these.
+LEAVES = {"service.errors", "service.settings", "service.telemetry", "service.watched"}
 # Packages that only these rooms may import.
 RESERVED = {
     "fastapi": {"service.http"},
