@@ -16,7 +16,7 @@ QUICK := tests/models tests/service/wire tests/loadtests/report tests/loadtests/
 .PHONY: help run test quick coverage proofs image-test ops lint load demo clean
 
 help: ## list these targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
 
 run: .venv/run ## install, serve what is in artifacts/ on 127.0.0.1:8000 (PORT=) and show a first score
 	@$(BIN)/python -m thimble.service.first_score http://127.0.0.1:$(PORT) & \

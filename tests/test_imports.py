@@ -33,7 +33,7 @@ ROOMS: dict[str, set[str]] = {
     "service.errors": set(),
     "service.settings": set(),
     "service.telemetry": set(),
-    "service.watched": {"service.errors", "service.settings"},
+    "service.watched": {"service.errors"},
     "service.engine": {"models", "ops"},
     "service.wire": {"models"},
     "service.releases": {"models", "ops", "service.engine"},
