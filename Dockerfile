@@ -89,8 +89,7 @@ RUN pip uninstall --yes --root-user-action ignore pip \
 ENV PATH=/opt/thimble/bin:$PATH PYTHONPATH=/opt/thimble/code PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 WORKDIR /home/thimble
 USER 10001:10001
-ARG VERSION=0.1.0
-LABEL org.opencontainers.image.title=Thimble org.opencontainers.image.version=${VERSION}
+LABEL org.opencontainers.image.title=Thimble org.opencontainers.image.licenses=Apache-2.0
 
 FROM base AS serving
 ENV THIMBLE_HOST=0.0.0.0 THIMBLE_PORT=8000 THIMBLE_REPOSITORY=/models

@@ -4,11 +4,19 @@ PORT ?= 8000
 RUNTIME := $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
 BIN := .venv/bin
 DEMO_ROWS := 3000000
+# tests that start no server and train no model
+QUICK := tests/models tests/service/wire tests/loadtests/report tests/loadtests/results/test_gates.py \
+	tests/loadtests/results/test_histogram.py tests/loadtests/generate/test_pacing.py \
+	tests/loadtests/generate/test_shapes.py tests/loadtests/test_options.py tests/export/test_cardinality.py \
+	tests/export/test_clicks.py tests/export/test_lookup_function.py tests/export/test_metrics.py \
+	tests/service/engine/test_cost.py tests/service/releases/test_release.py \
+	tests/service/releases/test_repository.py tests/service/releases/test_shadow_messages.py \
+	tests/images/test_dockerfile.py tests/test_dependencies.py tests/test_imports.py
 
-.PHONY: help run test proofs image-test ops lint load demo clean
+.PHONY: help run test quick coverage proofs image-test ops lint load demo clean
 
 help: ## list these targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
 
 run: .venv/run ## install, serve what is in artifacts/ on 127.0.0.1:8000 (PORT=) and show a first score
 	@$(BIN)/python -m thimble.service.first_score http://127.0.0.1:$(PORT) & \
@@ -16,6 +24,12 @@ run: .venv/run ## install, serve what is in artifacts/ on 127.0.0.1:8000 (PORT=)
 
 test: .venv/dev ops ## install and run every test
 	$(BIN)/pytest
+
+quick: .venv/dev ## install and run the tests that take less than a minute together
+	$(BIN)/pytest $(QUICK)
+
+coverage: .venv/dev ops ## run every test and list the lines that none reached, in servers and workers too (slower)
+	$(BIN)/pytest --cov
 
 proofs: .venv/proofs ops ## proofs that take long: fuzzing, the oldest ONNX Runtime, perf_analyzer, Ray Serve, an hour of load
 	$(BIN)/pytest -m proof
@@ -39,7 +53,7 @@ demo: .venv/dev ## train the demo model anew on 3,000,000 generated clicks and e
 	$(BIN)/thimble-export export runs/demo --precision int8 --cost-rows 1000000
 
 clean: ## remove the environment, training runs, builds and caches; artifacts stay
-	rm -rf .venv runs build ops/*.so *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .links .coverage* runs build ops/*.so *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # mypy follows no mapping of folders to packages, but it follows links

@@ -3,31 +3,38 @@
 import runpy
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import Distribution, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 
 ROOT = Path(__file__).resolve().parent
 # The folders at the top are the sub-packages of one namespace, thimble.
 FOLDERS = ["client", "export", "loadtests", "models", "ops", "service"]
 PACKAGES = [path.parent.relative_to(ROOT) for folder in FOLDERS for path in (ROOT / folder).rglob("__init__.py")]
+OPS = runpy.run_path(str(ROOT / "ops" / "build.py"))
+
+
+class WithLibrary(Distribution):
+    """Made for this platform if the library is there to go into it, else for any."""
+
+    def has_ext_modules(self) -> bool:
+        return bool(OPS["LIBRARY"].is_file())
 
 
 class Wheel(bdist_wheel):
-    """A wheel for this platform if the library is there to go into it, else for any."""
+    """Builds the library first. It takes any Python 3: it knows ONNX Runtime's interface and not Python's."""
 
     def finalize_options(self) -> None:
-        ops = runpy.run_path(str(ROOT / "ops" / "build.py"))
-        if problem := ops["build"]():
+        if problem := OPS["build"]():
             self.announce(f"the native op is not built: {problem}", level=3)
         super().finalize_options()
-        self.root_is_pure = not ops["LIBRARY"].is_file()
 
     def get_tag(self) -> tuple[str, str, str]:
-        python, abi, platform = super().get_tag()
-        return ("py3", "none", platform) if not self.root_is_pure else (python, abi, platform)
+        _, _, platform = super().get_tag()
+        return "py3", "none", platform
 
 
 setup(
+    distclass=WithLibrary,
     packages=sorted(f"thimble.{'.'.join(path.parts)}" for path in PACKAGES),
     package_dir={f"thimble.{folder}": folder for folder in FOLDERS},
     package_data={"thimble.ops": ["*.so"], "thimble.loadtests.report": ["report.html", "report.md"]},

@@ -120,7 +120,7 @@ def test_old_versions_are_refused(server: Server, trusted: Authority) -> None:
             assert (connection.version(), connection.selected_alpn_protocol()) == (spoken, "http/1.1")
     context = trusted.client
     context.set_ciphers("ALL:@SECLEVEL=0")
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="TLSv1_1 is deprecated"):
         context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
     with pytest.raises((ssl.SSLError, ConnectionResetError)), secure(server, context):
         pass
