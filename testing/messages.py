@@ -125,3 +125,16 @@ def infer_binary(batch: Batch, expected: Floats | None = None, model: str = NAME
     check = None if expected is None else near(lambda body: np.frombuffer(body[-size:], "<f4"), expected)
     path = f"/v2/models/{model}/infer"
     return post(path, header + dense.tobytes() + ids.tobytes(), headers, len(ids), check)
+
+
+def single_rows() -> list[Request]:
+    """Golden rows, whose scores are checked, and 56 others, each as JSON."""
+    golden, scores = golden_rows()
+    others = random_rows(56)
+    checked = [score_json(row(golden, i), scores[i : i + 1]) for i in range(len(scores))]
+    return [*checked, *(score_json(row(others, i)) for i in range(len(others.ids)))]
+
+
+def row(batch: Batch, index: int) -> Batch:
+    """One row of a batch, as a batch."""
+    return Batch(batch.dense[index : index + 1], batch.ids[index : index + 1])

@@ -15,9 +15,10 @@ import statistics
 import time
 from typing import Any
 
-from benchmarks.operations.deployment import Beside, deployed, in_this_tree, record, single_rows
+from benchmarks.operations.deployment import RESULTS, Beside, deployed
+from benchmarks.record import measured_on, record
 from testing.load import Run, closed_loop
-from testing.messages import NAME
+from testing.messages import NAME, single_rows
 from testing.processes import pin_client
 from thimble.service.releases.sandbox.host import STAY_SECONDS
 
@@ -145,9 +146,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=18)
     parser.add_argument("--seconds", type=float, default=25)
     arguments = parser.parse_args()
-    in_this_tree()
     pin_client()
-    record("swaps", measure(arguments.rounds, arguments.seconds), table)
+    results = measured_on() | measure(arguments.rounds, arguments.seconds)
+    record(RESULTS, "swaps", results, table(results))
+    print(table(results))
 
 
 if __name__ == "__main__":

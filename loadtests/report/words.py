@@ -126,8 +126,8 @@ def _memory(found: Comparison) -> Iterator[str]:
             yield (
                 f"Of the {numbers.size(memory.proportional)} that one server of {name} holds, "
                 f"{numbers.size(memory.mapped)} are pages of its files, {min(memory.mapped / side.size, 1):.0%} "
-                "of them. Replicas on one machine share these pages, and the kernel may drop them when memory is short: "
-                "then lookups wait for the disk."
+                "of them. Replicas on one machine share these pages, and the kernel may drop them when memory is "
+                "short: then lookups wait for the disk."
             )
     if found.tables and found.tables > found.machine.memory_bytes:
         yield "The full tables are larger than this machine's memory, so they were never hot in it."

@@ -1,7 +1,7 @@
 import re
 import tomllib
 
-from benchmarks.deploy.docker import ROOT
+from testing.docker import ROOT
 
 
 def test_the_label_is_this_version() -> None:
