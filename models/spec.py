@@ -9,6 +9,7 @@ SCHEMA_VERSION = 1
 FLOAT_BYTES = 4
 HALF_BYTES = 2
 METADATA_KEY = "thimble"
+MODEL_FILE = "model.onnx"
 
 Kind = Literal["int", "hex", "string"]
 MemoryPrecision = Literal["fp32", "fp16"]
@@ -127,6 +128,10 @@ class Precision(_Frozen):
 
     def __str__(self) -> str:
         return self.mlps if self.memory == self.mlps else f"{self.memory} embeddings, {self.mlps} MLPs"
+
+
+GOLDEN_TOLERANCE: dict[MlpPrecision, float] = {"fp32": 1e-4, "fp16": 1e-4, "int8": 5e-3}
+"""How far a golden row's score may lie from the one written down, by the precision of the MLPs."""
 
 
 class PrecisionCost(_Frozen):

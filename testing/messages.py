@@ -4,7 +4,6 @@ Ids are whole numbers below 2^32. Numbers that are missing go over the wire as 0
 it; the model scores both alike.
 """
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,15 +13,16 @@ import onnx
 import orjson
 
 from testing.load import Request
+from thimble.client.encoding import infer_request
 from thimble.export.generate import GeneratedClicks
 from thimble.models.features import Batch, batch_from_values
 from thimble.models.hashing import Floats
 from thimble.models.presets import preset
-from thimble.models.spec import METADATA_KEY, ModelSpec
+from thimble.models.spec import GOLDEN_TOLERANCE, METADATA_KEY, ModelSpec
 
 MODEL = Path(__file__).parents[1] / "artifacts" / "demo" / "1" / "model.onnx"
 NAME = "demo"
-TOLERANCE = 5e-3  # what an int8 model's scores may differ by between processors and batch sizes
+TOLERANCE = GOLDEN_TOLERANCE["int8"]  # the demo model's MLPs are int8
 JSON_HEADERS = {"Content-Type": "application/json"}
 
 Check = Callable[[bytes], bool]
@@ -113,18 +113,11 @@ def infer_json(batch: Batch, expected: Floats | None = None, model: str = NAME) 
 
 def infer_binary(batch: Batch, expected: Floats | None = None, model: str = NAME) -> Request:
     """Open Inference Protocol, tensors as raw bytes after the JSON header, both ways."""
-    dense, ids = np.ascontiguousarray(batch.dense, "<f4"), np.ascontiguousarray(batch.ids, "<i8")
-    inputs = [
-        {"name": name, "datatype": kind, "shape": list(tensor.shape), "parameters": {"binary_data_size": tensor.nbytes}}
-        for name, kind, tensor in (("dense", "FP32", dense), ("ids", "INT64", ids))
-    ]
-    header = json.dumps({"inputs": inputs, "parameters": {"binary_data_output": True}}).encode()
-    headers = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": str(len(header))}
-    size = 4 * len(ids)
+    headers, body = infer_request({"dense": batch.dense, "ids": batch.ids})
+    size = 4 * len(batch.ids)
     # the scores are the only output, so they are the answer's last bytes
-    check = None if expected is None else near(lambda body: np.frombuffer(body[-size:], "<f4"), expected)
-    path = f"/v2/models/{model}/infer"
-    return post(path, header + dense.tobytes() + ids.tobytes(), headers, len(ids), check)
+    check = None if expected is None else near(lambda answer: np.frombuffer(answer[-size:], "<f4"), expected)
+    return post(f"/v2/models/{model}/infer", body, headers, len(batch.ids), check)
 
 
 def single_rows() -> list[Request]:

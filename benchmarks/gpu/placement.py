@@ -10,7 +10,7 @@ from benchmarks.device import Device
 from testing.runtimes import run
 from thimble.export.evaluate import read_spec
 from thimble.export.golden import golden_batch
-from thimble.service.engine.engine import GOLDEN_TOLERANCE
+from thimble.models.spec import GOLDEN_TOLERANCE
 
 
 def placement(device: Device, path: Path, library: Path | None) -> dict[str, Any]:

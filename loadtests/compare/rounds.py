@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from thimble.loadtests import measure
-from thimble.loadtests.compare.comparison import Attempt, Name, Notebook, Turn
 from thimble.loadtests.compare.contenders import Contender, Local
 from thimble.loadtests.compare.deployments import DeploymentError, Server
 from thimble.loadtests.compare.resident import cpu_seconds
 from thimble.loadtests.compare.startup import ask_all
 from thimble.loadtests.measure import MeasureError
+from thimble.loadtests.results.comparison import Attempt, ComparisonJournal, Name, Turn
 
 SHARES_OF_KNEE = (0.1, 0.25, 0.5, 0.75, 0.9)
 # Where the search for the knee begins, of what one client that waits for its answers gets, or of a knee found before.
@@ -21,9 +21,9 @@ UNKNOWN_PACE = 100.0
 class Round:
     """The deployments go in the order given, each step of the round for all of them before the next."""
 
-    def __init__(self, notebook: Notebook, number: int, order: Sequence[Contender]) -> None:
-        self._notebook = notebook
-        self._all = notebook.comparison
+    def __init__(self, journal: ComparisonJournal, number: int, order: Sequence[Contender]) -> None:
+        self._journal = journal
+        self._all = journal.comparison
         self._title = f"round {number + 1} of {self._all.settings.rounds}"
         self._order = order
         self._turns = {contender.name: Turn() for contender in order}
@@ -37,7 +37,7 @@ class Round:
             self._say(f"{own.name} from a cold disk")
             with own.starting_up(cold=True) as (_, startup):
                 self._turns[own.name].startups.append(startup)
-            self._notebook.write()
+            self._journal.write()
         with ExitStack() as stack:
             for own in local:
                 server, startup = stack.enter_context(own.starting_up(cold=False))
@@ -53,7 +53,7 @@ class Round:
             for own in local:
                 self._say(f"a new version of {own.name}")
                 self._turns[own.name].swap = own.swap(self._servers[own.name])
-                self._notebook.write()
+                self._journal.write()
 
     def _find_knee(self, contender: Contender, turn: Turn) -> None:
         settings = self._all.settings
@@ -71,7 +71,7 @@ class Round:
             Attempt(offered=step.offered, achieved=step.achieved, p99_ms=step.latency.p99 if step.latency else None)
             for step in run.steps
         ]
-        self._notebook.write()
+        self._journal.write()
 
     def _start(self, contender: Contender) -> float:
         """Where to look for the knee first, requests/s."""
@@ -111,7 +111,7 @@ class Round:
         if server and isinstance(contender, Local):
             turn.cpu_seconds = cpu_seconds([server.pid]) - before
             turn.memory = contender.weigh([server])
-        self._notebook.write()
+        self._journal.write()
 
     def _say(self, doing: str) -> None:
-        self._notebook.say(f"{self._title}: {doing}")
+        self._journal.say(f"{self._title}: {doing}")

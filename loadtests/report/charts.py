@@ -10,9 +10,9 @@ import matplotlib as mpl
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from thimble.loadtests.compare.comparison import NAMES, Comparison, Name
 from thimble.loadtests.report import numbers, projection
-from thimble.loadtests.results.results import joined
+from thimble.loadtests.results.comparison import NAMES, Comparison, Name
+from thimble.loadtests.results.run import joined
 
 WIDTH, HEIGHT = 4.0, 2.9  # inches at 96 pixels: a phone's width
 INK, FAINT, A, B = "#010203", "#010204", "#010205", "#010206"

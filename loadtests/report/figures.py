@@ -4,8 +4,8 @@ import statistics
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
-from thimble.loadtests.compare.comparison import NAMES, Comparison, Name, Turn
 from thimble.loadtests.report import numbers
+from thimble.loadtests.results.comparison import NAMES, Comparison, Name, Turn
 
 # Ratios whose rounds all lie on one side of this much are told apart from noise.
 APART = 1.05

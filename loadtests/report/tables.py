@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from thimble.loadtests.compare.comparison import NAMES, Comparison, Name
-from thimble.loadtests.compare.resident import Memory
 from thimble.loadtests.report import numbers, projection
 from thimble.loadtests.report.figures import cpu_per_million, figures
 from thimble.loadtests.report.words import spread, verdict
-from thimble.loadtests.results.results import Step, joined, near
+from thimble.loadtests.results.comparison import NAMES, Comparison, Name, ProcessMemory
+from thimble.loadtests.results.run import Step, joined, near
 
 GIGABIT = 1e9 / 8
 GB = 1e9
@@ -81,7 +80,7 @@ def _memory(found: Comparison) -> Table:
     return Table("Memory", note, head, rows)
 
 
-def _weights(memory: Memory) -> list[str]:
+def _weights(memory: ProcessMemory) -> list[str]:
     found = (memory.proportional, memory.anonymous, memory.file, memory.mapped, memory.unique, memory.resident)
     return [*map(numbers.size, found), numbers.size(memory.cached)]
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from thimble.loadtests.compare.comparison import NAMES, Comparison
 from thimble.loadtests.report import numbers
 from thimble.loadtests.report.figures import Figure, figures, model_memory
-from thimble.loadtests.results.results import NEAR_CEILING, near
+from thimble.loadtests.results.comparison import NAMES, Comparison
+from thimble.loadtests.results.run import NEAR_CEILING, near
 
 # A file of which so much is still in memory is not cold.
 COLD_SHARE = 0.02

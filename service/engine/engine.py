@@ -11,7 +11,7 @@ import onnxruntime
 
 from thimble.models.features import Batch, FeatureError, batch_from_values
 from thimble.models.hashing import Floats
-from thimble.models.spec import FullEmbedding, GoldenRows, MlpPrecision, ModelSpec
+from thimble.models.spec import GOLDEN_TOLERANCE, FullEmbedding, GoldenRows, ModelSpec
 from thimble.ops.library import NativeOps
 from thimble.service.engine.artifact import Artifact, ArtifactError
 from thimble.service.engine.buffers import BucketRunner, CpuRunner, HostBuffers, sizes
@@ -37,7 +37,6 @@ CUDA_OPTIONS = {"arena_extend_strategy": "kSameAsRequested", "enable_cuda_graph"
 
 # How far a golden row's score may be from the one written: processors and providers add in different orders, and an
 # int8 layer makes a whole step of the last bit of a sum that is rounded.
-GOLDEN_TOLERANCE: dict[MlpPrecision, float] = {"fp32": 1e-4, "fp16": 1e-4, "int8": 5e-3}
 
 
 def check_runtime() -> None:

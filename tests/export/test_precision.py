@@ -21,9 +21,9 @@ from thimble.export.pipeline import export as export_run
 from thimble.export.train import Recipe, score, train
 from thimble.models.features import Batch
 from thimble.models.hashing import Floats
-from thimble.models.spec import Precision
+from thimble.models.spec import GOLDEN_TOLERANCE, Precision
 from thimble.service.engine.artifact import ArtifactError, read_artifact
-from thimble.service.engine.engine import GOLDEN_TOLERANCE, Engine
+from thimble.service.engine.engine import Engine
 
 FP16 = Precision(memory="fp16", mlps="fp16")
 INT8 = Precision(memory="fp16", mlps="int8")

@@ -7,10 +7,10 @@ import pytest
 
 from testing.chromium import answer
 from tests.loadtests.report.comparisons import comparison
-from thimble.loadtests.compare.comparison import Comparison
 from thimble.loadtests.report.charts import charts
-from thimble.loadtests.report.report import render
-from thimble.loadtests.results.results import GOING_ON
+from thimble.loadtests.report.render import render
+from thimble.loadtests.results.comparison import Comparison
+from thimble.loadtests.results.run import GOING_ON
 
 FRAME = Path(__file__).parents[1] / "web" / "frame.html"
 
