@@ -1,10 +1,11 @@
 """What a benchmark writes down: its results, and what they were measured on."""
 
 import json
-import platform
 import subprocess
 from pathlib import Path
 from typing import Any
+
+from thimble.loadtests.results.machine import this_machine
 
 ROOT = Path(__file__).parents[1]
 
@@ -19,9 +20,8 @@ def record(folder: Path, name: str, results: Any, table: str) -> None:
 def processor() -> dict[str, Any]:
     """The processor's name and whether it multiplies int8 in one instruction (VNNI)."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
-    fields = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
-    flags = fields.get("flags", "").split()
-    return {"name": fields.get("model name", platform.machine()), "vnni": bool({"avx512_vnni", "avx_vnni"} & {*flags})}
+    flags = next((line.split() for line in lines if line.startswith("flags")), [])
+    return {"name": this_machine().processor, "vnni": bool({"avx512_vnni", "avx_vnni"} & {*flags})}
 
 
 def measured_on() -> dict[str, Any]:
