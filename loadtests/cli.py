@@ -137,7 +137,7 @@ def _render(found: Comparison, results: Path) -> int:
 
     paths = render.render(found, results)
     for line in words.headlines(found):
-        print(f"{line.ratio:>8}  {line.title} ({line.values})  {line.judged}".rstrip())
+        print(f"{line.ratio:>8}  {line.title} ({line.values})  {line.verdict}".rstrip())
     print(f"PARTIAL: {found.reason}" if found.reason else "complete")
     print(f"report: {paths.html}, {paths.markdown.name} and {results.name} beside it")
     return CUT_SHORT if found.reason else 0

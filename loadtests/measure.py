@@ -119,7 +119,7 @@ def ceiling(like: str, traffic: Traffic, *, connections: int = CONNECTIONS, locu
 
     `like` is the URL of the server whose answers it imitates. MeasureError: there is no such server.
     """
-    with imitation(like, traffic) as url:
+    with stub_server(like, traffic) as url:
         found = run(
             url,
             traffic,
@@ -135,8 +135,8 @@ def ceiling(like: str, traffic: Traffic, *, connections: int = CONNECTIONS, locu
 
 
 @contextmanager
-def imitation(like: str, traffic: Traffic) -> Iterator[str]:
-    """The URL of a server that knows the answers to such traffic by heart. MeasureError: `like` is no server."""
+def stub_server(like: str, traffic: Traffic) -> Iterator[str]:
+    """The URL of a server with canned answers to such traffic. MeasureError: `like`, a URL, is no server."""
     module = [sys.executable, "-P", "-m", "thimble.loadtests.stub"]
     command = [*module, "--like", like.rstrip("/"), *traffic_arguments(traffic)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as stub:

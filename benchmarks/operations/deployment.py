@@ -62,7 +62,7 @@ class Deployment:
                     children.append(child)
         return children
 
-    def weigh(self) -> dict[str, float]:
+    def resources(self) -> dict[str, float]:
         """Resident MiB, file descriptors and threads of the serving processes together."""
         found = {"rss_mib": 0.0, "descriptors": 0, "threads": 0}
         for process in self.workers():
@@ -87,7 +87,7 @@ def deployed(*flags: str, versions: int = 3) -> Iterator[Deployment]:
             yield Deployment(server, "--workers" in flags)
 
 
-class Beside(threading.Thread):
+class Background(threading.Thread):
     """Does something over and over beside a load, until it is told to stop. What it returned is in `results`."""
 
     def __init__(self, work: Callable[[int], float], pause: float = 0) -> None:

@@ -77,17 +77,17 @@ def interleaved(ask: Callable[[str], float], rounds: int) -> dict[str, Doubles]:
 def summary(found: Mapping[str, Doubles]) -> dict[str, dict[str, float | list[float]]]:
     """Nanoseconds: the median of each guess, and of its difference to one of which no character is right."""
     rng = np.random.default_rng(1)
-    told: dict[str, dict[str, float | list[float]]] = {}
+    summed: dict[str, dict[str, float | list[float]]] = {}
     for name, seconds in found.items():
-        told[name] = {"median_ns": round(float(np.median(seconds)) * 1e9, 1)}
+        summed[name] = {"median_ns": round(float(np.median(seconds)) * 1e9, 1)}
         if name != NONE:
             differences = (seconds - found[NONE]) * 1e9
             resampled = [np.median(rng.choice(differences, len(differences))) for _ in range(RESAMPLES)]
-            told[name] |= {
+            summed[name] |= {
                 "difference_ns": round(float(np.median(differences)), 1),
                 "interval_ns": [round(float(q), 1) for q in np.percentile(resampled, [2.5, 97.5])],
             }
-    return told
+    return summed
 
 
 def checks(rounds: int) -> dict[str, Any]:

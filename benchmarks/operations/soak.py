@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.operations.deployment import RESULTS, Beside, deployed
+from benchmarks.operations.deployment import RESULTS, Background, deployed
 from benchmarks.record import measured_on, record
 from testing.load import closed_loop, open_loop
 from testing.messages import infer_binary, random_rows, single_rows
@@ -35,11 +35,11 @@ def measure(seconds: float) -> dict[str, Any]:
         readings: list[dict[str, float]] = []
 
         def read(_: int) -> float:
-            readings.append({"second": round(time.monotonic() - began, 1), **server.weigh()})
+            readings.append({"second": round(time.monotonic() - began, 1), **server.resources()})
             return 0
 
-        reader = Beside(read, READ_SECONDS)
-        releases = Beside(lambda i: server.release(live=2 + i % 2), RELEASE_SECONDS)
+        reader = Background(read, READ_SECONDS)
+        releases = Background(lambda i: server.release(live=2 + i % 2), RELEASE_SECONDS)
         reader.start()
         releases.start()
         load = open_loop(server.address, requests, SHARE * capacity, seconds, MAX_CONNECTIONS)

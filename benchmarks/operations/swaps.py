@@ -15,7 +15,7 @@ import statistics
 import time
 from typing import Any
 
-from benchmarks.operations.deployment import RESULTS, Beside, deployed
+from benchmarks.operations.deployment import RESULTS, Background, deployed
 from benchmarks.record import measured_on, record
 from testing.load import Run, closed_loop
 from testing.messages import NAME, single_rows
@@ -47,7 +47,7 @@ def measure(rounds: int, seconds: float) -> dict[str, Any]:
         for _ in range(VERSIONS):
             release_next(0)
         time.sleep(GIVEN_BACK_SECONDS)
-        before = server.weigh()
+        before = server.resources()
         found: list[dict[str, Any]] = []
 
         def loaded() -> Run:
@@ -57,7 +57,7 @@ def measure(rounds: int, seconds: float) -> dict[str, Any]:
             return run
 
         def loaded_and_released() -> tuple[Run, list[float]]:
-            releases = Beside(release_next)
+            releases = Background(release_next)
             releases.start()
             return loaded(), releases.stop()
 
@@ -68,10 +68,10 @@ def measure(rounds: int, seconds: float) -> dict[str, Any]:
             else:
                 calm = loaded()
                 busy, taken = loaded_and_released()
-            found.append({"calm": calm.summary(), "busy": busy.summary(), "releases": taken, **server.weigh()})
+            found.append({"calm": calm.summary(), "busy": busy.summary(), "releases": taken, **server.resources()})
         time.sleep(GIVEN_BACK_SECONDS)
-        after = server.weigh()
-        back = Beside(lambda i: server.release(live=live if i % 2 else (live - 2) % VERSIONS + 1), 0.1)
+        after = server.resources()
+        back = Background(lambda i: server.release(live=live if i % 2 else (live - 2) % VERSIONS + 1), 0.1)
         back.start()
         closed_loop(server.address, requests, CONNECTIONS, 10)
         rollbacks = back.stop()

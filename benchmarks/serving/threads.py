@@ -42,7 +42,7 @@ def session(threads: int, spinning: str) -> Any:
 
 @contextmanager
 def neighbour(busy: bool) -> Iterator[None]:
-    """A process that never rests."""
+    """A process that keeps a core busy."""
     if not busy:
         yield
         return

@@ -7,10 +7,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from thimble.loadtests import measure
-from thimble.loadtests.compare import fulltable, pagecache
+from thimble.loadtests.compare import fulltable, pagecache, processes
 from thimble.loadtests.compare.contenders import Contender, Local, Remote, check_room
 from thimble.loadtests.compare.deployments import DeploymentError, Server, VersionFolder, find_version, serving
-from thimble.loadtests.compare.resident import weigh
 from thimble.loadtests.compare.rounds import Round
 from thimble.loadtests.compare.startup import ask_all
 from thimble.loadtests.measure import MeasureError
@@ -49,7 +48,7 @@ class _Comparer:
 
     def __init__(self, journal: ComparisonJournal, work: Path) -> None:
         self._journal = journal
-        self._all = journal.comparison
+        self._comparison = journal.comparison
         self._work = work
 
     def run(self, sources: Sequence[str], versions: Sequence[VersionFolder | None]) -> None:
@@ -61,8 +60,8 @@ class _Comparer:
         local = [contender for contender in contenders if isinstance(contender, Local)]
         if local:
             with _serving_nothing(self._work / "nothing") as server:
-                self._all.empty = weigh([server.pid])
-        for number in range(self._all.settings.rounds):
+                self._comparison.empty = processes.memory([server.pid])
+        for number in range(self._comparison.settings.rounds):
             Round(self._journal, number, contenders if number % 2 == 0 else contenders[::-1]).run()
         for contender in local:
             self._replicate(contender)
@@ -72,17 +71,17 @@ class _Comparer:
     def _given(self, sources: Sequence[str], versions: Sequence[VersionFolder | None]) -> Iterator[Contender]:
         for name, source, version in zip(NAMES, sources, versions, strict=False):
             if version is None:
-                self._all.sides[name] = Side(label=source, source=source)
+                self._comparison.sides[name] = Side(label=source, source=source)
                 yield Remote(name, source)
             else:
                 self._journal.say(f"a copy of {name}")
                 contender = Local(name, version, self._work)
-                self._all.sides[name] = contender.side(source, source)
+                self._comparison.sides[name] = contender.side(source, source)
                 yield contender
 
     def _built_in(self, divisor: int) -> list[Local]:
         """The pair with tables that are so many times smaller than they should be."""
-        settings = self._all.settings
+        settings = self._comparison.settings
         _, tables = fulltable.tables(settings, divisor)
         self._journal.say(f"writing a model with {tables / 1e9:.2f} GB of full tables, and its compressed form")
         folder = self._work / f"size-{divisor}"
@@ -90,36 +89,37 @@ class _Comparer:
         check_room(folder, 2 * tables)
         pair = [Local(name, version, folder) for name, version in fulltable.exported(settings, folder, divisor)]
         if divisor == 1:
-            self._all.tables = tables
+            self._comparison.tables = tables
             labels = "full tables", f"compressed {fulltable.COMPRESSION:,}x"
             for contender, label in zip(pair, labels, strict=True):
-                self._all.sides[contender.name] = contender.side(label, f"untrained {settings.tables}")
+                self._comparison.sides[contender.name] = contender.side(label, f"untrained {settings.tables}")
         self._journal.write()
         return pair
 
     def _introduce(self, contender: Contender) -> None:
         self._journal.say(f"what {contender.name} serves")
-        settings = self._all.settings
+        settings = self._comparison.settings
         with ExitStack() as stack:
             if isinstance(contender, Local):
-                stack.enter_context(contender.started())
-            self._all.sides[contender.name].served = contender.meet(settings.traffic)
-            if self._all.ceiling is None:
+                stack.enter_context(contender.ready())
+            self._comparison.sides[contender.name].served = contender.describe(settings.traffic)
+            if self._comparison.ceiling is None:
                 self._journal.say("the generator's ceiling")
-                self._all.ceiling = measure.ceiling(contender.url, settings.traffic, connections=settings.connections)
+                ceiling = measure.ceiling(contender.url, settings.traffic, connections=settings.connections)
+                self._comparison.ceiling = ceiling
 
     def _replicate(self, contender: Local) -> None:
         """Several servers of one version."""
-        found = self._all.replicas[contender.name] = []
+        found = self._comparison.replicas[contender.name] = []
         pagecache.warm(contender.version.files)
         for count in REPLICAS:
             self._journal.say(f"{count} replica{'s' * (count > 1)} of {contender.name}")
             with ExitStack() as stack:
-                servers = [stack.enter_context(contender.starting()) for _ in range(count)]
+                servers = [stack.enter_context(contender.launched()) for _ in range(count)]
                 for server in servers:
                     server.wait_until("/readyz")
                     ask_all(server, contender.described, contender.requests)
-                found.append(Replicas(replicas=count, memory=contender.weigh(servers)))
+                found.append(Replicas(replicas=count, memory=contender.memory(servers)))
             self._journal.write()
 
     def _measure_sizes(self, pair: Sequence[Local]) -> None:
@@ -128,20 +128,20 @@ class _Comparer:
         shutil.rmtree(self._work / "size-1")
         smaller = self._built_in(fulltable.SMALLER)
         for contender in smaller:
-            with contender.started():
-                contender.meet(self._all.settings.traffic)
+            with contender.ready():
+                contender.describe(self._comparison.settings.traffic)
         self._measure_size(smaller, fulltable.SMALLER)
 
     def _measure_size(self, pair: Sequence[Local], divisor: int) -> None:
-        _, tables = fulltable.tables(self._all.settings, divisor)
+        _, tables = fulltable.tables(self._comparison.settings, divisor)
         for contender in pair:
             self._journal.say(f"{contender.name} with {tables / 1e9:.2f} GB of tables")
-            with contender.starting_up(cold=True) as (server, startup):
+            with contender.timed_start(cold=True) as (server, startup):
                 pagecache.warm(contender.version.files)
                 ask_all(server, contender.described, contender.requests)
-                memory, swap = contender.weigh([server]), contender.swap(server)
+                memory, swap = contender.memory([server]), contender.swap(server)
             size = Size(tables=tables, size=contender.version.size, startup=startup, memory=memory, swap=swap)
-            self._all.sizes.setdefault(contender.name, []).append(size)
+            self._comparison.sizes.setdefault(contender.name, []).append(size)
             self._journal.write()
 
 

@@ -113,16 +113,16 @@ class Server:
         """
         while (taken := time.perf_counter() - self.started) < START_SECONDS:
             if self.process.poll() is not None:
-                raise DeploymentError(f"thimble-serve ended with {self.process.returncode}: {self._last_words()}")
+                raise DeploymentError(f"thimble-serve ended with {self.process.returncode}: {self._log_tail()}")
             try:
                 with urllib.request.urlopen(self.url + path, timeout=START_SECONDS):  # noqa: S310
                     return time.perf_counter() - self.started
             except urllib.error.HTTPError as error:
-                problem = f"thimble-serve answered {error.code} to GET {path}: {self._last_words()}"
+                problem = f"thimble-serve answered {error.code} to GET {path}: {self._log_tail()}"
                 raise DeploymentError(problem) from None
             except OSError:  # it does not listen yet
                 time.sleep(POLL_SECONDS)
-        raise DeploymentError(f"thimble-serve is not ready after {taken:.0f} s: {self._last_words()}")
+        raise DeploymentError(f"thimble-serve is not ready after {taken:.0f} s: {self._log_tail()}")
 
     def stop(self) -> None:
         processes = []
@@ -138,7 +138,7 @@ class Server:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
 
-    def _last_words(self) -> str:
+    def _log_tail(self) -> str:
         return " ".join(self._log.read_text(errors="replace").splitlines()[-LOG_LINES:]) or "it said nothing"
 
 
@@ -163,8 +163,8 @@ def export_untrained(repository: Path, options: Sequence[str]) -> VersionFolder:
 
 def _script(name: str) -> str:
     """A console script, of this environment if it has it. DeploymentError."""
-    beside = Path(sys.executable).with_name(name)
-    found = str(beside) if beside.is_file() else shutil.which(name)
+    installed = Path(sys.executable).with_name(name)
+    found = str(installed) if installed.is_file() else shutil.which(name)
     if found is None:
         raise DeploymentError(f"{name} is not installed here")
     return found

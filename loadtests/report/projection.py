@@ -28,7 +28,7 @@ class Line(NamedTuple):
 
 
 def line(xs: Sequence[float], ys: Sequence[float]) -> Line | None:
-    """The line of least squares. None from fewer than two places."""
+    """The line of least squares. None from fewer than two points."""
     if len(set(xs)) < FEWEST:
         return None
     slope, start = map(float, np.polyfit(xs, ys, 1))

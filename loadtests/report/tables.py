@@ -47,9 +47,9 @@ def _figures(found: Comparison) -> Table:
 
 def _latency(found: Comparison) -> Table:
     rows = []
-    for place, rate in enumerate(found.rates):
+    for index, rate in enumerate(found.rates):
         for name in NAMES:
-            same = [turn.steps[place] for turn in found.turns(name) if len(turn.steps) > place]
+            same = [turn.steps[index] for turn in found.turns(name) if len(turn.steps) > index]
             if same:
                 rows.append([numbers.number(rate), name, *_step(joined(same), found.ceiling)])
     note = "Milliseconds from when a request was due to its right answer, all rounds together."
@@ -119,8 +119,8 @@ def _releases(found: Comparison) -> Table:
             )
     note = (
         "Over 1 Gbit/s: arithmetic, not measured. Copied: onto this disk. Pushed: PUT over HTTP on this machine, "
-        "verified there. Made live: the call for a version that is in the repository, verified in a process apart, "
-        "while the server answers."
+        "verified there. Made live: the call for a version that is in the repository, verified in a process of its "
+        "own, while the server answers."
     )
     head = ["", "bytes", "files", "over 1 Gbit/s", "copied", "pushed", "made live"]
     return Table("A new version", note, head, rows)

@@ -24,7 +24,7 @@ class Headline(NamedTuple):
     title: str
     values: str
     spread: str
-    judged: str
+    verdict: str
     kind: str
 
 
@@ -34,15 +34,13 @@ def headlines(found: Comparison) -> list[Headline]:
 
 
 def _headline(figure: Figure) -> Headline:
-    judged = ""
     if figure.goal is not None:
-        judged = f"at least {numbers.times(figure.goal)}: {'reached' if figure.reached else 'NOT reached'}"
-    elif figure.winner != "B":
-        judged = verdict(figure)
+        found = f"at least {numbers.times(figure.goal)}: {'reached' if figure.reached else 'NOT reached'}"
+    else:
+        found = "" if figure.winner == "B" else verdict(figure)
     values = f"A {figure.form(figure.median('A'))}, B {figure.form(figure.median('B'))}"
-    return Headline(
-        numbers.times(figure.ratio), figure.title, values, spread(figure), judged, (figure.winner or "none").lower()
-    )
+    kind = (figure.winner or "none").lower()
+    return Headline(numbers.times(figure.ratio), figure.title, values, spread(figure), found, kind)
 
 
 def spread(figure: Figure) -> str:
@@ -84,7 +82,7 @@ def _not_won(figure: Figure) -> str:
 
 
 def caveats(found: Comparison) -> list[str]:
-    """What a reader has to know to judge the numbers."""
+    """What a reader has to know of how the numbers came about."""
     return list(_caveats(found))
 
 

@@ -136,7 +136,7 @@ class Run(BaseModel):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def near_ceiling(self) -> list[int]:
-        """Places of the steps whose rate is above 80 % of the generator's ceiling: they may measure it instead."""
+        """Indices of the steps whose rate is above 80 % of the generator's ceiling: they may measure it instead."""
         return [i for i, step in enumerate(self.steps) if near(step, self.ceiling)]
 
     @property

@@ -1,4 +1,4 @@
-"""What processes weigh, as Linux counts it."""
+"""Memory and processor time of processes, as Linux counts them."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -11,7 +11,7 @@ from thimble.loadtests.results.comparison import ProcessMemory
 KIB = 1024
 
 
-def weigh(roots: Iterable[int], files: Sequence[Path] = ()) -> ProcessMemory:
+def memory(roots: Iterable[int], files: Sequence[Path] = ()) -> ProcessMemory:
     """The processes of these ids and their descendants. `files` are the model's; `cached` is left for others to say."""
     found = ProcessMemory()
     wanted = {str(path.resolve()) for path in files}
