@@ -18,11 +18,11 @@ from thimble.export.generate import GeneratedClicks
 from thimble.models.features import Batch, batch_from_values
 from thimble.models.hashing import Floats
 from thimble.models.presets import preset
-from thimble.models.spec import GOLDEN_TOLERANCE, METADATA_KEY, ModelSpec
+from thimble.models.spec import METADATA_KEY, ModelSpec, Precision
 
 MODEL = Path(__file__).parents[1] / "artifacts" / "demo" / "1" / "model.onnx"
 NAME = "demo"
-TOLERANCE = GOLDEN_TOLERANCE["int8"]  # the demo model's MLPs are int8
+TOLERANCE = Precision(mlps="int8").golden_tolerance  # the demo model's
 JSON_HEADERS = {"Content-Type": "application/json"}
 
 Check = Callable[[bytes], bool]

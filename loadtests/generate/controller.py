@@ -85,7 +85,7 @@ class Controller:
             runner.stop()
 
     def _begin(self) -> None:
-        """LoadError: the options are wrong, or there is no server."""
+        """LoadError: the options are wrong, there is no server, or results cannot be written."""
         runner, options = self._environment.runner, self._environment.parsed_options
         self._run = None
         self._number = 0
@@ -114,7 +114,10 @@ class Controller:
         )
         self._id = uuid.uuid4().hex
         self._journal = RunJournal(self._run, Path(options.results))
-        self._journal.write()
+        try:
+            self._journal.write()
+        except OSError as error:
+            raise LoadError(f"cannot write {options.results}: {error.strerror}") from None
 
     def _follow(self) -> None:
         assert self._run is not None

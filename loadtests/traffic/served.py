@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from thimble.models.spec import GOLDEN_TOLERANCE, Kind
+from thimble.models.spec import Kind, Precision
 
 MODELS = "/v1/models"
 DESCRIPTION = "/openapi.json"
@@ -40,7 +40,7 @@ class Served(BaseModel):
     @property
     def tolerance(self) -> float:
         """How far a golden row's score may be off, as the server holds its own files to it."""
-        return GOLDEN_TOLERANCE["int8" if "int8" in self.precision else "fp32"]
+        return Precision(mlps="int8" if "int8" in self.precision else "fp32").golden_tolerance
 
 
 def served(url: str, model: str | None = None) -> tuple[Served, dict[str, Any]]:

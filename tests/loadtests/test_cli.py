@@ -53,6 +53,7 @@ def test_a_gate_that_is_not_kept_sets_the_exit_status(server: Server, tmp_path: 
         (["--rows", "0"], "--rows: input should be greater than 0"),
         (["--clicks", "nowhere.tsv"], "cannot read clicks from nowhere.tsv"),
         (["--model", "other"], "serves no model other"),
+        (["--results", "/proc/none/load.json"], "cannot write /proc/none/load.json: No such file or directory"),
     ],
 )
 def test_what_cannot_be_run_is_said_in_one_line(
