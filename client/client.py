@@ -10,19 +10,19 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import httpx
 import numpy as np
 import orjson
 
+from thimble.client.encoding import HEADER_LENGTH, infer_request
 from thimble.models.hashing import Floats, Int64s
 
 Value = int | float | str | None
 Features = Mapping[str, Value | Sequence[Value]]
 
 JSON = {"content-type": "application/json"}
-HEADER_LENGTH = "inference-header-content-length"
 # Asked again after these: scoring changes nothing, so a request may safely be sent twice.
 BUSY = (429, 503)
 FIRST_PAUSE = 0.1
@@ -60,22 +60,8 @@ class _Wire:
         return _Request(path, {**JSON, **limit}, content)
 
     def arrays(self, dense: Floats, ids: Int64s, timeout: float | None) -> _Request:
-        tensors = (("dense", "FP32", np.ascontiguousarray(dense, "<f4")), ("ids", "INT64", np.asarray(ids, "<i8", "C")))
-        inputs = [
-            {
-                "name": name,
-                "datatype": datatype,
-                "shape": array.shape,
-                "parameters": {"binary_data_size": array.nbytes},
-            }
-            for name, datatype, array in tensors
-        ]
-        parameters: dict[str, Any] = {"binary_data_output": True}
-        if timeout is not None:
-            parameters["timeout"] = max(round(timeout * 1e6), 1)
-        header = orjson.dumps({"inputs": inputs, "parameters": parameters})
-        content = b"".join([header, *(array.tobytes() for _, _, array in tensors)])
-        headers = {"content-type": "application/octet-stream", HEADER_LENGTH: str(len(header))}
+        tensors: dict[str, Floats | Int64s] = {"dense": np.asarray(dense, np.float32), "ids": np.asarray(ids, np.int64)}
+        headers, content = infer_request(tensors, timeout)
         return _Request(f"/v2/models/{self.model}{self._version}/infer", headers, content)
 
     def scores(self, response: httpx.Response) -> Floats:

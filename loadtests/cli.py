@@ -9,10 +9,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from thimble.loadtests import measure, options
-from thimble.loadtests.compare.comparison import NAMES, Comparison, Notebook, Settings
-from thimble.loadtests.compare.fulltable import ROWS_AND_DIMENSION
+from thimble.loadtests.compare.fulltable import PRESETS
 from thimble.loadtests.measure import MeasureError
 from thimble.loadtests.results import summary
+from thimble.loadtests.results.comparison import NAMES, Comparison, ComparisonJournal, Settings
 from thimble.loadtests.results.gates import CUT_SHORT, FAILED
 from thimble.loadtests.traffic.served import LoadError
 
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def _run(known: argparse.Namespace, others: list[str]) -> int:
-    processes = ["--processes", str(known.processes)] if known.processes > 1 else []
+    processes = measure.in_processes(known.processes)
     if known.ceiling is None:
         traffic = options.traffic(known)
         known.ceiling = measure.ceiling(known.url, traffic, connections=known.connections, locust=processes)
@@ -77,8 +77,8 @@ def _add_compare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("sources", nargs="*", metavar="A B", help="URLs, repositories or files; two or none")
     parser.add_argument(
         "--tables",
-        choices=list(ROWS_AND_DIMENSION),
-        default=next(iter(ROWS_AND_DIMENSION)),
+        choices=PRESETS,
+        default=PRESETS[0],
         help="without A and B: whose full tables [%(default)s]",
     )
     parser.add_argument("--table-rows", type=int, help="without A and B: of the full tables in all [as --tables has]")
@@ -117,7 +117,7 @@ def _compare(known: argparse.Namespace, _: list[str]) -> int:
         raise LoadError(f"--{str(problem['loc'][0]).replace('_', '-')}: {problem['msg'].lower()}") from None
     comparison = Comparison(settings=settings, busy=os.getloadavg()[0], command=["thimble-load", *sys.argv[1:]])
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    compare(Notebook(comparison, known.results, lambda doing: print(doing, flush=True)), known.sources)
+    compare(ComparisonJournal(comparison, known.results, lambda doing: print(doing, flush=True)), known.sources)
     return _render(comparison, known.results)
 
 
@@ -133,11 +133,11 @@ def _report(known: argparse.Namespace, _: list[str]) -> int:
 
 def _render(found: Comparison, results: Path) -> int:
     """Matplotlib takes a while to import, so only here."""
-    from thimble.loadtests.report import report, words
+    from thimble.loadtests.report import render, words
 
-    paths = report.render(found, results)
+    paths = render.render(found, results)
     for line in words.headlines(found):
-        print(f"{line.ratio:>8}  {line.title} ({line.values})  {line.judged}".rstrip())
+        print(f"{line.ratio:>8}  {line.title} ({line.values})  {line.verdict}".rstrip())
     print(f"PARTIAL: {found.reason}" if found.reason else "complete")
     print(f"report: {paths.html}, {paths.markdown.name} and {results.name} beside it")
     return CUT_SHORT if found.reason else 0

@@ -6,9 +6,9 @@ import locust.runners
 from locust import events
 
 from thimble.loadtests import options
-from thimble.loadtests.generate.controller import ORDER, REPORT, Controller
-from thimble.loadtests.generate.member import Member, Order, Report
+from thimble.loadtests.generate.controller import ORDER, PROGRESS, Controller
 from thimble.loadtests.generate.users import Scorer
+from thimble.loadtests.generate.worker import Order, Progress, Worker
 
 __all__ = ["Scorer"]
 
@@ -16,26 +16,26 @@ locust.runners.WORKER_REPORT_INTERVAL = 1.0  # results are written every second,
 
 
 def connect(environment: Any, runner: Any, **_: Any) -> None:
-    """A worker does as it is told and reports; any other process tells and, without workers, does it itself."""
-    member = Member(environment)
-    environment.events.test_start.add_listener(lambda **_: member.reset())
-    runner.register_message(ORDER, lambda msg, **_: member.begin(Order(**msg.data)))
+    """A worker does as it is told and sends its progress. Any other process leads, and without workers is one."""
+    worker = Worker(environment)
+    environment.events.test_start.add_listener(lambda **_: worker.reset())
+    runner.register_message(ORDER, lambda msg, **_: worker.begin(Order(**msg.data)))
     if isinstance(runner, locust.runners.WorkerRunner):
 
         def report(data: dict[str, Any], **_: Any) -> None:
-            if (found := member.report()) is not None:
-                data[REPORT] = found.model_dump_json()
+            if (progress := worker.progress()) is not None:
+                data[PROGRESS] = progress.model_dump_json()
 
         environment.events.report_to_master.add_listener(report)
         return
 
-    controller = Controller(environment, member)
+    controller = Controller(environment, worker)
 
-    def heard(client_id: str, data: dict[str, Any]) -> None:
-        if REPORT in data:
-            controller.heard(client_id, Report.model_validate_json(data[REPORT]))
+    def receive(client_id: str, data: dict[str, Any]) -> None:
+        if PROGRESS in data:
+            controller.receive(client_id, Progress.model_validate_json(data[PROGRESS]))
 
-    environment.events.worker_report.add_listener(heard)
+    environment.events.worker_report.add_listener(receive)
     environment.events.test_start.add_listener(lambda **_: controller.reset())
     environment.events.spawning_complete.add_listener(lambda **_: controller.start())
     environment.events.test_stopping.add_listener(lambda **_: controller.stopped())

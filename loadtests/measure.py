@@ -10,8 +10,9 @@ from pathlib import Path
 
 from thimble.loadtests.generate.pacing import Pacing
 from thimble.loadtests.generate.shapes import Name
-from thimble.loadtests.options import traffic_arguments
-from thimble.loadtests.results.results import Run, Step
+from thimble.loadtests.options import PARENT, traffic_arguments
+from thimble.loadtests.ports import free_port
+from thimble.loadtests.results.run import Run, Step
 from thimble.loadtests.traffic.requests import Traffic
 
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
@@ -20,7 +21,6 @@ CEILING_SECONDS = 1.5
 CEILING_WAIT = 0.5
 ABOVE_ANY_CEILING = 40_000
 START_SECONDS = 60
-PARENT = "THIMBLE_LOAD_PARENT"  # generate.controller reads it, which only Locust's processes may import
 
 
 class MeasureError(Exception):
@@ -119,7 +119,7 @@ def ceiling(like: str, traffic: Traffic, *, connections: int = CONNECTIONS, locu
 
     `like` is the URL of the server whose answers it imitates. MeasureError: there is no such server.
     """
-    with imitation(like, traffic) as url:
+    with stub_server(like, traffic) as url:
         found = run(
             url,
             traffic,
@@ -135,9 +135,10 @@ def ceiling(like: str, traffic: Traffic, *, connections: int = CONNECTIONS, locu
 
 
 @contextmanager
-def imitation(like: str, traffic: Traffic) -> Iterator[str]:
-    """The URL of a server that knows the answers to such traffic by heart. MeasureError: `like` is no server."""
-    command = [sys.executable, "-m", "thimble.loadtests.stub", "--like", like.rstrip("/"), *traffic_arguments(traffic)]
+def stub_server(like: str, traffic: Traffic) -> Iterator[str]:
+    """The URL of a server with canned answers to such traffic. MeasureError: `like`, a URL, is no server."""
+    module = [sys.executable, "-P", "-m", "thimble.loadtests.stub"]
+    command = [*module, "--like", like.rstrip("/"), *traffic_arguments(traffic)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as stub:
         assert stub.stdout and stub.stderr
         try:
@@ -148,12 +149,18 @@ def imitation(like: str, traffic: Traffic) -> Iterator[str]:
             stub.kill()
 
 
+def in_processes(count: int) -> list[str]:
+    """Options with which Locust generates load in so many processes, on a port of their own."""
+    port = str(free_port())
+    return ["--processes", str(count), "--master-bind-port", port, "--master-port", port] if count > 1 else []
+
+
 def start(
     arguments: Sequence[str], results: Path, stdout: int | None = None, stderr: int | None = None
 ) -> subprocess.Popen[bytes]:
     """Locust in a process and a session of its own, headless. It stops when its parent is gone."""
     results.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "--skip-log-setup"]
+    command = [sys.executable, "-P", "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "--skip-log-setup"]
     command += ["--users", str(CONNECTIONS), "--spawn-rate", "100", *arguments, "--results", str(results)]
     # select counts in microseconds where epoll, gevent's own choice, counts in milliseconds
     environment = {**os.environ, "GEVENT_BACKEND": "select", PARENT: str(os.getpid())}

@@ -10,6 +10,9 @@ from thimble.loadtests.generate.shapes import Name
 from thimble.loadtests.traffic.requests import Encoding, Scenario, Traffic
 from thimble.loadtests.traffic.served import LoadError
 
+PARENT = "THIMBLE_LOAD_PARENT"
+"""Environment variable with the id of the process without which a load test is to end."""
+
 
 def add(parser: Any) -> None:
     """To Locust's parser, or one of argparse. Paths stay text, as Locust sends options to its workers."""

@@ -1,4 +1,4 @@
-"""A server that knows the answers by heart and does nothing else: what a generator reaches against it is its ceiling.
+"""A server with canned answers, which does nothing else: what a generator reaches against it is its ceiling.
 
     python -m thimble.loadtests.stub --like http://127.0.0.1:8000 --scenario batch
 
@@ -37,7 +37,7 @@ def main() -> None:
         traffic = given.traffic(options)
         model, _ = served(options.like, traffic.model)
         pages = {path: orjson.dumps(get(options.like, path)) for path in (MODELS, DESCRIPTION)}
-        reply = by_heart(pages, prepare(traffic, model), model)
+        reply = canned(pages, prepare(traffic, model), model)
     except LoadError as error:
         sys.exit(str(error))
     uvloop.run(serve(lambda: Connection(reply)))
@@ -51,8 +51,8 @@ async def serve(connection: Callable[[], asyncio.Protocol]) -> None:
     await server.serve_forever()
 
 
-def by_heart(pages: Pages, requests: Sequence[Prepared], model: Served) -> Reply:
-    """Answers for these requests, told apart by their length and their end."""
+def canned(pages: Pages, requests: Sequence[Prepared], model: Served) -> Reply:
+    """Answers for these requests, which are recognized by their length and their end."""
     answers = {_key(request.body): ok(_scores(request, model)) for request in requests}
     documents = {path: ok(page) for path, page in pages.items()}
 

@@ -9,6 +9,7 @@ SCHEMA_VERSION = 1
 FLOAT_BYTES = 4
 HALF_BYTES = 2
 METADATA_KEY = "thimble"
+MODEL_FILE = "model.onnx"
 
 Kind = Literal["int", "hex", "string"]
 MemoryPrecision = Literal["fp32", "fp16"]
@@ -127,6 +128,11 @@ class Precision(_Frozen):
 
     def __str__(self) -> str:
         return self.mlps if self.memory == self.mlps else f"{self.memory} embeddings, {self.mlps} MLPs"
+
+    @property
+    def golden_tolerance(self) -> float:
+        """How far a golden row's score may lie from the one written down: int8 differs between processors."""
+        return 5e-3 if self.mlps == "int8" else 1e-4
 
 
 class PrecisionCost(_Frozen):

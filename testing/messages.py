@@ -4,7 +4,6 @@ Ids are whole numbers below 2^32. Numbers that are missing go over the wire as 0
 it; the model scores both alike.
 """
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,15 +13,16 @@ import onnx
 import orjson
 
 from testing.load import Request
+from thimble.client.encoding import infer_request
 from thimble.export.generate import GeneratedClicks
 from thimble.models.features import Batch, batch_from_values
 from thimble.models.hashing import Floats
 from thimble.models.presets import preset
-from thimble.models.spec import METADATA_KEY, ModelSpec
+from thimble.models.spec import METADATA_KEY, ModelSpec, Precision
 
 MODEL = Path(__file__).parents[1] / "artifacts" / "demo" / "1" / "model.onnx"
 NAME = "demo"
-TOLERANCE = 5e-3  # what an int8 model's scores may differ by between processors and batch sizes
+TOLERANCE = Precision(mlps="int8").golden_tolerance  # the demo model's
 JSON_HEADERS = {"Content-Type": "application/json"}
 
 Check = Callable[[bytes], bool]
@@ -113,15 +113,21 @@ def infer_json(batch: Batch, expected: Floats | None = None, model: str = NAME) 
 
 def infer_binary(batch: Batch, expected: Floats | None = None, model: str = NAME) -> Request:
     """Open Inference Protocol, tensors as raw bytes after the JSON header, both ways."""
-    dense, ids = np.ascontiguousarray(batch.dense, "<f4"), np.ascontiguousarray(batch.ids, "<i8")
-    inputs = [
-        {"name": name, "datatype": kind, "shape": list(tensor.shape), "parameters": {"binary_data_size": tensor.nbytes}}
-        for name, kind, tensor in (("dense", "FP32", dense), ("ids", "INT64", ids))
-    ]
-    header = json.dumps({"inputs": inputs, "parameters": {"binary_data_output": True}}).encode()
-    headers = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": str(len(header))}
-    size = 4 * len(ids)
+    headers, body = infer_request({"dense": batch.dense, "ids": batch.ids})
+    size = 4 * len(batch.ids)
     # the scores are the only output, so they are the answer's last bytes
-    check = None if expected is None else near(lambda body: np.frombuffer(body[-size:], "<f4"), expected)
-    path = f"/v2/models/{model}/infer"
-    return post(path, header + dense.tobytes() + ids.tobytes(), headers, len(ids), check)
+    check = None if expected is None else near(lambda answer: np.frombuffer(answer[-size:], "<f4"), expected)
+    return post(f"/v2/models/{model}/infer", body, headers, len(batch.ids), check)
+
+
+def single_rows() -> list[Request]:
+    """Golden rows, whose scores are checked, and 56 others, each as JSON."""
+    golden, scores = golden_rows()
+    others = random_rows(56)
+    checked = [score_json(row(golden, i), scores[i : i + 1]) for i in range(len(scores))]
+    return [*checked, *(score_json(row(others, i)) for i in range(len(others.ids)))]
+
+
+def row(batch: Batch, index: int) -> Batch:
+    """One row of a batch, as a batch."""
+    return Batch(batch.dense[index : index + 1], batch.ids[index : index + 1])

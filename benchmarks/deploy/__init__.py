@@ -1,0 +1,1 @@
+"""Containers, compose and Ray Serve under load."""

@@ -10,10 +10,13 @@ when it has its place in the volume to when each replica, asked by itself, answe
 import argparse
 import statistics
 import time
+from pathlib import Path
 from typing import Any
 
-from benchmarks.deploy.docker import Stack, docker, loaded, outcome, record, stack, wait_for
+from benchmarks.record import measured_on, record
+from testing.docker import Stack, docker, loaded, outcome, stack, version, wait_for
 
+RESULTS = Path(__file__).parent / "results"
 REPLICAS, VERSIONS, RATE = 4, 4, 200.0
 BEFORE_SECONDS, AFTER_SECONDS = 5, 10
 GOALS = {"new version live on all, longest, s": "at most 5", "failed requests": "0"}
@@ -86,7 +89,9 @@ def table(results: dict[str, Any]) -> str:
 
 def main() -> None:
     argparse.ArgumentParser(description="New versions, a rolling restart and a killed replica.").parse_args()
-    record("changes", measure(), table)
+    results = measured_on() | {"docker": version()} | measure()
+    record(RESULTS, "changes", results, table(results))
+    print(table(results))
 
 
 if __name__ == "__main__":

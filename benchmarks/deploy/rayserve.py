@@ -9,26 +9,24 @@ Ray Serve's own proxy is compared, and HAProxy in its place, which comes with Ra
 """
 
 import argparse
-import json
 import signal
 import statistics
-import subprocess
 import sys
 from collections import defaultdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from benchmarks.record import commit, record
 from testing.load import Request, closed_loop
-from testing.messages import MODEL, golden_rows, infer_binary, random_rows, score_json
+from testing.messages import MODEL, infer_binary, random_rows, single_rows
 from testing.processes import free_port, pin_client, running
 from thimble.loadtests.results.machine import this_machine
-from thimble.models.features import Batch
 
 ROOT = Path(__file__).parents[2]
 RESULTS = Path(__file__).parent / "results"
 CONNECTIONS = 16
-HERE = [sys.executable, "-m", "benchmarks.deploy.rayserve", "--serve"]
+HERE = [sys.executable, "-P", "-m", "benchmarks.deploy.rayserve", "--serve"]
 SERVE = [str(Path(sys.executable).with_name("thimble-serve")), str(MODEL.parents[2]), "--device", "cpu", "--port"]
 SERVERS: dict[str, tuple[list[str], dict[str, str]]] = {
     "thimble-serve": (SERVE, {}),
@@ -58,15 +56,8 @@ def serve(port: int) -> None:
 
 def requests() -> dict[str, list[Request]]:
     """By what they are; of the first, some are golden rows, whose scores are checked."""
-    golden, scores = golden_rows()
-    others = random_rows(56)
-
-    def row(batch: Batch, place: int) -> Batch:
-        return Batch(batch.dense[place : place + 1], batch.ids[place : place + 1])
-
-    checked = [score_json(row(golden, i), scores[i : i + 1]) for i in range(len(scores))]
     return {
-        "single rows, JSON": [*checked, *(score_json(row(others, i)) for i in range(len(others.ids)))],
+        "single rows, JSON": single_rows(),
         "64 rows, binary tensors": [infer_binary(random_rows(64, seed)) for seed in range(8)],
     }
 
@@ -124,20 +115,15 @@ def main() -> None:
         serve(arguments.serve)
         return
     pin_client()
-    commit = subprocess.run(
-        ["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
-    )
     results = {
         "machine": this_machine().model_dump(),
-        "commit": commit.stdout.strip(),
+        "commit": commit(),
         "ray": metadata.version("ray"),
         "rounds": arguments.rounds,
         "seconds": arguments.seconds,
         "found": measure(arguments.rounds, arguments.seconds),
     }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "ray.json").write_text(json.dumps(results, indent=1) + "\n")
-    (RESULTS / "ray.md").write_text(table(results) + "\n")
+    record(RESULTS, "ray", results, table(results))
     print(table(results))
 
 

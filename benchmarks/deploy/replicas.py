@@ -18,9 +18,11 @@ from typing import Any
 
 import httpx
 
-from benchmarks.deploy.docker import IMAGE, LOCKED, ROW, docker, record, scores, stack, wait_for
+from benchmarks.record import measured_on, record
+from testing.docker import IMAGE, LOCKED, ROW, docker, scores, stack, version, wait_for
 from testing.processes import MIB, free_port
 
+RESULTS = Path(__file__).parent / "results"
 STARTS, MANY, REQUESTS = 10, 20, 200
 SETTLE_SECONDS = 3
 GOALS = {
@@ -118,7 +120,9 @@ def table(results: dict[str, Any]) -> str:
 
 def main() -> None:
     argparse.ArgumentParser(description="Starts and memory of containers.").parse_args()
-    record("replicas", measure(), table)
+    results = measured_on() | {"docker": version()} | measure()
+    record(RESULTS, "replicas", results, table(results))
+    print(table(results))
 
 
 if __name__ == "__main__":

@@ -18,8 +18,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks.deploy.docker import IMAGE, ROOT, docker, inspect, record
+from benchmarks.record import measured_on, record
+from testing.docker import IMAGE, ROOT, docker, inspect, version
 
+RESULTS = Path(__file__).parent / "results"
 SECRETS = {
     "private key": rb"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----\s+[A-Za-z0-9+/]{40}",
     "cloud key": rb"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bAIza[A-Za-z0-9_-]{35}\b",
@@ -131,7 +133,10 @@ def table(results: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Size, vulnerabilities and secrets of the image for CPUs.")
     parser.add_argument("--pip-audit", default="pip-audit", help="the command [%(default)s]")
-    record("surface", measure(parser.parse_args().pip_audit), table)
+    arguments = parser.parse_args()
+    results = measured_on() | {"docker": version()} | measure(arguments.pip_audit)
+    record(RESULTS, "surface", results, table(results))
+    print(table(results))
 
 
 if __name__ == "__main__":

@@ -11,13 +11,13 @@ import onnxruntime
 from onnx import TensorProto, helper
 
 from benchmarks.device import Device
-from benchmarks.op.lookup import processor
+from benchmarks.record import processor
 from thimble.ops.library import find_native_ops
 
 
 def facts(device: Device) -> dict[str, str]:
     """The chip, its driver, and the versions of what runs on it."""
-    chip = {"chip": processor()} if device.kind == "cpu" else _gpu()
+    chip = {"chip": processor()["name"]} if device.kind == "cpu" else _gpu()
     return chip | {"system": platform.platform(), "onnxruntime": onnxruntime.__version__}
 
 

@@ -10,7 +10,6 @@ from benchmarks.device import Device
 from testing.runtimes import run
 from thimble.export.evaluate import read_spec
 from thimble.export.golden import golden_batch
-from thimble.service.engine.engine import GOLDEN_TOLERANCE
 
 
 def placement(device: Device, path: Path, library: Path | None) -> dict[str, Any]:
@@ -23,5 +22,5 @@ def placement(device: Device, path: Path, library: Path | None) -> dict[str, Any
         "elsewhere": dict(Counter(node.op for node in nodes if node.provider != device.provider)),
         "copies": sum(node.op.startswith("Memcpy") for node in nodes),
         "golden_difference": float(np.abs(scores - spec.golden.scores).max()),
-        "golden_tolerance": GOLDEN_TOLERANCE[spec.precision.mlps],
+        "golden_tolerance": spec.precision.golden_tolerance,
     }

@@ -19,7 +19,6 @@ slow there, so give it `--rounds 3`.
 """
 
 import argparse
-import json
 import re
 import statistics
 import sys
@@ -34,6 +33,7 @@ from benchmarks.gpu.placement import placement
 from benchmarks.gpu.report import page
 from benchmarks.gpu.speed import speed
 from benchmarks.op.lookup import TIMED, contestants, measure
+from benchmarks.record import record
 from testing.artifacts import write_artifact
 from testing.data import DEMO
 from thimble.models.presets import preset
@@ -65,12 +65,10 @@ def full_table(device: Device, table_gb: float, rounds: int) -> dict[str, Any]:
     return {"table_gb": table_gb, "median_ms": medians}
 
 
-def record(result: dict[str, Any]) -> None:
+def save(result: dict[str, Any]) -> None:
     """Write what is known by now: a later part may fail on a card that nobody has tried."""
-    RESULTS.mkdir(exist_ok=True)
     name = re.sub(r"[^a-z0-9]+", "-", result["machine"]["chip"].lower()).strip("-")
-    (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
-    (RESULTS / f"{name}.md").write_text(page(result))
+    record(RESULTS, name, result, page(result))
 
 
 def main() -> None:
@@ -85,18 +83,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         files = models(Path(folder))
         result["equality"] = equality(device, library)
-        record(result)
+        save(result)
         result["placement"] = {
             f"{name} {lookup}": placement(device, files[name], form)
             for name in ("int8", "fp32")
             for lookup, form in (("native", library), ("function", None))
         }
-        record(result)
+        save(result)
         result["speed"] = speed(device, files, library, given.rounds)
-        record(result)
+        save(result)
     if given.full_table:
         result["full_table"] = full_table(device, given.full_table, given.rounds)
-        record(result)
+        save(result)
     print(page(result), end="")
     sys.exit(bool(result["equality"]["wrong"]))
 

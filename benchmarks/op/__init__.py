@@ -1,0 +1,1 @@
+"""The native lookup by itself."""

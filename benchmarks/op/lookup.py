@@ -8,7 +8,6 @@ in the table's favour), all of it touched. Writes results/lookup.json and .md be
 """
 
 import argparse
-import json
 import os
 import platform
 import statistics
@@ -22,6 +21,7 @@ import onnxruntime
 from onnx import TensorProto, helper
 
 from benchmarks.device import Device, Turn, turn
+from benchmarks.record import processor, record
 from testing.lookups import lookup_model, random_memory
 from testing.samples import small_spec
 from thimble.models.spec import ModelSpec
@@ -93,11 +93,6 @@ def measure(turns: dict[str, Turn], rounds: int) -> dict[str, list[float]]:
     return times
 
 
-def processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
-
-
 def page(result: dict[str, Any]) -> str:
     medians = result["median_ms"]
     lines = [
@@ -124,7 +119,7 @@ def main() -> None:
     given = parser.parse_args()
     times = measure(contestants(given.table_gb) | {"memcpy": memcpy()}, given.rounds)
     result = {
-        "processor": processor(),
+        "processor": processor()["name"],
         "cores": os.cpu_count(),
         "system": platform.platform(),
         "onnxruntime": onnxruntime.__version__,
@@ -133,9 +128,7 @@ def main() -> None:
         "median_ms": {name: round(statistics.median(values), 4) for name, values in times.items()},
         "ms": {name: [round(value, 4) for value in values] for name, values in times.items()},
     }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "lookup.json").write_text(json.dumps(result, indent=1) + "\n")
-    (RESULTS / "lookup.md").write_text(page(result))
+    record(RESULTS, "lookup", result, page(result))
     print(page(result), end="")
 
 

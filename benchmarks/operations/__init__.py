@@ -1,0 +1,1 @@
+"""What releases, shadows, keys, stops and an hour of load do to a running server."""

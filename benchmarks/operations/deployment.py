@@ -1,9 +1,6 @@
 """A server whose models can be changed, on one core, and what is done to it meanwhile."""
 
-import json
-import os
 import shutil
-import subprocess
 import sys
 import threading
 import time
@@ -16,15 +13,11 @@ from typing import Any
 import httpx
 import psutil
 
-from benchmarks.precision.compare import processor
-from testing.load import Request
-from testing.messages import MODEL, NAME, golden_rows, random_rows, score_json
+from testing.messages import MODEL, NAME
 from testing.processes import MIB, Server, free_port, running
-from thimble.models.features import Batch
 
 SERVE = Path(sys.executable).with_name("thimble-serve")
 ADMIN_KEY = "the-key-of-the-benchmarks"
-ROOT = Path(__file__).parents[2]
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -69,7 +62,7 @@ class Deployment:
                     children.append(child)
         return children
 
-    def weigh(self) -> dict[str, float]:
+    def resources(self) -> dict[str, float]:
         """Resident MiB, file descriptors and threads of the serving processes together."""
         found = {"rss_mib": 0.0, "descriptors": 0, "threads": 0}
         for process in self.workers():
@@ -89,24 +82,12 @@ def deployed(*flags: str, versions: int = 3) -> Iterator[Deployment]:
         Path(folder, NAME, "release.json").write_text('{"live": 1}')
         port = free_port()
         command: list[str | Path] = [SERVE, folder, "--device", "cpu", "--no-access-log", "--port", str(port), *flags]
-        env = {"THIMBLE_ADMIN_KEYS": ADMIN_KEY, "PYTHONPATH": str(ROOT)}
+        env = {"THIMBLE_ADMIN_KEYS": ADMIN_KEY}
         with running(command, port, "/readyz", env) as server:
             yield Deployment(server, "--workers" in flags)
 
 
-def single_rows() -> list[Request]:
-    """Golden rows, whose scores are checked, and 56 others, each as JSON."""
-    golden, scores = golden_rows()
-    others = random_rows(56)
-
-    def row(batch: Batch, place: int) -> Batch:
-        return Batch(batch.dense[place : place + 1], batch.ids[place : place + 1])
-
-    checked = [score_json(row(golden, i), scores[i : i + 1]) for i in range(len(scores))]
-    return [*checked, *(score_json(row(others, i)) for i in range(len(others.ids)))]
-
-
-class Beside(threading.Thread):
+class Background(threading.Thread):
     """Does something over and over beside a load, until it is told to stop. What it returned is in `results`."""
 
     def __init__(self, work: Callable[[int], float], pause: float = 0) -> None:
@@ -132,22 +113,3 @@ class Beside(threading.Thread):
         if self._error is not None:
             raise self._error
         return self.results
-
-
-def record(name: str, measured: dict[str, Any], table: Callable[[dict[str, Any]], str]) -> None:
-    """Write results, as JSON and as a table, and print the table."""
-    results = {"processor": processor(), "commit": _revision(), **measured}
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n")
-    (RESULTS / f"{name}.md").write_text(table(results) + "\n")
-    print(table(results))
-
-
-def _revision() -> str:
-    command = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-
-def in_this_tree() -> None:
-    """Have processes that are started find this tree's packages."""
-    os.environ["PYTHONPATH"] = str(ROOT)

@@ -18,8 +18,10 @@ from typing import Any
 
 import psutil
 
-from benchmarks.operations.deployment import deployed, in_this_tree, record, single_rows
+from benchmarks.operations.deployment import RESULTS, deployed
+from benchmarks.record import measured_on, record
 from testing.load import BROKEN, closed_loop
+from testing.messages import single_rows
 
 WORKERS, CONNECTIONS, DRAIN_SECONDS = 4, 16, 3
 
@@ -112,8 +114,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Workers that are killed and servers that are told to stop.")
     parser.add_argument("--rounds", type=int, default=10)
     arguments = parser.parse_args()
-    in_this_tree()
-    record("endings", {"kills": kills(arguments.rounds), "stops": stops(arguments.rounds)}, table)
+    results = measured_on() | {"kills": kills(arguments.rounds), "stops": stops(arguments.rounds)}
+    record(RESULTS, "endings", results, table(results))
+    print(table(results))
 
 
 if __name__ == "__main__":

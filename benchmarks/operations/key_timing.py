@@ -16,7 +16,6 @@ median of the rounds' ratios. CPU time says more than a rate where the core does
 """
 
 import argparse
-import json
 import os
 import socket
 import statistics
@@ -29,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from benchmarks.precision.compare import processor
+from benchmarks.record import processor, record
 from benchmarks.serving.efficiency import THIMBLE
 from testing.load import Address, closed_loop
 from testing.messages import JSON_HEADERS, features, post, random_rows
@@ -41,7 +40,6 @@ from thimble.service.http.keys import Keys
 from thimble.service.settings import API_KEYS, Settings
 
 RESULTS = Path(__file__).parent / "results"
-ROOT = Path(__file__).parents[2]
 # The key that is nearly guessed comes first: a search that ended early would end there.
 KEYS = ["mVh3kq8ZtR5wXy2LpD7sNc4JbG9fTa6E", *(f"another-key-of-several-{i:09d}" for i in range(7))]
 RIGHT = KEYS[0]
@@ -79,17 +77,17 @@ def interleaved(ask: Callable[[str], float], rounds: int) -> dict[str, Doubles]:
 def summary(found: Mapping[str, Doubles]) -> dict[str, dict[str, float | list[float]]]:
     """Nanoseconds: the median of each guess, and of its difference to one of which no character is right."""
     rng = np.random.default_rng(1)
-    told: dict[str, dict[str, float | list[float]]] = {}
+    summed: dict[str, dict[str, float | list[float]]] = {}
     for name, seconds in found.items():
-        told[name] = {"median_ns": round(float(np.median(seconds)) * 1e9, 1)}
+        summed[name] = {"median_ns": round(float(np.median(seconds)) * 1e9, 1)}
         if name != NONE:
             differences = (seconds - found[NONE]) * 1e9
             resampled = [np.median(rng.choice(differences, len(differences))) for _ in range(RESAMPLES)]
-            told[name] |= {
+            summed[name] |= {
                 "difference_ns": round(float(np.median(differences)), 1),
                 "interval_ns": [round(float(q), 1) for q in np.percentile(resampled, [2.5, 97.5])],
             }
-    return told
+    return summed
 
 
 def checks(rounds: int) -> dict[str, Any]:
@@ -211,7 +209,6 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3000, help="of timings")
     parser.add_argument("--cost-rounds", type=int, default=120)
     arguments = parser.parse_args()
-    os.environ["PYTHONPATH"] = str(ROOT)
     pin_client()
     ports = [free_port(), free_port()]
     with (
@@ -221,9 +218,7 @@ def main() -> None:
         timing = checks(arguments.rounds) | {"whole request": refusals(guarded.address, arguments.rounds)}
         paid = cost(guarded, free, arguments.cost_rounds)
     results = {"processor": processor(), "rounds": arguments.rounds, "timing": timing, "cost": paid}
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "keys.json").write_text(json.dumps(results, indent=1) + "\n")
-    (RESULTS / "keys.md").write_text(table(results) + "\n")
+    record(RESULTS, "keys", results, table(results))
     print(table(results))
 
 

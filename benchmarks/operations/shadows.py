@@ -18,8 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.operations.deployment import Deployment, deployed, in_this_tree, record, single_rows
+from benchmarks.operations.deployment import RESULTS, Deployment, deployed
+from benchmarks.record import measured_on, record
 from testing.load import closed_loop, open_loop
+from testing.messages import single_rows
 from testing.processes import pin_client
 
 CONNECTIONS, MAX_CONNECTIONS = 16, 64
@@ -109,10 +111,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--share", type=float, default=0.5, help="of the requests that a core can answer (0.5)")
     arguments = parser.parse_args()
-    in_this_tree()
     pin_client()
     name = "shadows" if arguments.share == 0.5 else f"shadows-{arguments.share:g}"
-    record(name, measure(arguments.rounds, arguments.seconds, arguments.share), table)
+    results = measured_on() | measure(arguments.rounds, arguments.seconds, arguments.share)
+    record(RESULTS, name, results, table(results))
+    print(table(results))
 
 
 if __name__ == "__main__":

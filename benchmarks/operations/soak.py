@@ -1,6 +1,6 @@
 """An hour at four fifths of what a core can do, with a release a minute: nothing grows.
 
-    python -m benchmarks.operations.soak [--seconds 3600]
+    python -m benchmarks.operations.soak [--seconds 3600] [--results FOLDER]
 
 Single rows as JSON and batches of 64 rows as binary tensors, in an open loop. Memory, file descriptors and threads are
 read every five seconds, and the medians of the first and of the last tenth of the readings are compared; the first
@@ -10,11 +10,13 @@ minute does not count. One core for the server, one for the client. `make proofs
 import argparse
 import statistics
 import time
+from pathlib import Path
 from typing import Any
 
-from benchmarks.operations.deployment import Beside, deployed, in_this_tree, record, single_rows
+from benchmarks.operations.deployment import RESULTS, Background, deployed
+from benchmarks.record import measured_on, record
 from testing.load import closed_loop, open_loop
-from testing.messages import infer_binary, random_rows
+from testing.messages import infer_binary, random_rows, single_rows
 from testing.processes import pin_client
 
 SHARE, WARM_UP_SECONDS, READ_SECONDS, RELEASE_SECONDS = 0.8, 60, 5, 60
@@ -33,11 +35,11 @@ def measure(seconds: float) -> dict[str, Any]:
         readings: list[dict[str, float]] = []
 
         def read(_: int) -> float:
-            readings.append({"second": round(time.monotonic() - began, 1), **server.weigh()})
+            readings.append({"second": round(time.monotonic() - began, 1), **server.resources()})
             return 0
 
-        reader = Beside(read, READ_SECONDS)
-        releases = Beside(lambda i: server.release(live=2 + i % 2), RELEASE_SECONDS)
+        reader = Background(read, READ_SECONDS)
+        releases = Background(lambda i: server.release(live=2 + i % 2), RELEASE_SECONDS)
         reader.start()
         releases.start()
         load = open_loop(server.address, requests, SHARE * capacity, seconds, MAX_CONNECTIONS)
@@ -84,10 +86,12 @@ def table(results: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description="An hour at four fifths of what a core can do.")
     parser.add_argument("--seconds", type=float, default=3600)
+    parser.add_argument("--results", type=Path, default=RESULTS, help="a folder [results/ beside this file]")
     arguments = parser.parse_args()
-    in_this_tree()
     pin_client()
-    record("soak", measure(arguments.seconds), table)
+    results = measured_on() | measure(arguments.seconds)
+    record(arguments.results, "soak", results, table(results))
+    print(table(results))
 
 
 if __name__ == "__main__":

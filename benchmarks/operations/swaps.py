@@ -15,9 +15,10 @@ import statistics
 import time
 from typing import Any
 
-from benchmarks.operations.deployment import Beside, deployed, in_this_tree, record, single_rows
+from benchmarks.operations.deployment import RESULTS, Background, deployed
+from benchmarks.record import measured_on, record
 from testing.load import Run, closed_loop
-from testing.messages import NAME
+from testing.messages import NAME, single_rows
 from testing.processes import pin_client
 from thimble.service.releases.sandbox.host import IDLE_SECONDS
 
@@ -46,7 +47,7 @@ def measure(rounds: int, seconds: float) -> dict[str, Any]:
         for _ in range(VERSIONS):
             release_next(0)
         time.sleep(GIVEN_BACK_SECONDS)
-        before = server.weigh()
+        before = server.resources()
         found: list[dict[str, Any]] = []
 
         def loaded() -> Run:
@@ -56,7 +57,7 @@ def measure(rounds: int, seconds: float) -> dict[str, Any]:
             return run
 
         def loaded_and_released() -> tuple[Run, list[float]]:
-            releases = Beside(release_next)
+            releases = Background(release_next)
             releases.start()
             return loaded(), releases.stop()
 
@@ -67,10 +68,10 @@ def measure(rounds: int, seconds: float) -> dict[str, Any]:
             else:
                 calm = loaded()
                 busy, taken = loaded_and_released()
-            found.append({"calm": calm.summary(), "busy": busy.summary(), "releases": taken, **server.weigh()})
+            found.append({"calm": calm.summary(), "busy": busy.summary(), "releases": taken, **server.resources()})
         time.sleep(GIVEN_BACK_SECONDS)
-        after = server.weigh()
-        back = Beside(lambda i: server.release(live=live if i % 2 else (live - 2) % VERSIONS + 1), 0.1)
+        after = server.resources()
+        back = Background(lambda i: server.release(live=live if i % 2 else (live - 2) % VERSIONS + 1), 0.1)
         back.start()
         closed_loop(server.address, requests, CONNECTIONS, 10)
         rollbacks = back.stop()
@@ -145,9 +146,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=18)
     parser.add_argument("--seconds", type=float, default=25)
     arguments = parser.parse_args()
-    in_this_tree()
     pin_client()
-    record("swaps", measure(arguments.rounds, arguments.seconds), table)
+    results = measured_on() | measure(arguments.rounds, arguments.seconds)
+    record(RESULTS, "swaps", results, table(results))
+    print(table(results))
 
 
 if __name__ == "__main__":

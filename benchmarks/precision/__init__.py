@@ -1,0 +1,1 @@
+"""What fp16 and int8 save, and what they cost in quality."""

@@ -11,8 +11,6 @@ beside this script with the raw results.
 """
 
 import argparse
-import json
-import platform
 import statistics
 import tempfile
 import time
@@ -26,6 +24,7 @@ import onnx
 import onnxruntime
 from onnxruntime.quantization import QuantType, quantize_dynamic, quantize_static
 
+from benchmarks.record import processor, record
 from thimble.export.checkpoint import load_trained
 from thimble.export.graph import build
 from thimble.export.pipeline import READ_ROWS, calibration_rows, held_out_rows
@@ -156,14 +155,6 @@ def _seconds_a_call(call: Callable[[], Any]) -> float:
     return passed / done
 
 
-def processor() -> dict[str, Any]:
-    """The processor's name and whether it multiplies int8 in one instruction."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    fields = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
-    flags = fields.get("flags", "").split()
-    return {"name": fields.get("model name", platform.machine()), "vnni": bool({"avx512_vnni", "avx_vnni"} & {*flags})}
-
-
 def tables(results: dict[str, Any]) -> str:
     """Markdown."""
     base = results["variants"]["fp32"]["rows_per_second"]
@@ -221,10 +212,8 @@ def main() -> None:
         "held_out_rows": len(held_out),
         "variants": found,
     }
-    RESULTS.mkdir(exist_ok=True)
     name = f"{spec.name}-native" if arguments.ops else spec.name
-    (RESULTS / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n")
-    (RESULTS / f"{name}.md").write_text(tables(results) + "\n")
+    record(RESULTS, name, results, tables(results))
     print(tables(results))
 
 

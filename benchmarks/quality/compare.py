@@ -8,12 +8,12 @@ in the same order; intervals are DeLong's over the held-out rows.
 """
 
 import argparse
-import json
 import os
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from benchmarks.record import record
 from thimble.export.cardinality import count_ids
 from thimble.export.clicks import ClickSource, FileClicks, Rows, split
 from thimble.export.console import size
@@ -108,9 +108,7 @@ def main() -> None:
             results += open_bandit(seed)
         else:
             results += generated(arguments.clicks, arguments.generate, seed)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{arguments.clicks}.json").write_text(json.dumps(results, indent=1) + "\n")
-    (RESULTS / f"{arguments.clicks}.md").write_text(table(results) + "\n")
+    record(RESULTS, arguments.clicks, results, table(results))
     print(table(results))
 
 

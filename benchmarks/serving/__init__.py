@@ -1,0 +1,1 @@
+"""The server against others, against its own engine, and under overload."""

@@ -10,7 +10,6 @@ sixteenth of the requests are golden rows whose scores are checked. Writes resul
 """
 
 import argparse
-import json
 import os
 import platform
 import signal
@@ -25,7 +24,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from benchmarks.op.lookup import processor
+from benchmarks.record import processor, record
 from benchmarks.serving.rivals.session import LIBRARY
 from benchmarks.serving.servers import CANDIDATES, Builder, Candidate
 from testing.load import Address, Request, Run, closed_loop, open_loop
@@ -191,7 +190,7 @@ def main() -> None:
     candidates = [candidate for candidate in CANDIDATES if candidate.name in given.servers]
     result: dict[str, Any] = {
         "command": " ".join(["python -m benchmarks.serving.compare", *sys.argv[1:]]),
-        "processor": processor(),
+        "processor": processor()["name"],
         "cores": os.cpu_count(),
         "system": platform.platform(),
         "onnxruntime": onnxruntime.__version__,
@@ -218,9 +217,7 @@ def main() -> None:
         }
         for cell in cells
     ]
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "rivals.json").write_text(json.dumps(result, indent=1) + "\n")
-    (RESULTS / "rivals.md").write_text(page(result, cells))
+    record(RESULTS, "rivals", result, page(result, cells))
     print(page(result, cells), end="")
 
 

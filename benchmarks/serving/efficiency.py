@@ -12,7 +12,6 @@ Every round measures each once, in turn; the ratio of each round is taken, and t
 """
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -23,7 +22,7 @@ from typing import Any
 
 import onnxruntime
 
-from benchmarks.precision.compare import processor
+from benchmarks.record import ROOT, processor, record
 from testing.load import Request, Run, closed_loop
 from testing.messages import MODEL, golden_rows, infer_binary, plain_json, random_rows, score_json
 from testing.processes import SERVER_CORE, free_port, pin_client, running
@@ -47,7 +46,7 @@ class InProcess:
     """The engine alone, on the server's core."""
 
     def __init__(self) -> None:
-        command = ["taskset", "-c", str(SERVER_CORE), PYTHON, "-m", "benchmarks.serving.inprocess"]
+        command = ["taskset", "-c", str(SERVER_CORE), PYTHON, "-P", "-m", "benchmarks.serving.inprocess"]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def rows_per_second(self, rows: int, seconds: float) -> float:
@@ -72,12 +71,12 @@ def measure(rounds: int, seconds: float) -> list[dict[str, float]]:
     """Rows a second of every contestant, round after round."""
     found: list[dict[str, float]] = []
     ports = [free_port() for _ in range(4)]
-    plain = [PYTHON, "-m", "benchmarks.serving.rivals.plain"]
+    plain = [PYTHON, "-P", "-m", "benchmarks.serving.rivals.plain"]
     commands: list[list[str | Path]] = [
         [*THIMBLE, str(ports[0])],
         [*plain, str(ports[1]), "h11"],
         [*plain, str(ports[2]), "httptools"],
-        [PYTHON, "-m", "benchmarks.serving.empty", str(ports[3])],
+        [PYTHON, "-P", "-m", "benchmarks.serving.empty", str(ports[3])],
     ]
     binary = [infer_binary(random_rows(BATCH, seed)) for seed in range(16)]
     ours, theirs = singles(score_json), singles(plain_json)
@@ -146,7 +145,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=3)
     arguments = parser.parse_args()
-    os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])
+    os.environ["PYTHONPATH"] = str(ROOT)  # where children find this folder
     pin_client()
     rounds = measure(arguments.rounds, arguments.seconds)
     results = {
@@ -156,9 +155,7 @@ def main() -> None:
         "ratios": ratios(rounds),
         "rounds": rounds,
     }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "efficiency.json").write_text(json.dumps(results, indent=1) + "\n")
-    (RESULTS / "efficiency.md").write_text(table(results) + "\n")
+    record(RESULTS, "efficiency", results, table(results))
     print(table(results))
 
 

@@ -13,8 +13,6 @@ several rounds, each with a server of its own, the medians count.
 """
 
 import argparse
-import json
-import os
 import statistics
 import threading
 import time
@@ -24,7 +22,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from benchmarks.precision.compare import processor
+from benchmarks.record import processor, record
 from benchmarks.serving.efficiency import FLAGS, SERVE
 from testing.load import Run, closed_loop, open_loop
 from testing.messages import MODEL, golden_rows, infer_binary, random_rows
@@ -158,14 +156,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])
     pin_client()
     name = arguments.model.parts[-3]
     rounds = [measure(arguments.model, arguments.seconds) for _ in range(arguments.rounds)]
     results = {"processor": processor(), "runtime": onnxruntime.__version__, "model": name, "rounds": rounds}
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"overload-{name}.json").write_text(json.dumps(results, indent=1) + "\n")
-    (RESULTS / f"overload-{name}.md").write_text(table(results) + "\n")
+    record(RESULTS, f"overload-{name}", results, table(results))
     print(table(results))
 
 

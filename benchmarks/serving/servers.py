@@ -41,14 +41,14 @@ class Candidate:
 
 def rival(name: str, package: str, ready: str, wires: Mapping[str, Builder]) -> Candidate:
     environment = ROOT / "build" / "rivals" / name
-    command: list[str | Path] = [environment / "bin" / "python", "-m", f"benchmarks.serving.rivals.{name}"]
+    command: list[str | Path] = [environment / "bin" / "python", "-P", "-m", f"benchmarks.serving.rivals.{name}"]
     return Candidate(name, package, command, ready, wires, environment)
 
 
 CANDIDATES = [
     Candidate(
         "thimble",
-        "thimble",
+        "thimble-ctr",
         [HERE / "bin" / "thimble-serve", MODEL, "--device", "cpu", "--threads", "1", "--port"],
         "/readyz",
         {JSON: score_json, OIP_JSON: infer_json, OIP_BINARY: infer_binary},
@@ -56,7 +56,7 @@ CANDIDATES = [
     Candidate(
         "plain",
         "fastapi",
-        [sys.executable, "-m", "benchmarks.serving.rivals.plain"],
+        [sys.executable, "-P", "-m", "benchmarks.serving.rivals.plain"],
         "/healthz",
         {JSON: plain_json},
         most_rows=1,

@@ -7,7 +7,6 @@ keeps one core busy, as a second worker or another model does. Variants take tur
 """
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -21,7 +20,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from benchmarks.precision.compare import processor
+from benchmarks.record import processor, record
 from testing.messages import MODEL, random_rows
 from thimble.ops.library import find_native_ops
 
@@ -43,7 +42,7 @@ def session(threads: int, spinning: str) -> Any:
 
 @contextmanager
 def neighbour(busy: bool) -> Iterator[None]:
-    """A process that never rests."""
+    """A process that keeps a core busy."""
     if not busy:
         yield
         return
@@ -105,9 +104,7 @@ def main() -> None:
         "runtime": onnxruntime.__version__,
         "rows_per_second": measure(parser.parse_args().rounds),
     }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "threads.json").write_text(json.dumps(results, indent=1) + "\n")
-    (RESULTS / "threads.md").write_text(table(results) + "\n")
+    record(RESULTS, "threads", results, table(results))
     print(table(results))
 
 

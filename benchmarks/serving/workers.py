@@ -8,15 +8,13 @@ worker answered when 16 connections asked for as long.
 """
 
 import argparse
-import json
-import os
 from pathlib import Path
 from typing import Any
 
 import onnxruntime
 import psutil
 
-from benchmarks.precision.compare import processor
+from benchmarks.record import processor, record
 from benchmarks.serving.efficiency import THIMBLE
 from testing.load import closed_loop
 from testing.messages import MODEL, infer_binary, random_rows, score_json
@@ -79,16 +77,13 @@ def table(results: dict[str, Any]) -> str:
 
 def main() -> None:
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])
     results = {
         "processor": processor(),
         "runtime": onnxruntime.__version__,
         "model_mib": round(model_mib(), 1),
         "servers": [measure(workers) for workers in COUNTS],
     }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "workers.json").write_text(json.dumps(results, indent=1) + "\n")
-    (RESULTS / "workers.md").write_text(table(results) + "\n")
+    record(RESULTS, "workers", results, table(results))
     print(table(results))
 
 

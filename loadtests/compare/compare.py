@@ -7,120 +7,120 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from thimble.loadtests import measure
-from thimble.loadtests.compare import fulltable, pagecache
-from thimble.loadtests.compare.comparison import NAMES, Notebook, Replicas, Side, Size
+from thimble.loadtests.compare import fulltable, pagecache, processes
 from thimble.loadtests.compare.contenders import Contender, Local, Remote, check_room
-from thimble.loadtests.compare.deployments import Artifact, DeploymentError, Server, find_artifact, serving
-from thimble.loadtests.compare.resident import weigh
+from thimble.loadtests.compare.deployments import DeploymentError, Server, VersionFolder, find_version, serving
 from thimble.loadtests.compare.rounds import Round
 from thimble.loadtests.compare.startup import ask_all
 from thimble.loadtests.measure import MeasureError
+from thimble.loadtests.results.comparison import NAMES, ComparisonJournal, Replicas, Side, Size
 from thimble.loadtests.traffic.served import LoadError
 
 REPLICAS = (1, 2, 4)
 
 
-def compare(notebook: Notebook, sources: Sequence[str]) -> None:
+def compare(journal: ComparisonJournal, sources: Sequence[str]) -> None:
     """Compare two sources, each a URL, a repository or a file, or without any the pair that is built in.
 
-    Whatever becomes of it is in the notebook's comparison. LoadError: there is no such artifact, nothing was begun.
+    Whatever becomes of it is in the journal's comparison. LoadError: there is no such file, nothing was begun.
     """
     if sys.platform != "linux":
         raise LoadError("memory and the page cache can be measured on Linux alone")
-    model = notebook.comparison.settings.traffic.model
-    artifacts = [None if _is_url(source) else find_artifact(Path(source), model) for source in sources]
-    found, work = notebook.comparison, notebook.path.with_name(f".{notebook.path.name}.work")
+    model = journal.comparison.settings.traffic.model
+    versions = [None if _is_url(source) else find_version(Path(source), model) for source in sources]
+    found, work = journal.comparison, journal.path.with_name(f".{journal.path.name}.work")
     shutil.rmtree(work, ignore_errors=True)
     try:
         work.mkdir(parents=True)
-        _Comparer(notebook, work).run(sources, artifacts)
+        _Comparer(journal, work).run(sources, versions)
         found.complete, found.reason = True, None
     except (DeploymentError, MeasureError, LoadError, OSError) as error:
-        found.reason = f"{notebook.doing}: {str(error).removeprefix('thimble-load: ')}"
+        found.reason = f"{journal.doing}: {str(error).removeprefix('thimble-load: ')}"
     except KeyboardInterrupt:
-        found.reason = f"it was stopped before its end, during {notebook.doing}"
+        found.reason = f"it was stopped before its end, during {journal.doing}"
     finally:
         shutil.rmtree(work, ignore_errors=True)
-        notebook.write()
+        journal.write()
 
 
 class _Comparer:
     """`work` is a folder for models and logs."""
 
-    def __init__(self, notebook: Notebook, work: Path) -> None:
-        self._notebook = notebook
-        self._all = notebook.comparison
+    def __init__(self, journal: ComparisonJournal, work: Path) -> None:
+        self._journal = journal
+        self._comparison = journal.comparison
         self._work = work
 
-    def run(self, sources: Sequence[str], artifacts: Sequence[Artifact | None]) -> None:
+    def run(self, sources: Sequence[str], versions: Sequence[VersionFolder | None]) -> None:
         """DeploymentError, MeasureError, LoadError, OSError: why it goes no further."""
         built_in = [] if sources else self._built_in(1)
-        contenders = [*built_in, *self._given(sources, artifacts)]
+        contenders = [*built_in, *self._given(sources, versions)]
         for contender in contenders:
             self._introduce(contender)
         local = [contender for contender in contenders if isinstance(contender, Local)]
         if local:
             with _serving_nothing(self._work / "nothing") as server:
-                self._all.empty = weigh([server.pid])
-        for number in range(self._all.settings.rounds):
-            Round(self._notebook, number, contenders if number % 2 == 0 else contenders[::-1]).run()
+                self._comparison.empty = processes.memory([server.pid])
+        for number in range(self._comparison.settings.rounds):
+            Round(self._journal, number, contenders if number % 2 == 0 else contenders[::-1]).run()
         for contender in local:
             self._replicate(contender)
         if built_in:
             self._measure_sizes(built_in)
 
-    def _given(self, sources: Sequence[str], artifacts: Sequence[Artifact | None]) -> Iterator[Contender]:
-        for name, source, artifact in zip(NAMES, sources, artifacts, strict=False):
-            if artifact is None:
-                self._all.sides[name] = Side(label=source, source=source)
+    def _given(self, sources: Sequence[str], versions: Sequence[VersionFolder | None]) -> Iterator[Contender]:
+        for name, source, version in zip(NAMES, sources, versions, strict=False):
+            if version is None:
+                self._comparison.sides[name] = Side(label=source, source=source)
                 yield Remote(name, source)
             else:
-                self._notebook.say(f"a copy of {name}")
-                contender = Local(name, artifact, self._work)
-                self._all.sides[name] = contender.side(source, source)
+                self._journal.say(f"a copy of {name}")
+                contender = Local(name, version, self._work)
+                self._comparison.sides[name] = contender.side(source, source)
                 yield contender
 
     def _built_in(self, divisor: int) -> list[Local]:
         """The pair with tables that are so many times smaller than they should be."""
-        settings = self._all.settings
+        settings = self._comparison.settings
         _, tables = fulltable.tables(settings, divisor)
-        self._notebook.say(f"writing a model with {tables / 1e9:.2f} GB of full tables, and its compressed form")
+        self._journal.say(f"writing a model with {tables / 1e9:.2f} GB of full tables, and its compressed form")
         folder = self._work / f"size-{divisor}"
         folder.mkdir()
         check_room(folder, 2 * tables)
-        pair = [Local(name, artifact, folder) for name, artifact in fulltable.exported(settings, folder, divisor)]
+        pair = [Local(name, version, folder) for name, version in fulltable.exported(settings, folder, divisor)]
         if divisor == 1:
-            self._all.tables = tables
+            self._comparison.tables = tables
             labels = "full tables", f"compressed {fulltable.COMPRESSION:,}x"
             for contender, label in zip(pair, labels, strict=True):
-                self._all.sides[contender.name] = contender.side(label, f"untrained {settings.tables}")
-        self._notebook.write()
+                self._comparison.sides[contender.name] = contender.side(label, f"untrained {settings.tables}")
+        self._journal.write()
         return pair
 
     def _introduce(self, contender: Contender) -> None:
-        self._notebook.say(f"what {contender.name} serves")
-        settings = self._all.settings
+        self._journal.say(f"what {contender.name} serves")
+        settings = self._comparison.settings
         with ExitStack() as stack:
             if isinstance(contender, Local):
-                stack.enter_context(contender.started())
-            self._all.sides[contender.name].served = contender.meet(settings.traffic)
-            if self._all.ceiling is None:
-                self._notebook.say("the generator's ceiling")
-                self._all.ceiling = measure.ceiling(contender.url, settings.traffic, connections=settings.connections)
+                stack.enter_context(contender.ready())
+            self._comparison.sides[contender.name].served = contender.describe(settings.traffic)
+            if self._comparison.ceiling is None:
+                self._journal.say("the generator's ceiling")
+                ceiling = measure.ceiling(contender.url, settings.traffic, connections=settings.connections)
+                self._comparison.ceiling = ceiling
 
     def _replicate(self, contender: Local) -> None:
-        """Several servers of one artifact."""
-        found = self._all.replicas[contender.name] = []
-        pagecache.warm(contender.artifact.files)
+        """Several servers of one version."""
+        found = self._comparison.replicas[contender.name] = []
+        pagecache.warm(contender.version.files)
         for count in REPLICAS:
-            self._notebook.say(f"{count} replica{'s' * (count > 1)} of {contender.name}")
+            self._journal.say(f"{count} replica{'s' * (count > 1)} of {contender.name}")
             with ExitStack() as stack:
-                servers = [stack.enter_context(contender.starting()) for _ in range(count)]
+                servers = [stack.enter_context(contender.launched()) for _ in range(count)]
                 for server in servers:
                     server.wait_until("/readyz")
                     ask_all(server, contender.described, contender.requests)
-                found.append(Replicas(replicas=count, memory=contender.weigh(servers)))
-            self._notebook.write()
+                found.append(Replicas(replicas=count, memory=contender.memory(servers)))
+            self._journal.write()
 
     def _measure_sizes(self, pair: Sequence[Local]) -> None:
         """What depends on the size of the tables: as they are, and a few times smaller."""
@@ -128,21 +128,21 @@ class _Comparer:
         shutil.rmtree(self._work / "size-1")
         smaller = self._built_in(fulltable.SMALLER)
         for contender in smaller:
-            with contender.started():
-                contender.meet(self._all.settings.traffic)
+            with contender.ready():
+                contender.describe(self._comparison.settings.traffic)
         self._measure_size(smaller, fulltable.SMALLER)
 
     def _measure_size(self, pair: Sequence[Local], divisor: int) -> None:
-        _, tables = fulltable.tables(self._all.settings, divisor)
+        _, tables = fulltable.tables(self._comparison.settings, divisor)
         for contender in pair:
-            self._notebook.say(f"{contender.name} with {tables / 1e9:.2f} GB of tables")
-            with contender.starting_up(cold=True) as (server, startup):
-                pagecache.warm(contender.artifact.files)
+            self._journal.say(f"{contender.name} with {tables / 1e9:.2f} GB of tables")
+            with contender.timed_start(cold=True) as (server, startup):
+                pagecache.warm(contender.version.files)
                 ask_all(server, contender.described, contender.requests)
-                memory, swap = contender.weigh([server]), contender.swap(server)
-            size = Size(tables=tables, size=contender.artifact.size, startup=startup, memory=memory, swap=swap)
-            self._all.sizes.setdefault(contender.name, []).append(size)
-            self._notebook.write()
+                memory, swap = contender.memory([server]), contender.swap(server)
+            size = Size(tables=tables, size=contender.version.size, startup=startup, memory=memory, swap=swap)
+            self._comparison.sizes.setdefault(contender.name, []).append(size)
+            self._journal.write()
 
 
 def _is_url(source: str) -> bool:

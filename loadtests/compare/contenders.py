@@ -1,4 +1,4 @@
-"""What is compared: a server that runs elsewhere, or an artifact that servers are started for."""
+"""What is compared: a server that runs elsewhere, or a model version that servers are started for."""
 
 import shutil
 import time
@@ -6,12 +6,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from thimble.loadtests.compare import pagecache, releases
-from thimble.loadtests.compare.comparison import Name, Side
-from thimble.loadtests.compare.deployments import Artifact, DeploymentError, Server, serving, staged
-from thimble.loadtests.compare.releases import Swap
-from thimble.loadtests.compare.resident import Memory, weigh
-from thimble.loadtests.compare.startup import Startup, first_answers
+from thimble.loadtests.compare import pagecache, processes, swap
+from thimble.loadtests.compare.deployments import DeploymentError, Server, VersionFolder, serving, staged
+from thimble.loadtests.compare.startup import first_answers
+from thimble.loadtests.results.comparison import Name, ProcessMemory, Side, Startup, Swap
 from thimble.loadtests.traffic.requests import Prepared, Traffic, prepare
 from thimble.loadtests.traffic.served import Served, served
 
@@ -29,8 +27,8 @@ class Contender:
     def __init__(self, name: Name) -> None:
         self.name = name
 
-    def meet(self, traffic: Traffic) -> dict[str, object]:
-        """Learn what it serves and prepare the requests, while it answers. Returns all that it says of the model."""
+    def describe(self, traffic: Traffic) -> dict[str, object]:
+        """Ask what it serves and prepare the requests, while it answers. Returns all that it says of the model."""
         self.described, entry = served(self.url, traffic.model)
         self.requests = prepare(traffic, self.described)
         return entry
@@ -45,57 +43,58 @@ class Remote(Contender):
 
 
 class Local(Contender):
-    """An artifact in a repository of its own, with a second version on a shelf that is not in there yet."""
+    """A version in a repository of its own, with a second version that is not in there yet."""
 
-    def __init__(self, name: Name, artifact: Artifact, folder: Path) -> None:
+    def __init__(self, name: Name, version: VersionFolder, folder: Path) -> None:
         """DeploymentError: `folder` has too little room for the second version."""
         super().__init__(name)
-        check_room(folder, artifact.size)
-        self.artifact = staged(artifact, folder / f"repository-{name}")
+        check_room(folder, version.size)
+        self.version = staged(version, folder / f"repository-{name}")
         self._folder = folder
-        self._shelf = folder / f"shelf-{name}"
-        self._copied = releases.copy(self.artifact, self._shelf)
+        self._second = folder / f"second-{name}"
+        self._copied = swap.copy(self.version, self._second)
 
     def side(self, label: str, source: str) -> Side:
-        files = {path.name: path.stat().st_size for path in self.artifact.files}
-        return Side(label=label, source=source, size=self.artifact.size, files=files)
+        files = {path.name: path.stat().st_size for path in self.version.files}
+        return Side(label=label, source=source, size=self.version.size, files=files)
 
     @contextmanager
-    def starting(self) -> Iterator[Server]:
+    def launched(self) -> Iterator[Server]:
         """A server that is not waited for."""
         log = self._folder / f"{self.name}-{time.monotonic_ns()}.log"
-        with serving(self.artifact.folder.parents[1], log) as server:
+        with serving(self.version.folder.parents[1], log) as server:
             self.url = server.url
             yield server
 
     @contextmanager
-    def started(self) -> Iterator[Server]:
+    def ready(self) -> Iterator[Server]:
         """A server that is ready."""
-        with self.starting() as server:
+        with self.launched() as server:
             server.wait_until("/readyz")
             yield server
 
     @contextmanager
-    def starting_up(self, *, cold: bool) -> Iterator[tuple[Server, Startup]]:
+    def timed_start(self, *, cold: bool) -> Iterator[tuple[Server, Startup]]:
         """A server that has answered its first requests, off a cold disk or with its files in memory."""
-        files = self.artifact.files
-        cached = (pagecache.evict if cold else pagecache.warm)(files) / self.artifact.size
-        with self.starting() as server:
+        files = self.version.files
+        cached = (pagecache.evict if cold else pagecache.warm)(files) / self.version.size
+        with self.launched() as server:
             requests = self.requests[1:]  # the first is the golden row alone
             yield server, first_answers(server, self.described, requests, cold=cold, cached=cached)
 
-    def weigh(self, servers: Sequence[Server]) -> Memory:
-        memory = weigh([server.pid for server in servers], self.artifact.files)
-        memory.cached = pagecache.resident(self.artifact.files)
-        return memory
+    def memory(self, servers: Sequence[Server]) -> ProcessMemory:
+        """Of all of them together."""
+        found = processes.memory([server.pid for server in servers], self.version.files)
+        found.cached = pagecache.resident(self.version.files)
+        return found
 
     def swap(self, server: Server) -> Swap:
         """A second version arrives and is made the live one; at the end the repository is as it was."""
-        model, folder = self.artifact.model, self.artifact.folder.parent
-        pushed = releases.push(server, Artifact(self._shelf, model), 3)
-        self._shelf.rename(folder / "2")
-        released = releases.release(server, model, 2)
-        (folder / "2").rename(self._shelf)
+        model, folder = self.version.model, self.version.folder.parent
+        pushed = swap.push(server, VersionFolder(self._second, model), 3)
+        self._second.rename(folder / "2")
+        released = swap.release(server, model, 2)
+        (folder / "2").rename(self._second)
         shutil.rmtree(folder / "3", ignore_errors=True)
         (folder / "release.json").unlink(missing_ok=True)
         return Swap(copied=self._copied, pushed=pushed, released=released)

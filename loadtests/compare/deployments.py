@@ -1,11 +1,10 @@
-"""Deployments that are compared: artifacts on disk, and servers that are started for them."""
+"""Deployments that are compared: model versions on disk, and servers that are started for them."""
 
 import ctypes
 import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,9 +17,10 @@ from pathlib import Path
 
 import psutil
 
+from thimble.loadtests.ports import free_port
 from thimble.loadtests.traffic.served import LoadError
+from thimble.models.spec import MODEL_FILE
 
-MODEL_FILE = "model.onnx"
 START_SECONDS, STOP_SECONDS = 180, 15
 POLL_SECONDS = 0.005
 LOG_LINES = 3
@@ -36,7 +36,7 @@ class DeploymentError(Exception):
 
 
 @dataclass(frozen=True)
-class Artifact:
+class VersionFolder:
     """A version of a model: all files of a folder."""
 
     folder: Path
@@ -52,10 +52,10 @@ class Artifact:
         return sum(path.stat().st_size for path in self.files)
 
 
-def find_artifact(source: Path, model: str | None = None) -> Artifact:
+def find_version(source: Path, model: str | None = None) -> VersionFolder:
     """The newest version in a repository, or the one of a file. LoadError: there is none, or several models."""
     if source.is_file():
-        return Artifact(source.parent, source.parent.parent.name if source.parent.name.isdecimal() else "model")
+        return VersionFolder(source.parent, source.parent.parent.name if source.parent.name.isdecimal() else "model")
     if not source.is_dir():
         raise LoadError(f"{source}: no such file or folder, and no URL")
     found = [path.parent for path in source.glob(f"*/*/{MODEL_FILE}") if path.parent.name.isdecimal()]
@@ -65,19 +65,19 @@ def find_artifact(source: Path, model: str | None = None) -> Artifact:
     versions = [folder for folder in found if folder.parent.name in names]
     if not versions:
         raise LoadError(f"{source}: neither a {MODEL_FILE} nor a repository of MODEL/VERSION/{MODEL_FILE}")
-    return Artifact(max(versions, key=lambda folder: int(folder.name)), names[0])
+    return VersionFolder(max(versions, key=lambda folder: int(folder.name)), names[0])
 
 
-def staged(artifact: Artifact, folder: Path) -> Artifact:
+def staged(version: VersionFolder, folder: Path) -> VersionFolder:
     """The same as the only version of a repository of its own, which the caller may change. Files are linked."""
-    version = folder / artifact.model / "1"
-    version.mkdir(parents=True)
-    for path in artifact.files:
+    own = folder / version.model / "1"
+    own.mkdir(parents=True)
+    for path in version.files:
         try:
-            os.link(path, version / path.name)
+            os.link(path, own / path.name)
         except OSError:  # another disk
-            shutil.copyfile(path, version / path.name)
-    return Artifact(version, artifact.model)
+            shutil.copyfile(path, own / path.name)
+    return VersionFolder(own, version.model)
 
 
 class Server:
@@ -85,7 +85,7 @@ class Server:
 
     def __init__(self, repository: Path, log: Path) -> None:
         """It is not waited for."""
-        port = _free_port()
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self.key = secrets.token_hex(16)
         self._log = log
@@ -113,16 +113,16 @@ class Server:
         """
         while (taken := time.perf_counter() - self.started) < START_SECONDS:
             if self.process.poll() is not None:
-                raise DeploymentError(f"thimble-serve ended with {self.process.returncode}: {self._last_words()}")
+                raise DeploymentError(f"thimble-serve ended with {self.process.returncode}: {self._log_tail()}")
             try:
                 with urllib.request.urlopen(self.url + path, timeout=START_SECONDS):  # noqa: S310
                     return time.perf_counter() - self.started
             except urllib.error.HTTPError as error:
-                problem = f"thimble-serve answered {error.code} to GET {path}: {self._last_words()}"
+                problem = f"thimble-serve answered {error.code} to GET {path}: {self._log_tail()}"
                 raise DeploymentError(problem) from None
             except OSError:  # it does not listen yet
                 time.sleep(POLL_SECONDS)
-        raise DeploymentError(f"thimble-serve is not ready after {taken:.0f} s: {self._last_words()}")
+        raise DeploymentError(f"thimble-serve is not ready after {taken:.0f} s: {self._log_tail()}")
 
     def stop(self) -> None:
         processes = []
@@ -138,7 +138,7 @@ class Server:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
 
-    def _last_words(self) -> str:
+    def _log_tail(self) -> str:
         return " ".join(self._log.read_text(errors="replace").splitlines()[-LOG_LINES:]) or "it said nothing"
 
 
@@ -152,19 +152,19 @@ def serving(repository: Path, log: Path) -> Iterator[Server]:
         server.stop()
 
 
-def export_untrained(repository: Path, options: Sequence[str]) -> Artifact:
+def export_untrained(repository: Path, options: Sequence[str]) -> VersionFolder:
     """What `thimble-export untrained` writes. DeploymentError: why it cannot."""
     command = [_script("thimble-export"), "untrained", "--repository", str(repository), *options]
     done = subprocess.run(command, capture_output=True, text=True, preexec_fn=_end_with_parent)
     if done.returncode:
         raise DeploymentError(done.stderr.strip().rpartition("\n")[2] or "thimble-export ended without a word")
-    return find_artifact(repository)
+    return find_version(repository)
 
 
 def _script(name: str) -> str:
     """A console script, of this environment if it has it. DeploymentError."""
-    beside = Path(sys.executable).with_name(name)
-    found = str(beside) if beside.is_file() else shutil.which(name)
+    installed = Path(sys.executable).with_name(name)
+    found = str(installed) if installed.is_file() else shutil.which(name)
     if found is None:
         raise DeploymentError(f"{name} is not installed here")
     return found
@@ -172,9 +172,3 @@ def _script(name: str) -> str:
 
 def _end_with_parent() -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port

@@ -3,26 +3,27 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from thimble.loadtests.compare.comparison import Name, Settings
-from thimble.loadtests.compare.deployments import Artifact, export_untrained
+from thimble.loadtests.compare.deployments import VersionFolder, export_untrained
+from thimble.loadtests.results.comparison import Name, Settings
+from thimble.models.presets import preset
+from thimble.models.spec import FLOAT_BYTES
 
 COMPRESSION = 10_000
 SMALLER = 4
 """The second size, which with the first makes a line to be drawn on, is so many times smaller."""
-ROWS_AND_DIMENSION = {"criteo-kaggle": (33_762_577, 16), "criteo-tb": (187_767_399, 128)}
-FLOAT_BYTES = 4
+PRESETS = ("criteo-kaggle", "criteo-tb")
 LEAST_MEMORY = 1024
 
 
 def tables(settings: Settings, divisor: int = 1) -> tuple[int, int]:
     """Rows of the full tables in all, about, and what they weigh, bytes."""
     assert settings.tables
-    rows, dimension = ROWS_AND_DIMENSION[settings.tables]
-    rows = (settings.table_rows or rows) // divisor
-    return rows, rows * dimension * FLOAT_BYTES
+    spec = preset(settings.tables)
+    rows = (settings.table_rows or sum(field.rows for field in spec.fields)) // divisor
+    return rows, rows * spec.embedding_dim * FLOAT_BYTES
 
 
-def exported(settings: Settings, folder: Path, divisor: int = 1) -> Iterator[tuple[Name, Artifact]]:
+def exported(settings: Settings, folder: Path, divisor: int = 1) -> Iterator[tuple[Name, VersionFolder]]:
     """Untrained models of both kinds, A with full tables."""
     rows, size = tables(settings, divisor)
     whole = divisor == 1 and settings.table_rows is None

@@ -6,29 +6,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel
-
 from thimble.loadtests.compare.deployments import DeploymentError, Server
+from thimble.loadtests.results.comparison import FIRST_ROWS, Startup
 from thimble.loadtests.traffic.answers import problem
 from thimble.loadtests.traffic.requests import Prepared
 from thimble.loadtests.traffic.served import Served
 
-FIRST_ROWS = 2048
 ANSWER_SECONDS = 90
-
-
-class Startup(BaseModel):
-    """Seconds since the process was started: until it says that it is ready, until its first answer, until FIRST_ROWS
-    rows are answered, one request after the other.
-
-    `cached` is the share of the model's files that was in the page cache before, as it should be `cold` or not.
-    """
-
-    cold: bool
-    cached: float
-    ready: float
-    first: float
-    rows: float
 
 
 def first_answers(

@@ -1,7 +1,8 @@
-"""Takes a run through its shape: tells the generating processes what to do, adds up what they report, ends it."""
+"""Leads a run through its shape: gives the workers their orders, adds up their progress, and ends it."""
 
 import os
 import sys
+import traceback
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,16 +14,14 @@ from locust.runners import MasterRunner
 
 from thimble.loadtests import options as given
 from thimble.loadtests.generate import shapes
-from thimble.loadtests.generate.member import Member, Order, Report
+from thimble.loadtests.generate.worker import Order, Progress, Worker
 from thimble.loadtests.results import gates, summary
 from thimble.loadtests.results.gates import CUT_SHORT, FAILED
-from thimble.loadtests.results.results import Journal, Run, Step
+from thimble.loadtests.results.run import Run, RunJournal, Step
 from thimble.loadtests.traffic.served import LoadError, served
 
 ORDER = "thimble_order"
-REPORT = "thimble"
-PARENT = "THIMBLE_LOAD_PARENT"
-"""Environment variable with the process without which a run is to end."""
+PROGRESS = "thimble"
 POLL_SECONDS = 0.05
 WRITE_SECONDS = 1.0
 # A server that has answered nothing for so long, while so many requests failed, is gone.
@@ -37,12 +36,12 @@ class CutShortError(Exception):
 class Controller:
     """Of one run at a time, in the process that is no worker."""
 
-    def __init__(self, environment: Any, member: Member) -> None:
+    def __init__(self, environment: Any, worker: Worker) -> None:
         self._environment = environment
-        self._member = member
+        self._local = worker
         self._greenlet: Any = None
         self._run: Run | None = None
-        self._reports: dict[str, Report] = {}
+        self._progress: dict[str, Progress] = {}
         self._workers: list[str] = []
 
     def reset(self) -> None:
@@ -54,8 +53,9 @@ class Controller:
         if not self._greenlet:
             self._greenlet = gevent.spawn(self._go)
 
-    def heard(self, worker: str, report: Report) -> None:
-        self._reports[worker] = report
+    def receive(self, worker: str, progress: Progress) -> None:
+        """From a worker in another process."""
+        self._progress[worker] = progress
 
     def stopped(self) -> None:
         """The test is being stopped, or the process."""
@@ -74,6 +74,9 @@ class Controller:
             reason, self._run = str(error), None
         except CutShortError as error:
             reason = str(error)
+        except Exception as error:  # else Locust would wait for ever
+            traceback.print_exc()
+            reason = f"the generator failed: {error!r}"
         self._end(reason)
         runner = self._environment.runner
         if self._environment.parsed_options.headless:
@@ -82,10 +85,12 @@ class Controller:
             runner.stop()
 
     def _begin(self) -> None:
-        """LoadError: the options are wrong, or there is no server."""
+        """LoadError: the options are wrong, there is no server, or results cannot be written."""
         runner, options = self._environment.runner, self._environment.parsed_options
         self._run = None
-        self._reports.clear()
+        self._number = 0
+        self._begun = perf_counter()
+        self._progress.clear()
         self._workers = sorted(self._alive())
         traffic = given.traffic(options)
         self._shape = shapes.shape(
@@ -108,10 +113,11 @@ class Controller:
             ceiling=options.ceiling,
         )
         self._id = uuid.uuid4().hex
-        self._journal = Journal(self._run, Path(options.results))
-        self._journal.write()
-        self._number = 0
-        self._begun = perf_counter()
+        self._journal = RunJournal(self._run, Path(options.results))
+        try:
+            self._journal.write()
+        except OSError as error:
+            raise LoadError(f"cannot write {options.results}: {error.strerror}") from None
 
     def _follow(self) -> None:
         assert self._run is not None
@@ -144,41 +150,41 @@ class Controller:
         answered = failed = 0
         while True:
             gevent.sleep(POLL_SECONDS)
-            reports = list(self._current())
-            if error := next((report.error for report in reports if report.error), None):
+            shares = list(self._current())
+            if error := next((share.error for share in shares if share.error), None):
                 raise LoadError(error)
-            if len(reports) == len(self._workers) and all(report.finished for report in reports):
-                step = self._added(reports)
+            if len(shares) == len(self._workers) and all(share.finished for share in shares):
+                step = self._added(shares)
                 self._journal.add(step)
                 self._journal.write()
                 return step
             if loss := self._loss():
                 raise CutShortError(loss)
-            if os.environ.get(PARENT, parent := str(os.getppid())) != parent:
+            if os.environ.get(given.PARENT, parent := str(os.getppid())) != parent:
                 raise CutShortError("the process that started it is gone")
             if (now := perf_counter()) - written >= WRITE_SECONDS:
                 written = now
-                step = self._added(reports)
+                step = self._added(shares)
                 self._journal.write(step)
                 if step.ok + sum(step.rejected.values()) > answered or not step.due:
                     answered, failed, answered_at = step.ok + sum(step.rejected.values()), step.failures, now
                 elif now - answered_at >= GONE_SECONDS and step.failures - failed >= GONE_FAILURES:
                     raise CutShortError(f"the server stopped answering after {self._after()}: {step.worst}")
 
-    def _added(self, reports: list[Report]) -> Step:
+    def _added(self, shares: list[Progress]) -> Step:
         whole = Step(offered=self._offer.rate, seconds=self._offer.seconds)
-        for report in reports:
-            if report.step:
-                whole.add(report.step)
+        for share in shares:
+            if share.step:
+                whole.add(share.step)
         return whole
 
-    def _current(self) -> Iterator[Report]:
-        """Reports of this step."""
-        if not self._distributed() and (report := self._member.report()):
-            self._reports = dict.fromkeys(self._workers, report)
-        for report in self._reports.values():
-            if (report.run, report.number) == (self._id, self._number):
-                yield report
+    def _current(self) -> Iterator[Progress]:
+        """Of the shares of this step, those that are known."""
+        if not self._distributed() and (progress := self._local.progress()):
+            self._progress = dict.fromkeys(self._workers, progress)
+        for progress in self._progress.values():
+            if (progress.run, progress.number) == (self._id, self._number):
+                yield progress
 
     def _distributed(self) -> bool:
         return isinstance(self._environment.runner, MasterRunner)

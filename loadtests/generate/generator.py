@@ -10,7 +10,7 @@ import gevent
 from gevent.event import Event
 
 from thimble.loadtests.generate.pacing import Pacing, arrivals
-from thimble.loadtests.results.results import Step
+from thimble.loadtests.results.run import Step
 from thimble.loadtests.traffic.requests import Prepared
 
 # gevent's timers are late, with epoll, which counts in milliseconds, by up to one. So near a start it polls instead.

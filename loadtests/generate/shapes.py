@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Generator, Sequence
 from typing import Literal, NamedTuple
 
-from thimble.loadtests.results.results import Step
+from thimble.loadtests.results.run import Step
 from thimble.loadtests.traffic.served import LoadError
 
 Name = Literal["constant", "step", "spike", "diurnal", "knee"]

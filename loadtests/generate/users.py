@@ -38,9 +38,9 @@ class Scorer(FastHttpUser):
             with self.client.post(
                 request.path, data=body, headers=request.headers, name=self.label, catch_response=True
             ) as response:
-                self._judge(arrival, response)
+                self._record(arrival, response)
 
-    def _judge(self, arrival: Arrival, response: Any) -> None:
+    def _record(self, arrival: Arrival, response: Any) -> None:
         ms = (perf_counter() - arrival.due) * 1e3
         response.request_meta["response_time"] = ms  # Locust's own pages then count from when it was due too
         status = response.status_code

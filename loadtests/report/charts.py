@@ -10,9 +10,9 @@ import matplotlib as mpl
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from thimble.loadtests.compare.comparison import NAMES, Comparison, Name
 from thimble.loadtests.report import numbers, projection
-from thimble.loadtests.results.results import joined
+from thimble.loadtests.results.comparison import NAMES, Comparison, Name
+from thimble.loadtests.results.run import joined
 
 WIDTH, HEIGHT = 4.0, 2.9  # inches at 96 pixels: a phone's width
 INK, FAINT, A, B = "#010203", "#010204", "#010205", "#010206"
@@ -83,11 +83,11 @@ def start_up(found: Comparison) -> Chart | None:
     if not rows:
         return None
     with _canvas("start-up") as (axes, svg):
-        for place, (name, _, startup) in enumerate(rows):
-            axes.barh(place, startup.ready, color=FAINT, height=0.55)
-            axes.barh(place, startup.rows - startup.ready, left=startup.ready, color=COLOURS[name], height=0.55)
-            axes.plot([startup.first], [place], marker="|", markersize=15, color=INK)
-            axes.text(startup.rows, place, f" {numbers.seconds(startup.rows)}", va="center", fontsize=8)
+        for y, (name, _, startup) in enumerate(rows):
+            axes.barh(y, startup.ready, color=FAINT, height=0.55)
+            axes.barh(y, startup.rows - startup.ready, left=startup.ready, color=COLOURS[name], height=0.55)
+            axes.plot([startup.first], [y], marker="|", markersize=15, color=INK)
+            axes.text(startup.rows, y, f" {numbers.seconds(startup.rows)}", va="center", fontsize=8)
         axes.set(xlabel="seconds since the process was started", xlim=(0, 1.2 * max(row[2].rows for row in rows)))
         axes.set_yticks(range(len(rows)), [row[1] for row in rows])
         axes.invert_yaxis()
@@ -126,9 +126,9 @@ def shipped(found: Comparison) -> Chart | None:
     if len(sizes) < len(NAMES):
         return None
     with _canvas("shipped", height=1.5) as (axes, svg):
-        for place, name in enumerate(NAMES):
-            axes.barh(place, sizes[name], color=COLOURS[name], height=0.55)
-            axes.text(sizes[name], place, f" {numbers.size(sizes[name])}", va="center", fontsize=8)
+        for y, name in enumerate(NAMES):
+            axes.barh(y, sizes[name], color=COLOURS[name], height=0.55)
+            axes.text(sizes[name], y, f" {numbers.size(sizes[name])}", va="center", fontsize=8)
         axes.set(xscale="log", xlim=(min(sizes.values()) / 10, max(sizes.values()) * 30))
         axes.set_yticks(range(len(NAMES)), NAMES)
         axes.invert_yaxis()

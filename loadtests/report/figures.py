@@ -4,11 +4,11 @@ import statistics
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
-from thimble.loadtests.compare.comparison import NAMES, Comparison, Name, Turn
 from thimble.loadtests.report import numbers
+from thimble.loadtests.results.comparison import NAMES, Comparison, Name, Turn
 
-# Ratios whose rounds all lie on one side of this much are told apart from noise.
-APART = 1.05
+# Ratios that are below this, or its inverse, in some round may be noise.
+NOISE = 1.05
 MILLION = 1e6
 
 
@@ -43,7 +43,7 @@ class Figure(NamedTuple):
     def winner(self) -> Name | None:
         """Who is better in every round; None if the rounds do not tell."""
         low, high = self.spread
-        return "B" if low > APART else "A" if high < 1 / APART else None
+        return "B" if low > NOISE else "A" if high < 1 / NOISE else None
 
     @property
     def reached(self) -> bool | None:

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from thimble.loadtests.compare.comparison import Comparison, Name, Replicas, Size
-from thimble.loadtests.compare.resident import Memory
+from thimble.loadtests.results.comparison import Comparison, Name, ProcessMemory, Replicas, Size
+from thimble.models.presets import preset
 
-CRITEO_TB_BYTES = 187_767_399 * 128 * 4
+CRITEO_TB_BYTES = preset("criteo-tb").full_table_bytes
 """The full tables of MLPerf's DLRM for Criteo-TB in float32: 96.1 GB."""
 FEWEST = 2
 
@@ -28,7 +28,7 @@ class Line(NamedTuple):
 
 
 def line(xs: Sequence[float], ys: Sequence[float]) -> Line | None:
-    """The line of least squares. None from fewer than two places."""
+    """The line of least squares. None from fewer than two points."""
     if len(set(xs)) < FEWEST:
         return None
     slope, start = map(float, np.polyfit(xs, ys, 1))
@@ -44,7 +44,7 @@ class Quantity(NamedTuple):
     of: Callable[[Size], float]
 
 
-def whole(memory: Memory) -> float:
+def whole(memory: ProcessMemory) -> float:
     """Bytes of a server and of the model's files in the page cache, whether it has mapped them yet or not."""
     return memory.proportional - memory.mapped + memory.cached
 

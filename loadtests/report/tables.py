@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from thimble.loadtests.compare.comparison import NAMES, Comparison, Name
-from thimble.loadtests.compare.resident import Memory
 from thimble.loadtests.report import numbers, projection
 from thimble.loadtests.report.figures import cpu_per_million, figures
 from thimble.loadtests.report.words import spread, verdict
-from thimble.loadtests.results.results import Step, joined, near
+from thimble.loadtests.results.comparison import NAMES, Comparison, Name, ProcessMemory
+from thimble.loadtests.results.run import Step, joined, near
 
 GIGABIT = 1e9 / 8
 GB = 1e9
@@ -48,9 +47,9 @@ def _figures(found: Comparison) -> Table:
 
 def _latency(found: Comparison) -> Table:
     rows = []
-    for place, rate in enumerate(found.rates):
+    for index, rate in enumerate(found.rates):
         for name in NAMES:
-            same = [turn.steps[place] for turn in found.turns(name) if len(turn.steps) > place]
+            same = [turn.steps[index] for turn in found.turns(name) if len(turn.steps) > index]
             if same:
                 rows.append([numbers.number(rate), name, *_step(joined(same), found.ceiling)])
     note = "Milliseconds from when a request was due to its right answer, all rounds together."
@@ -69,8 +68,8 @@ def _step(step: Step, ceiling: float | None) -> list[str]:
 def _memory(found: Comparison) -> Table:
     rows = [["a server without a model", *_weights(found.empty)]] if found.empty else []
     for name in NAMES:
-        for replicas in found.replicas.get(name, []):
-            rows.append([f"{name}, {replicas.replicas}", *_weights(replicas.memory)])
+        measured = found.replicas.get(name, [])
+        rows += [[f"{name}, {replicas.replicas}", *_weights(replicas.memory)] for replicas in measured]
     note = (
         "After each replica has scored the same rows. Proportional: a page that several processes map counts once; it "
         "is the processes' own (anonymous) and pages of files. Unique: pages that no other process maps, so "
@@ -81,7 +80,7 @@ def _memory(found: Comparison) -> Table:
     return Table("Memory", note, head, rows)
 
 
-def _weights(memory: Memory) -> list[str]:
+def _weights(memory: ProcessMemory) -> list[str]:
     found = (memory.proportional, memory.anonymous, memory.file, memory.mapped, memory.unique, memory.resident)
     return [*map(numbers.size, found), numbers.size(memory.cached)]
 
@@ -120,8 +119,8 @@ def _releases(found: Comparison) -> Table:
             )
     note = (
         "Over 1 Gbit/s: arithmetic, not measured. Copied: onto this disk. Pushed: PUT over HTTP on this machine, "
-        "verified there. Made live: the call for a version that is in the repository, verified in a process apart, "
-        "while the server answers."
+        "verified there. Made live: the call for a version that is in the repository, verified in a process of its "
+        "own, while the server answers."
     )
     head = ["", "bytes", "files", "over 1 Gbit/s", "copied", "pushed", "made live"]
     return Table("A new version", note, head, rows)

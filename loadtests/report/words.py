@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from thimble.loadtests.compare.comparison import NAMES, Comparison
 from thimble.loadtests.report import numbers
 from thimble.loadtests.report.figures import Figure, figures, model_memory
-from thimble.loadtests.results.results import NEAR_CEILING, near
+from thimble.loadtests.results.comparison import NAMES, Comparison
+from thimble.loadtests.results.run import NEAR_CEILING, near
 
 # A file of which so much is still in memory is not cold.
 COLD_SHARE = 0.02
@@ -24,7 +24,7 @@ class Headline(NamedTuple):
     title: str
     values: str
     spread: str
-    judged: str
+    verdict: str
     kind: str
 
 
@@ -34,15 +34,13 @@ def headlines(found: Comparison) -> list[Headline]:
 
 
 def _headline(figure: Figure) -> Headline:
-    judged = ""
     if figure.goal is not None:
-        judged = f"at least {numbers.times(figure.goal)}: {'reached' if figure.reached else 'NOT reached'}"
-    elif figure.winner != "B":
-        judged = verdict(figure)
+        found = f"at least {numbers.times(figure.goal)}: {'reached' if figure.reached else 'NOT reached'}"
+    else:
+        found = "" if figure.winner == "B" else verdict(figure)
     values = f"A {figure.form(figure.median('A'))}, B {figure.form(figure.median('B'))}"
-    return Headline(
-        numbers.times(figure.ratio), figure.title, values, spread(figure), judged, (figure.winner or "none").lower()
-    )
+    kind = (figure.winner or "none").lower()
+    return Headline(numbers.times(figure.ratio), figure.title, values, spread(figure), found, kind)
 
 
 def spread(figure: Figure) -> str:
@@ -84,7 +82,7 @@ def _not_won(figure: Figure) -> str:
 
 
 def caveats(found: Comparison) -> list[str]:
-    """What a reader has to know to judge the numbers."""
+    """What a reader has to know of how the numbers came about."""
     return list(_caveats(found))
 
 
@@ -126,8 +124,8 @@ def _memory(found: Comparison) -> Iterator[str]:
             yield (
                 f"Of the {numbers.size(memory.proportional)} that one server of {name} holds, "
                 f"{numbers.size(memory.mapped)} are pages of its files, {min(memory.mapped / side.size, 1):.0%} "
-                "of them. Replicas on one machine share these pages, and the kernel may drop them when memory is short: "
-                "then lookups wait for the disk."
+                "of them. Replicas on one machine share these pages, and the kernel may drop them when memory is "
+                "short: then lookups wait for the disk."
             )
     if found.tables and found.tables > found.machine.memory_bytes:
         yield "The full tables are larger than this machine's memory, so they were never hot in it."

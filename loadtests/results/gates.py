@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from thimble.loadtests.results.results import Gate, Run, Step
+from thimble.loadtests.results.run import Gate, Run, Step
 
 KNEE_P99_MS = 50.0
 FAILED, CUT_SHORT = 1, 3

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 from pydantic import BaseModel
 
-PACKAGES = ("thimble", "locust", "gevent", "geventhttpclient", "numpy")
+PACKAGES = ("thimble-ctr", "locust", "gevent", "geventhttpclient", "numpy")
 
 
 class Machine(BaseModel):

@@ -1,6 +1,6 @@
 """A run in a few lines of text."""
 
-from thimble.loadtests.results.results import NEAR_CEILING, Run, Step, near
+from thimble.loadtests.results.run import NEAR_CEILING, Run, Step, near
 
 HEAD = f"{'offered/s':>10} {'achieved/s':>10} {'rows/s':>9} {'p50 ms':>9} {'p90 ms':>9} {'p99 ms':>9} {'p99.9 ms':>9}"
 

@@ -7,11 +7,12 @@ from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import orjson
-import xxhash
 from pydantic import BaseModel, ConfigDict, Field
 
-from thimble.loadtests.traffic.rows import Row, Value, drawn
+from thimble.client.encoding import infer_request
+from thimble.loadtests.traffic.rows import Row, drawn
 from thimble.loadtests.traffic.served import LoadError, Served, authorization
+from thimble.models.features import FeatureError, dense_from_values, ids_from_values
 
 Scenario = Literal["single", "batch", "context"]
 Encoding = Literal["json", "tsv", "binary"]
@@ -112,25 +113,12 @@ def _tsv(served: Served, rows: Sequence[Row], _: int) -> tuple[str, dict[str, st
 
 
 def _binary(served: Served, rows: Sequence[Row], _: int) -> tuple[str, dict[str, str], bytes]:
-    kinds = [feature.kind for feature in served.features]
-    numbers = kinds.count("number")
-    if set(kinds[:numbers]) - {"number"}:
-        raise LoadError("the server's numbers do not come before its fields, so they cannot be sent as tensors")
-    dense = np.array([[np.nan if v is None else v for v in row[:numbers]] for row in rows], "<f4")
-    ids = np.array([[*map(_id, kinds[numbers:], row[numbers:])] for row in rows], "<i8")
-    inputs = [
-        {"name": name, "datatype": kind, "shape": list(tensor.shape), "parameters": {"binary_data_size": tensor.nbytes}}
-        for name, kind, tensor in (("dense", "FP32", dense), ("ids", "INT64", ids))
-    ]
-    header = orjson.dumps({"inputs": inputs, "parameters": {"binary_data_output": True}})
-    headers = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": str(len(header))}
-    return f"/v2/models/{served.name}/infer", headers, header + dense.tobytes() + ids.tobytes()
-
-
-def _id(kind: str, value: Value) -> int:
-    """What a field's value becomes in a tensor; 0 where it is missing."""
-    if value is None:
-        return 0
-    if kind == "string":
-        return int(xxhash.xxh3_64_intdigest(str(value).encode()) >> 4)
-    return int(str(value), 16) if kind == "hex" else int(value)
+    """LoadError: a value that its feature does not take."""
+    columns = list(zip(served.features, zip(*rows, strict=True), strict=True))
+    try:
+        dense = [dense_from_values(it.name, values) for it, values in columns if it.kind == "number"]
+        ids = [ids_from_values(it.name, it.kind, values) for it, values in columns if it.kind != "number"]
+    except FeatureError as error:
+        raise LoadError(f"{error}, so no tensors can be made of these rows") from None
+    headers, body = infer_request({"dense": np.stack(dense, axis=1), "ids": np.stack(ids, axis=1)})
+    return f"/v2/models/{served.name}/infer", headers, body

@@ -4,16 +4,15 @@ import json
 import os
 import urllib.error
 import urllib.request
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel
+
+from thimble.models.spec import Kind, Precision
 
 MODELS = "/v1/models"
 DESCRIPTION = "/openapi.json"
 KEY = "THIMBLE_KEY"
-# What a golden row's score may differ by, as the server holds its own files to it.
-TOLERANCE = 1e-4
-INT8_TOLERANCE = 5e-3
 GET_SECONDS = 10
 
 
@@ -22,10 +21,10 @@ class LoadError(Exception):
 
 
 class Feature(BaseModel):
-    """`kind` is number, int, hex or string."""
+    """A feature, and how its values are written."""
 
     name: str
-    kind: str
+    kind: Literal["number"] | Kind
 
 
 class Served(BaseModel):
@@ -40,7 +39,8 @@ class Served(BaseModel):
 
     @property
     def tolerance(self) -> float:
-        return INT8_TOLERANCE if "int8" in self.precision else TOLERANCE
+        """How far a golden row's score may be off, as the server holds its own files to it."""
+        return Precision(mlps="int8" if "int8" in self.precision else "fp32").golden_tolerance
 
 
 def served(url: str, model: str | None = None) -> tuple[Served, dict[str, Any]]:

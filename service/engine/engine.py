@@ -11,7 +11,7 @@ import onnxruntime
 
 from thimble.models.features import Batch, FeatureError, batch_from_values
 from thimble.models.hashing import Floats
-from thimble.models.spec import FullEmbedding, GoldenRows, MlpPrecision, ModelSpec
+from thimble.models.spec import FullEmbedding, GoldenRows, ModelSpec
 from thimble.ops.library import NativeOps
 from thimble.service.engine.artifact import Artifact, ArtifactError
 from thimble.service.engine.buffers import BucketRunner, CpuRunner, HostBuffers, sizes
@@ -37,7 +37,6 @@ CUDA_OPTIONS = {"arena_extend_strategy": "kSameAsRequested", "enable_cuda_graph"
 
 # How far a golden row's score may be from the one written: processors and providers add in different orders, and an
 # int8 layer makes a whole step of the last bit of a sum that is rounded.
-GOLDEN_TOLERANCE: dict[MlpPrecision, float] = {"fp32": 1e-4, "fp16": 1e-4, "int8": 5e-3}
 
 
 def check_runtime() -> None:
@@ -142,7 +141,7 @@ class Engine:
             raise ArtifactError(f"it does not run: {_one_line(error)}") from None
         off = np.abs(scores - np.array(golden.scores))
         row = int(np.nan_to_num(off, nan=np.inf).argmax())
-        tolerance = GOLDEN_TOLERANCE[self.spec.precision.mlps]
+        tolerance = self.spec.precision.golden_tolerance
         if not off[row] <= tolerance:
             raise ArtifactError(
                 f"golden row {row} scores {scores[row]:.6f} on {self.provider}, not {golden.scores[row]:.6f} "

@@ -23,7 +23,7 @@ from thimble.models.features import Batch
 from thimble.models.hashing import Floats
 from thimble.models.spec import Precision
 from thimble.service.engine.artifact import ArtifactError, read_artifact
-from thimble.service.engine.engine import GOLDEN_TOLERANCE, Engine
+from thimble.service.engine.engine import Engine
 
 FP16 = Precision(memory="fp16", mlps="fp16")
 INT8 = Precision(memory="fp16", mlps="int8")
@@ -155,7 +155,7 @@ def test_a_row_scores_the_same_whatever_is_beside_it(int8: Path) -> None:
     beside = Batch(
         np.concatenate([batch.dense, np.full((8, 13), 3e38, np.float32)]), batch.ids[[*range(64), *range(8)]]
     )
-    np.testing.assert_allclose(engine.score(beside)[:64], alone, rtol=0, atol=GOLDEN_TOLERANCE["int8"])
+    np.testing.assert_allclose(engine.score(beside)[:64], alone, rtol=0, atol=INT8.golden_tolerance)
 
 
 @pytest.mark.parametrize("value", [np.nan, 3.4e38, -3.4e38, 0.0])
@@ -172,7 +172,7 @@ def test_integer_kernels_compute_what_float_ones_do(int8: Path) -> None:
     plain = onnxruntime.InferenceSession(str(int8), options, providers=["CPUExecutionProvider"])
     batch = random_batch(read_spec(int8), 1000)
     fused = onnx_scores(onnx_session(str(int8)), batch)
-    np.testing.assert_allclose(fused, onnx_scores(plain, batch), rtol=0, atol=GOLDEN_TOLERANCE["int8"])
+    np.testing.assert_allclose(fused, onnx_scores(plain, batch), rtol=0, atol=INT8.golden_tolerance)
     weights = inner_weights(onnx.load(int8))
     assert len(weights) == 3
     assert all(np.abs(array.astype(int)).max() <= 64 for array in weights.values())

@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks.deploy.docker import Stack, build, problem, stack
+from testing.docker import Stack, build, problem, stack
 
 
 @pytest.fixture(scope="session")

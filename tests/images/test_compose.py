@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from benchmarks.deploy.docker import ROW, Stack, docker, loaded, outcome, scores, wait_for
+from testing.docker import ROW, Stack, docker, loaded, outcome, scores, wait_for
 
 pytestmark = [pytest.mark.image, pytest.mark.timeout(600)]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from benchmarks.deploy.docker import LOCKED, docker, inspect, wait_for
+from testing.docker import LOCKED, docker, inspect, wait_for
 
 pytestmark = pytest.mark.image
 

@@ -1,6 +1,5 @@
 """Servers under load, and Locust, always in processes of their own: gevent must not patch the one that tests run in."""
 
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -52,9 +51,3 @@ def locust(*options: str | Path, file: Path | None = None) -> Iterator[subproces
             yield process
         finally:
             process.kill()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port

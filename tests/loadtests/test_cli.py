@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from testing.servers import Server
-from tests.loadtests.conftest import free_port
-from thimble.loadtests.results.results import Run
+from testing.processes import free_port
+from testing.servers import SCRIPTS, Server
+from thimble.loadtests.results.run import Run
 
 
 def thimble_load(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -53,6 +53,7 @@ def test_a_gate_that_is_not_kept_sets_the_exit_status(server: Server, tmp_path: 
         (["--rows", "0"], "--rows: input should be greater than 0"),
         (["--clicks", "nowhere.tsv"], "cannot read clicks from nowhere.tsv"),
         (["--model", "other"], "serves no model other"),
+        (["--results", "/proc/none/load.json"], "cannot write /proc/none/load.json: No such file or directory"),
     ],
 )
 def test_what_cannot_be_run_is_said_in_one_line(
@@ -81,3 +82,13 @@ def test_flags_are_checked() -> None:
     assert thimble_load().returncode == 2
     assert thimble_load("run", "http://127.0.0.1:1", "--shape", "round").returncode == 2
     assert "find" not in thimble_load("--help").stderr
+
+
+def test_a_folder_with_modules_of_the_users_own_is_no_obstacle(server: Server, tmp_path: Path) -> None:
+    for name in ("models.py", "service.py", "export/__init__.py", "locust.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("raise ImportError('not what was asked for')")
+    command = [str(SCRIPTS / "thimble-load"), "run", server.url, "--rate", "20", "--seconds", "0.5"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert Run.read(tmp_path / "load.json").passed

@@ -3,8 +3,9 @@ import sys
 
 import pytest
 
+from testing.processes import free_port
 from testing.servers import Server
-from tests.loadtests.conftest import Stub, free_port
+from tests.loadtests.conftest import Stub
 from thimble.loadtests.measure import MeasureError, ceiling, find_knee, measure, measure_rates, run
 from thimble.loadtests.traffic.requests import Traffic
 

@@ -1,7 +1,7 @@
 import httpx
 
 from testing.servers import Server
-from thimble.loadtests.measure import imitation
+from thimble.loadtests.measure import stub_server
 from thimble.loadtests.traffic.answers import problem
 from thimble.loadtests.traffic.requests import Traffic, prepare
 from thimble.loadtests.traffic.served import served
@@ -9,7 +9,7 @@ from thimble.loadtests.traffic.served import served
 
 def test_an_imitation_gives_the_answers_that_are_wanted(server: Server) -> None:
     traffic = Traffic(scenario="context", encoding="binary", seed=3)
-    with imitation(f"{server.url}/", traffic) as url, httpx.Client() as client:
+    with stub_server(f"{server.url}/", traffic) as url, httpx.Client() as client:
         model, description = served(url)
         assert (model, description) == served(server.url)
         for request in prepare(traffic, model):

@@ -27,4 +27,4 @@ async def yielding() -> AsyncIterator[None]:
 async def _yield_core() -> None:
     while True:
         await asyncio.sleep(EVERY_SECONDS)
-        time.sleep(YIELD_SECONDS)  # the loop itself, not this task
+        time.sleep(YIELD_SECONDS)  # noqa: ASYNC251 - the loop itself is to sleep, not this task

@@ -16,7 +16,7 @@ from testing.samples import small_spec
 from testing.servers import Server, running
 from tests.loadtests.test_cli import thimble_load
 from thimble.loadtests.compare import compare
-from thimble.loadtests.compare.comparison import NAMES, Comparison, Notebook, Settings
+from thimble.loadtests.results.comparison import NAMES, Comparison, ComparisonJournal, Settings
 from thimble.loadtests.traffic.requests import Traffic
 from thimble.models.spec import Kind
 
@@ -67,7 +67,7 @@ def test_two_artifacts_are_measured_in_all_respects(
     traffic = Traffic(scenario="batch", encoding="binary", rows=8)
     found = Comparison(settings=Settings(rounds=1, seconds=0.3, max_p99_ms=500, traffic=traffic))
     path = tmp_path / "report.json"
-    compare.compare(Notebook(found, path, print), repositories)
+    compare.compare(ComparisonJournal(found, path, print), repositories)
     assert (found.complete, found.reason) == (True, None)
     assert Comparison.read(path) == found
     assert [entry.name for entry in tmp_path.iterdir()] == ["report.json"]  # models and logs are gone

@@ -9,7 +9,7 @@ import pytest
 
 from testing.artifacts import write_artifact
 from testing.samples import small_spec
-from thimble.loadtests.compare.deployments import Artifact, DeploymentError, find_artifact, serving, staged
+from thimble.loadtests.compare.deployments import DeploymentError, VersionFolder, find_version, serving, staged
 from thimble.loadtests.traffic.served import LoadError
 
 ORPHAN = """
@@ -33,29 +33,29 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_newest_version_is_taken(repository: Path) -> None:
-    found = find_artifact(repository)
-    assert found == Artifact(repository / "m/10", "m")
+    found = find_version(repository)
+    assert found == VersionFolder(repository / "m/10", "m")
     assert [path.name for path in found.files] == ["model.onnx", "model.weights"]
     assert found.size == sum(path.stat().st_size for path in found.files)
-    assert find_artifact(repository / "m/2/model.onnx") == Artifact(repository / "m/2", "m")
+    assert find_version(repository / "m/2/model.onnx") == VersionFolder(repository / "m/2", "m")
 
 
 def test_what_is_no_artifact_is_said(repository: Path, tmp_path: Path) -> None:
     with pytest.raises(LoadError, match="no such file or folder, and no URL"):
-        find_artifact(tmp_path / "none")
+        find_version(tmp_path / "none")
     with pytest.raises(LoadError, match=r"neither a model\.onnx nor a repository"):
-        find_artifact(repository / "m")
+        find_version(repository / "m")
     for name in ("one", "two"):
         (tmp_path / name / "1").mkdir(parents=True)
         (tmp_path / name / "1" / "model.onnx").touch()
     with pytest.raises(LoadError, match="several models, name one with --model: one, two"):
-        find_artifact(tmp_path)
-    assert find_artifact(tmp_path, "two").model == "two"
+        find_version(tmp_path)
+    assert find_version(tmp_path, "two").model == "two"
 
 
 def test_a_repository_of_ones_own_leaves_the_other_as_it_is(repository: Path, tmp_path: Path) -> None:
     before = sorted(repository.rglob("*"))
-    own = staged(find_artifact(repository), tmp_path)
+    own = staged(find_version(repository), tmp_path)
     assert own.folder == tmp_path / "m/1"
     with serving(tmp_path, tmp_path / "log") as server:
         assert server.wait_until("/readyz") > 0

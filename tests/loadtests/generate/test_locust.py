@@ -7,9 +7,10 @@ from pathlib import Path
 
 import httpx
 
+from testing.processes import free_port
 from testing.servers import Server
-from tests.loadtests.conftest import free_port, locust
-from thimble.loadtests.results.results import Run
+from tests.loadtests.conftest import locust
+from thimble.loadtests.results.run import Run
 
 WAIT_SECONDS = 30
 

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 import pytest
 
 from thimble.loadtests.generate.shapes import KNEE_PRECISION, Name, shape
-from thimble.loadtests.results.results import Step
+from thimble.loadtests.results.run import Step
 from thimble.loadtests.traffic.served import LoadError
 
 

@@ -1,21 +1,30 @@
 """A comparison with known numbers, as one that ran would leave it."""
 
-from thimble.loadtests.compare.comparison import NAMES, Attempt, Comparison, Replicas, Settings, Side, Size, Turn
-from thimble.loadtests.compare.releases import Swap
-from thimble.loadtests.compare.resident import Memory
-from thimble.loadtests.compare.startup import Startup
+from thimble.loadtests.results.comparison import (
+    NAMES,
+    Attempt,
+    Comparison,
+    ProcessMemory,
+    Replicas,
+    Settings,
+    Side,
+    Size,
+    Startup,
+    Swap,
+    Turn,
+)
 from thimble.loadtests.results.histogram import Histogram
-from thimble.loadtests.results.results import Step
+from thimble.loadtests.results.run import Step
 from thimble.loadtests.traffic.requests import Traffic
 
 MB = 1_000_000
 EMPTY = 60 * MB
 
 
-def memory(model: int, file: int = 0, replicas: int = 1) -> Memory:
+def memory(model: int, file: int = 0, replicas: int = 1) -> ProcessMemory:
     """Servers of a model with so many bytes of its own, and so many of a file that they all map."""
     own = (EMPTY + model) * replicas
-    return Memory(
+    return ProcessMemory(
         processes=replicas,
         resident=own + file * replicas,
         proportional=own + file,

@@ -1,9 +1,7 @@
 import pytest
 
 from tests.loadtests.report.comparisons import EMPTY, MB, comparison
-from thimble.loadtests.compare.fulltable import ROWS_AND_DIMENSION
 from thimble.loadtests.report import projection
-from thimble.models.presets import preset
 
 
 def test_lines_are_drawn_through_two_places_or_more() -> None:
@@ -38,9 +36,3 @@ def test_replicas_share_what_they_map() -> None:
     assert line and (line.start, line.slope) == pytest.approx((2000 * MB, 70 * MB))
     assert projection.fit(line, 16e9) == 200
     assert projection.fit(line, 1e9) == 0
-
-
-@pytest.mark.parametrize("name", ROWS_AND_DIMENSION)
-def test_the_presets_are_as_the_exporter_has_them(name: str) -> None:
-    spec = preset(name)
-    assert ROWS_AND_DIMENSION[name] == (sum(field.rows for field in spec.fields), spec.embedding_dim)

@@ -18,10 +18,10 @@ def test_sizes_and_seconds() -> None:
 
 def test_headlines_have_ratio_spread_and_goal() -> None:
     first, memory, _, cold = words.headlines(comparison())[:4]
-    assert (first.ratio, first.spread, first.judged) == ("1,001x", "", "at least 100x: reached")
+    assert (first.ratio, first.spread, first.verdict) == ("1,001x", "", "at least 100x: reached")
     assert first.values == "A 2 GB, B 2 MB"
     assert memory.spread == "201x to 201x over 3 rounds"
-    assert (cold.ratio, cold.judged, cold.kind) == ("60x", "at least 10x: reached", "b")
+    assert (cold.ratio, cold.verdict, cold.kind) == ("60x", "at least 10x: reached", "b")
 
 
 def test_where_the_small_model_does_not_win_is_said_from_the_numbers() -> None:

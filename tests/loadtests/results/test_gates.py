@@ -1,5 +1,5 @@
 from thimble.loadtests.results.gates import gates, sustained
-from thimble.loadtests.results.results import Run, Step
+from thimble.loadtests.results.run import Run, Step
 from thimble.loadtests.traffic.requests import Traffic
 
 

@@ -16,14 +16,11 @@ from typing import Any
 
 import httpx
 
-from benchmarks.operations.deployment import single_rows
-from benchmarks.precision.compare import processor
 from testing.load import Run, open_loop
-from testing.messages import NAME
+from testing.messages import NAME, single_rows
 from testing.processes import free_port
 
-ROOT = Path(__file__).parents[2]
-RESULTS = Path(__file__).parent / "results"
+ROOT = Path(__file__).parents[1]
 IMAGE = "thimble:cpu"
 LOCKED = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", "10001")
 WAIT_SECONDS = 120
@@ -55,6 +52,11 @@ def problem() -> str | None:
     except (OSError, DockerError) as error:
         return f"no Docker daemon answers: {str(error).splitlines()[-1]}"
     return None
+
+
+def version() -> str:
+    """Of the daemon."""
+    return docker("version", "--format", "{{.Server.Version}}")
 
 
 def build(target: str = "cpu") -> str:
@@ -188,17 +190,3 @@ def outcome(runs: list[Run]) -> dict[str, Any]:
         "counts": counts,
         "p99_ms": [round(run.percentile(99) * 1e3, 2) for run in runs],
     }
-
-
-def record(name: str, measured: dict[str, Any], table: Callable[[dict[str, Any]], str]) -> None:
-    """Write results, as JSON and as a table, and print the table."""
-    results = {
-        "processor": processor(),
-        "commit": command("git", "rev-parse", "--short", "HEAD"),
-        "docker": docker("version", "--format", "{{.Server.Version}}"),
-        **measured,
-    }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n")
-    (RESULTS / f"{name}.md").write_text(table(results) + "\n")
-    print(table(results))

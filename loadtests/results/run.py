@@ -1,6 +1,5 @@
 """What a load test found, as it lies on disk."""
 
-import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, Field, computed_field
 
+from thimble.loadtests.results.files import replace
 from thimble.loadtests.results.histogram import Histogram
 from thimble.loadtests.results.machine import Machine, this_machine, versions
 from thimble.loadtests.traffic.requests import Traffic
@@ -136,7 +136,7 @@ class Run(BaseModel):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def near_ceiling(self) -> list[int]:
-        """Places of the steps whose rate is above 80 % of the generator's ceiling: they may measure it instead."""
+        """Indices of the steps whose rate is above 80 % of the generator's ceiling: they may measure it instead."""
         return [i for i, step in enumerate(self.steps) if near(step, self.ceiling)]
 
     @property
@@ -156,7 +156,7 @@ class Run(BaseModel):
         replace(path, self.model_dump_json())
 
 
-class Journal:
+class RunJournal:
     """The results file of a run that is going on.
 
     Writing takes time from the load that the same process generates, so steps that are done are put in text once.
@@ -178,14 +178,6 @@ class Journal:
         steps = [*self._done, *going_on]
         rest = self._run.model_dump_json(exclude={"steps"})
         replace(self._path, f'{rest[:-1]},"steps":[{",".join(steps)}]}}')
-
-
-def replace(path: Path, text: str) -> None:
-    """Write a file at once, or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(text)
-    partial.replace(path)
 
 
 def joined(steps: Sequence[Step]) -> Step:

@@ -1,37 +1,19 @@
-"""What processes weigh, as Linux counts it."""
+"""Memory and processor time of processes, as Linux counts them."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
-from pydantic import BaseModel
+
+from thimble.loadtests.results.comparison import ProcessMemory
 
 KIB = 1024
 
 
-class Memory(BaseModel):
-    """Of several processes together, bytes.
-
-    `resident` counts a page once for each process that maps it, `proportional` once in all, `unique` only where no
-    other process maps it. `proportional` is `anonymous` (its own) and `file` (pages of files: code, and what is mapped
-    of a model); `mapped` is what of `file` belongs to the model's files. `cached` is what of the model's files is in
-    the page cache, mapped or not.
-    """
-
-    processes: int = 0
-    resident: int = 0
-    proportional: int = 0
-    unique: int = 0
-    anonymous: int = 0
-    file: int = 0
-    mapped: int = 0
-    cached: int = 0
-
-
-def weigh(roots: Iterable[int], files: Sequence[Path] = ()) -> Memory:
+def memory(roots: Iterable[int], files: Sequence[Path] = ()) -> ProcessMemory:
     """The processes of these ids and their descendants. `files` are the model's; `cached` is left for others to say."""
-    found = Memory()
+    found = ProcessMemory()
     wanted = {str(path.resolve()) for path in files}
     for process in _tree(roots):
         with suppress(psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):

@@ -8,40 +8,29 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from pydantic import BaseModel
-
-from thimble.loadtests.compare.deployments import MODEL_FILE, Artifact, DeploymentError, Server
+from thimble.loadtests.compare.deployments import DeploymentError, Server, VersionFolder
+from thimble.models.spec import MODEL_FILE
 
 RELEASE_SECONDS = 600
 
 
-class Swap(BaseModel):
-    """Seconds. `copied` is how long the disk took to copy the files of a version, `pushed` how long the server took to
-    take it over HTTP and to verify it (None where it is more than one file, which cannot be pushed), `released` how
-    long the call took that makes a version in the repository the live one, while the server goes on."""
-
-    copied: float
-    pushed: float | None
-    released: float
-
-
-def copy(artifact: Artifact, folder: Path) -> float:
+def copy(version: VersionFolder, folder: Path) -> float:
     """Copy a version's files and wait until they are on the disk. Returns the seconds."""
     start = time.perf_counter()
     folder.mkdir(parents=True)
-    for path in artifact.files:
+    for path in version.files:
         shutil.copyfile(path, folder / path.name)
         with (folder / path.name).open("rb") as file:
             os.fsync(file.fileno())
     return time.perf_counter() - start
 
 
-def push(server: Server, artifact: Artifact, version: int) -> float | None:
+def push(server: Server, version: VersionFolder, number: int) -> float | None:
     """Put a version into the server's repository over HTTP. Seconds, None if it is more than one file."""
-    if [path.name for path in artifact.files] != [MODEL_FILE]:
+    if [path.name for path in version.files] != [MODEL_FILE]:
         return None
-    content = (artifact.folder / MODEL_FILE).read_bytes()
-    return _put(server, f"/v1/models/{artifact.model}/versions/{version}", content)
+    content = (version.folder / MODEL_FILE).read_bytes()
+    return _put(server, f"/v1/models/{version.model}/versions/{number}", content)
 
 
 def release(server: Server, model: str, version: int) -> float:

@@ -11,10 +11,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from testing.processes import free_port
 from testing.servers import Server
-from tests.loadtests.conftest import Stub, free_port, locust
+from tests.loadtests.conftest import Stub, locust
 from thimble.loadtests.results.gates import CUT_SHORT
-from thimble.loadtests.results.results import Run
+from thimble.loadtests.results.run import Run
 
 WAIT_SECONDS = 30
 LOAD = ("--rate", "50", "--seconds", "60")
@@ -22,7 +23,7 @@ Locust = subprocess.Popen[str]
 
 
 def thimble_load(*options: str | Path) -> subprocess.Popen[str]:
-    code = "from loadtests.cli import main; main()"
+    code = "from thimble.loadtests.cli import main; main()"
     command = [sys.executable, "-c", code, "run", *map(str, options)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 

@@ -1,4 +1,4 @@
-"""One of the processes that generate load: does its share of each step as it is told, and reports."""
+"""A worker: generates its share of the load of each step, as it is told, and says how far it is."""
 
 import gc
 from typing import Any
@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from thimble.loadtests import options as given
 from thimble.loadtests.generate.generator import Generator
 from thimble.loadtests.generate.users import Scorer
-from thimble.loadtests.results.results import Step
+from thimble.loadtests.results.run import Step
 from thimble.loadtests.traffic.requests import Prepared, Traffic, prepare
 from thimble.loadtests.traffic.served import LoadError, Served, served
 
@@ -25,7 +25,7 @@ class Order(BaseModel):
     shares: int
 
 
-class Report(BaseModel):
+class Progress(BaseModel):
     """How far it is. `error` says why it cannot begin."""
 
     run: str
@@ -35,7 +35,7 @@ class Report(BaseModel):
     error: str | None = None
 
 
-class Member:
+class Worker:
     """`options` are Locust's, which a worker gets from its master."""
 
     def __init__(self, environment: Any) -> None:
@@ -77,15 +77,15 @@ class Member:
         gc.collect()
         gc.freeze()  # else each full collection walks all that was prepared, and requests wait
 
-    def report(self) -> Report | None:
+    def progress(self) -> Progress | None:
         """None before the first order."""
         if self._order is None:
             return None
-        about = Report(run=self._order.run, number=self._order.number, error=self._error)
+        progress = Progress(run=self._order.run, number=self._order.number, error=self._error)
         if self._error is None:
-            about.finished = Scorer.generator.finished()
-            about.step = Scorer.generator.step
-        return about
+            progress.finished = Scorer.generator.finished()
+            progress.step = Scorer.generator.step
+        return progress
 
 
 def _prepared(traffic: Traffic, model: Served) -> list[Prepared] | LoadError:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from thimble.loadtests.results.results import GOING_ON, Journal, Run, Step, joined
+from thimble.loadtests.results.run import GOING_ON, Run, RunJournal, Step, joined
 from thimble.loadtests.traffic.requests import Traffic
 
 
@@ -26,7 +26,7 @@ def test_a_run_comes_back_from_disk(tmp_path: Path) -> None:
 def test_a_run_that_goes_on_is_on_disk_with_the_step_it_is_at(tmp_path: Path) -> None:
     path = tmp_path / "load.json"
     run = a_run()
-    journal = Journal(run, path)
+    journal = RunJournal(run, path)
     journal.write()
     assert Run.read(path).steps == []
     journal.add(step(100))

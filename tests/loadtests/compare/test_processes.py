@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from thimble.loadtests.compare.resident import cpu_seconds, weigh
+from thimble.loadtests.compare.processes import cpu_seconds, memory
 
 MIB = 1 << 20
 FILE, OWN = 64 * MIB, 32 * MIB
@@ -42,7 +42,7 @@ def file(tmp_path: Path) -> Path:
 def test_what_two_processes_map_counts_once(file: Path) -> None:
     with ExitStack() as stack:
         pids = [stack.enter_context(child(file, OWN)) for _ in range(2)]
-        one, both = weigh(pids[:1], [file]), weigh(pids, [file])
+        one, both = memory(pids[:1], [file]), memory(pids, [file])
     assert (one.processes, both.processes) == (1, 2)
     assert one.mapped == pytest.approx(FILE / 2, rel=0.01)
     assert both.mapped == pytest.approx(FILE, rel=0.01)
@@ -54,7 +54,7 @@ def test_what_two_processes_map_counts_once(file: Path) -> None:
 
 def test_a_file_that_one_process_maps_is_unique_to_it(file: Path) -> None:
     with child(file, OWN) as pid:
-        found = weigh([pid], [file])
+        found = memory([pid], [file])
     assert FILE + OWN < found.unique < FILE + 2 * OWN
     assert found.mapped == FILE
 
@@ -62,5 +62,5 @@ def test_a_file_that_one_process_maps_is_unique_to_it(file: Path) -> None:
 def test_a_process_that_is_gone_weighs_nothing(file: Path) -> None:
     with child(file, 1) as pid:
         assert cpu_seconds([pid]) > 0
-    assert weigh([pid]).processes == 0
+    assert memory([pid]).processes == 0
     assert cpu_seconds([pid]) == 0

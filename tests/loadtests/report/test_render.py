@@ -7,12 +7,12 @@ import pytest
 
 from testing.chromium import answer
 from tests.loadtests.report.comparisons import comparison
-from thimble.loadtests.compare.comparison import Comparison
 from thimble.loadtests.report.charts import charts
-from thimble.loadtests.report.report import render
-from thimble.loadtests.results.results import GOING_ON
+from thimble.loadtests.report.render import render
+from thimble.loadtests.results.comparison import Comparison
+from thimble.loadtests.results.run import GOING_ON
 
-FRAME = Path(__file__).parents[1] / "web" / "frame.html"
+FRAME = Path(__file__).with_name("frame.html")
 
 
 def test_the_page_needs_nothing_else(tmp_path: Path) -> None:

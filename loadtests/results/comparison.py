@@ -8,15 +8,14 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field
 
-from thimble.loadtests.compare.releases import Swap
-from thimble.loadtests.compare.resident import Memory
-from thimble.loadtests.compare.startup import Startup
+from thimble.loadtests.results.files import replace
 from thimble.loadtests.results.machine import Machine, this_machine, versions
-from thimble.loadtests.results.results import GOING_ON, Step, replace
+from thimble.loadtests.results.run import GOING_ON, Step
 from thimble.loadtests.traffic.requests import Traffic
 
 Name = Literal["A", "B"]
 NAMES: tuple[Name, Name] = ("A", "B")
+FIRST_ROWS = 2048
 
 
 class Settings(BaseModel):
@@ -46,6 +45,49 @@ class Side(BaseModel):
     served: dict[str, Any] = {}
 
 
+class Startup(BaseModel):
+    """Seconds since the process was started: until it says that it is ready, until its first answer, until FIRST_ROWS
+    rows are answered, one request after the other.
+
+    `cached` is the share of the model's files that was in the page cache before, as it should be `cold` or not.
+    """
+
+    cold: bool
+    cached: float
+    ready: float
+    first: float
+    rows: float
+
+
+class Swap(BaseModel):
+    """Seconds. `copied` is how long the disk took to copy the files of a version, `pushed` how long the server took to
+    take it over HTTP and to verify it (None where it is more than one file, which cannot be pushed), `released` how
+    long the call took that makes a version in the repository the live one, while the server goes on."""
+
+    copied: float
+    pushed: float | None
+    released: float
+
+
+class ProcessMemory(BaseModel):
+    """Of several processes together, bytes.
+
+    `resident` counts a page once for each process that maps it, `proportional` once in all, `unique` only where no
+    other process maps it. `proportional` is `anonymous` (its own) and `file` (pages of files: code, and what is mapped
+    of a model); `mapped` is what of `file` belongs to the model's files. `cached` is what of the model's files is in
+    the page cache, mapped or not.
+    """
+
+    processes: int = 0
+    resident: int = 0
+    proportional: int = 0
+    unique: int = 0
+    anonymous: int = 0
+    file: int = 0
+    mapped: int = 0
+    cached: int = 0
+
+
 class Attempt(BaseModel):
     """A rate, requests/s, that was tried in the search for the knee, and the p99 that it had."""
 
@@ -67,7 +109,7 @@ class Turn(BaseModel):
     steps: list[Step] = []
     cpu_seconds: float | None = None
     rows: int = 0
-    memory: Memory | None = None
+    memory: ProcessMemory | None = None
     swap: Swap | None = None
 
     def startup(self, *, cold: bool) -> Startup | None:
@@ -78,7 +120,7 @@ class Replicas(BaseModel):
     """So many servers of one artifact on this machine, after each has scored the same rows."""
 
     replicas: int
-    memory: Memory
+    memory: ProcessMemory
 
 
 class Size(BaseModel):
@@ -88,7 +130,7 @@ class Size(BaseModel):
     tables: int
     size: int
     startup: Startup
-    memory: Memory
+    memory: ProcessMemory
     swap: Swap
 
 
@@ -109,7 +151,7 @@ class Comparison(BaseModel):
     busy: float = 0
     tables: int | None = None
     sides: dict[Name, Side] = {}
-    empty: Memory | None = None
+    empty: ProcessMemory | None = None
     ceiling: float | None = None
     rates: list[float] = []
     rounds: list[dict[Name, Turn]] = []
@@ -131,7 +173,7 @@ class Comparison(BaseModel):
         replace(path, self.model_dump_json())
 
 
-class Notebook:
+class ComparisonJournal:
     """A comparison that is going on, and the file that it is written to after every step of it."""
 
     def __init__(self, comparison: Comparison, path: Path, tell: Callable[[str], None]) -> None:

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import jinja2
 
-from thimble.loadtests.compare.comparison import Comparison
 from thimble.loadtests.report import charts, tables, words
-from thimble.loadtests.results.results import replace
+from thimble.loadtests.results.comparison import Comparison
+from thimble.loadtests.results.files import replace
 
 _HERE = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent),

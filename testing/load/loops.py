@@ -1,8 +1,4 @@
-"""The HTTP/1.1 load client of all serving benchmarks: closed loop, or open loop at a given rate.
-
-It sends prebuilt bytes over keep-alive connections and reads no more of an answer than its status and its body, so that
-one core of client outruns any server here on another. Run it pinned to a core that the server does not use.
-"""
+"""Closed and open loops over keep-alive connections."""
 
 import asyncio
 import gc
@@ -10,90 +6,20 @@ import itertools
 import time
 from abc import ABC, abstractmethod
 from array import array
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, cast
 
 import numpy as np
-import numpy.typing as npt
 import uvloop
 
-Doubles = npt.NDArray[np.float64]
-Int64s = npt.NDArray[np.int64]
+from testing.load.answers import Answer, parse
+from testing.load.run import BROKEN, Doubles, Request, Run
+
 Address = tuple[str, int]
 
-BROKEN = 0
-"""The status of a request whose connection was refused or broke before the whole answer came."""
 RECONNECT_SECONDS = 0.05
 SPIN_SECONDS = 0.002  # uvloop's timers are of whole milliseconds: closer to a start than this, the client polls
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A whole request as it goes over the wire. `check` says of the body of a 200 whether it is right."""
-
-    wire: bytes
-    rows: int = 1
-    check: Callable[[bytes], bool] | None = None
-
-
-@dataclass(frozen=True)
-class Run:
-    """What came of the requests that started in the measured `seconds`, whenever they ended; one array entry each.
-
-    `started` (seconds since the measured time began) and `latency` (seconds) count, in an open loop, from when a
-    request was due, not from when it was sent. `offered` is the open loop's rate, requests/s.
-    """
-
-    seconds: float
-    offered: float | None
-    status: Int64s
-    started: Doubles
-    latency: Doubles
-    rows: Int64s
-    wrong: int
-    unanswered: int
-
-    @property
-    def counts(self) -> dict[int, int]:
-        return dict(sorted(Counter(self.status.tolist()).items()))
-
-    @property
-    def requests_per_second(self) -> float:
-        """Answered with 200."""
-        return self.counts.get(200, 0) / self.seconds
-
-    @property
-    def rows_per_second(self) -> float:
-        """Answered with 200."""
-        return float(self.rows[self.status == 200].sum()) / self.seconds
-
-    @property
-    def failures(self) -> int:
-        """Requests without a right answer of status 200."""
-        return int((self.status != 200).sum()) + self.wrong + self.unanswered
-
-    def percentile(self, q: float, status: int = 200) -> float:
-        """Seconds; NaN when no answer has that status."""
-        latency = self.latency[self.status == status]
-        return float(np.percentile(latency, q)) if len(latency) else float("nan")
-
-    def summary(self) -> dict[str, Any]:
-        """What a results file keeps of it. Latencies in milliseconds, by status."""
-        return {
-            "seconds": self.seconds,
-            "offered_requests_per_second": self.offered,
-            "requests_per_second": round(self.requests_per_second, 2),
-            "rows_per_second": round(self.rows_per_second, 1),
-            "counts": {str(status): count for status, count in self.counts.items()},
-            "wrong": self.wrong,
-            "unanswered": self.unanswered,
-            "latency_ms": {
-                str(status): {f"p{q:g}": round(self.percentile(q, status) * 1e3, 3) for q in (50, 90, 99, 99.9, 100)}
-                for status in self.counts
-            },
-        }
 
 
 def closed_loop(
@@ -156,55 +82,6 @@ def _run(run: Callable[[], Any]) -> Run:
         return result
     finally:
         gc.enable()
-
-
-class Answer(NamedTuple):
-    """A whole answer and where in the bytes it ends."""
-
-    status: int
-    body: bytes
-    end: int
-    closes: bool
-
-
-def parse(data: bytes, at_end: bool = False) -> Answer | None:
-    """The answer at the start of `data`, None while bytes are missing. `at_end`: no more bytes will come."""
-    head_end = data.find(b"\r\n\r\n") + 4
-    if head_end < 4:
-        return None
-    head = data[:head_end].lower()
-    status = int(head[9:12])
-    if status < 200:  # informational: the answer proper follows
-        rest = parse(data[head_end:], at_end)
-        return rest and rest._replace(end=rest.end + head_end)
-    closes = b"\r\nconnection: close\r\n" in head or head.startswith(b"http/1.0")
-    if (length := _header(head, b"\r\ncontent-length:")) is not None:
-        end = head_end + int(length)
-        return Answer(status, data[head_end:end], end, closes) if len(data) >= end else None
-    if _header(head, b"\r\ntransfer-encoding:") == b"chunked":
-        return _parse_chunks(data, head_end, status, closes)
-    if status in (204, 304):
-        return Answer(status, b"", head_end, closes)
-    return Answer(status, data[head_end:], len(data), True) if at_end else None
-
-
-def _parse_chunks(data: bytes, position: int, status: int, closes: bool) -> Answer | None:
-    body = b""
-    while (line_end := data.find(b"\r\n", position)) >= 0:
-        size = int(data[position:line_end].partition(b";")[0], 16)
-        start = line_end + 2
-        position = start + size + 2
-        if len(data) < position:
-            return None
-        if size == 0:  # no server here sends trailers
-            return Answer(status, body, position, closes)
-        body += data[start : start + size]
-    return None
-
-
-def _header(head: bytes, name: bytes) -> bytes | None:
-    at = head.find(name)
-    return head[at + len(name) : head.index(b"\r", at + 1)].strip() if at >= 0 else None
 
 
 class _Connection(asyncio.Protocol):
