@@ -59,7 +59,8 @@ def train(
     """
     from thimble.export import console
     from thimble.export.cardinality import count_ids
-    from thimble.export.clicks import ClickError, ClickSource, FileClicks, Rows, split
+    from thimble.export.click_files import FileClicks
+    from thimble.export.clicks import ClickError, ClickSource, Rows, split
     from thimble.export.generate import GeneratedClicks
     from thimble.export.schema import own_spec, preset_spec
     from thimble.export.train import Recipe
@@ -194,7 +195,7 @@ def evaluate(
 ) -> None:
     """Score click files with an artifact and say how good the scores are."""
     from thimble.export import console
-    from thimble.export.clicks import FileClicks
+    from thimble.export.click_files import FileClicks
     from thimble.export.evaluate import evaluate_artifact, read_spec
 
     source = FileClicks(clicks, read_spec(file), label, strict)

@@ -12,7 +12,8 @@ import pytest
 from testing.data import OPEN_BANDIT, needs
 from testing.servers import running
 from thimble.export.cardinality import count_ids
-from thimble.export.clicks import FileClicks, split
+from thimble.export.click_files import FileClicks
+from thimble.export.clicks import split
 from thimble.export.console import metrics_line
 from thimble.export.evaluate import evaluate_artifact
 from thimble.export.pipeline import export

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from testing.samples import small_spec
-from thimble.export.clicks import ClickError, Clicks, FileClicks, Rows, click_files, split
+from thimble.export.click_files import FileClicks, click_files
+from thimble.export.clicks import ClickError, Clicks, Rows, split
 from thimble.models.presets import preset
 from thimble.models.spec import ModelSpec
 

@@ -7,7 +7,8 @@ import pytest
 
 from testing.samples import write_csv
 from thimble.export.checkpoint import RunError
-from thimble.export.clicks import ClickError, FileClicks, split
+from thimble.export.click_files import FileClicks
+from thimble.export.clicks import ClickError, split
 from thimble.export.pipeline import export
 from thimble.export.schema import own_spec
 from thimble.export.train import Recipe, train
