@@ -83,9 +83,9 @@ class Checkpoint:
 
 
 class Trained(NamedTuple):
-    """A finished run: its spec with provenance and metrics, its golden rows, and the model in evaluation mode.
+    """A trained model: its spec with provenance and metrics, its golden rows, and its weights, in evaluation mode.
 
-    `trained_on` and `held_out` are None where the rows came from no source that can be read again.
+    `trained_on` and `held_out` are None where the rows are unknown or came from no source that can be read again.
     """
 
     spec: ModelSpec

@@ -36,7 +36,7 @@ class ArrowTable:
         if (types.is_boolean(array.type) or _is_number(array.type)) and not array.null_count:
             labels = array.to_numpy(zero_copy_only=False)
             if np.isin(labels, (0, 1)).all():
-                return labels.astype(np.float32), {}
+                return (labels == 1).astype(np.float32), {}
         return encode_labels(array.to_pylist())
 
     def encode(self, column: int, kind: Kind | None) -> Encoded:
