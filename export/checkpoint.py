@@ -1,6 +1,5 @@
 """A training run's folder: what it is about and how far it has come."""
 
-import os
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from pydantic import BaseModel, ConfigDict
 
+from thimble.export.files import sync
 from thimble.export.origin import Origin
 from thimble.models.nn.dlrm import DLRM
 from thimble.models.spec import Metrics, ModelSpec, Provenance
@@ -63,11 +63,10 @@ class Checkpoint:
         self.folder.mkdir(parents=True, exist_ok=True)
         partial = self.path.with_suffix(".partial")
         document = {"config": config.model_dump_json(), "progress": progress.model_dump_json(), **state}
-        with partial.open("wb") as file:
-            torch.save(document, file)
-            file.flush()
-            os.fsync(file.fileno())
+        torch.save(document, partial)
+        sync(partial)
         partial.replace(self.path)
+        sync(self.folder)
 
     def load(self) -> tuple[RunConfig, Progress, dict[str, Any]]:
         """RunError when there is none or it is damaged."""
@@ -84,9 +83,9 @@ class Checkpoint:
 
 
 class Trained(NamedTuple):
-    """A finished run: its spec with provenance and metrics, its golden rows, and the model in evaluation mode.
+    """A trained model: its spec with provenance and metrics, its golden rows, and its weights, in evaluation mode.
 
-    `trained_on` and `held_out` are None where the rows came from no source that can be read again.
+    `trained_on` and `held_out` are None where the rows are unknown or came from no source that can be read again.
     """
 
     spec: ModelSpec

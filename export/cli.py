@@ -59,7 +59,8 @@ def train(
     """
     from thimble.export import console
     from thimble.export.cardinality import count_ids
-    from thimble.export.clicks import ClickError, ClickSource, FileClicks, Rows, split
+    from thimble.export.click_files import FileClicks
+    from thimble.export.clicks import ClickError, ClickSource, Rows, split
     from thimble.export.generate import GeneratedClicks
     from thimble.export.schema import own_spec, preset_spec
     from thimble.export.train import Recipe
@@ -90,9 +91,9 @@ def train(
         parts = Rows(source, 0, generate), Rows(source, generate, source.rows)
     else:
         source = FileClicks(clicks or [], spec, label, strict)
-        apart = FileClicks(held_out, spec, label, strict) if held_out else None
+        held_out_source = FileClicks(held_out, spec, label, strict) if held_out else None
         typer.echo(f"reading {source.description} once to count its rows")
-        parts = split(source, apart, held_out_share)
+        parts = split(source, held_out_source, held_out_share)
     folder = run or Path("runs") / spec.name
     typer.echo(f"{len(parts[0]):,} rows to train on, {len(parts[1]):,} held out; checkpoints in {folder}")
     try:
@@ -124,11 +125,13 @@ def export(
 ) -> None:
     """Write a trained model as REPOSITORY/NAME/VERSION/model.onnx and prove that the file computes what was trained."""
     from thimble.export import console
-    from thimble.export.pipeline import export as export_run
+    from thimble.export.checkpoint import load_trained
+    from thimble.export.pipeline import export as export_trained
     from thimble.models.spec import Precision
 
     memory = memory_precision or ("fp32" if precision == "fp32" else "fp16")
-    done = export_run(run, repository, name, version, Precision(memory=memory, mlps=precision), cost_rows)
+    wanted = Precision(memory=memory, mlps=precision)
+    done = export_trained(load_trained(run), repository, name, version, wanted, cost_rows)
     agreement = done.agreement
     typer.echo(
         f"{done.path}: {console.size(done.path.stat().st_size)}; over {agreement.rows} rows scores differ by at most "
@@ -194,7 +197,7 @@ def evaluate(
 ) -> None:
     """Score click files with an artifact and say how good the scores are."""
     from thimble.export import console
-    from thimble.export.clicks import FileClicks
+    from thimble.export.click_files import FileClicks
     from thimble.export.evaluate import evaluate_artifact, read_spec
 
     source = FileClicks(clicks, read_spec(file), label, strict)

@@ -1,6 +1,6 @@
 """What the exporter prints."""
 
-from thimble.export.clicks import BadRows
+from thimble.export.click_files import BadRows
 from thimble.models.spec import FullEmbedding, Metrics, ModelSpec, PrecisionCost
 
 _UNITS = ["B", "kB", "MB", "GB", "TB"]

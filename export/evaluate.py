@@ -8,7 +8,7 @@ import onnx
 from pydantic import ValidationError
 
 from thimble.export.agreement import onnx_scores, onnx_session
-from thimble.export.clicks import FileClicks
+from thimble.export.click_files import FileClicks
 from thimble.export.graph import EXTERNAL_DATA, ExportError
 from thimble.export.metrics import held_out_metrics
 from thimble.models.hashing import Floats

@@ -29,13 +29,13 @@ def golden_batch(spec: ModelSpec, features: Features) -> Batch:
 
 def _wire_columns(spec: ModelSpec, clicks: Clicks) -> list[list[int | float | str | None]]:
     """A batch's feature columns as JSON carries them."""
-    if not clicks.raw:  # generated: the arrays say all
+    if clicks.raw is None:  # generated: the arrays say all
         columns: list[list[int | float | str | None]] = []
         columns += [[None if x != x else int(x) for x in column] for column in clicks.batch.dense.T.tolist()]
         columns += [[f"{x:08x}" if x else None for x in column] for column in clicks.batch.ids.T.tolist()]
         return columns
     kinds = [*(["number"] * len(spec.dense)), *(field.kind for field in spec.fields)]
-    return [[_wire_value(kind, value) for value in column] for kind, column in zip(kinds, clicks.raw, strict=True)]
+    return [[_wire_value(kind, value) for value in column] for kind, column in zip(kinds, clicks.raw(), strict=True)]
 
 
 def _wire_value(kind: str, value: object) -> int | float | str | None:

@@ -1,14 +1,10 @@
 """A trained DLRM to an artifact: one .onnx file that says itself what it is."""
 
-import contextlib
 import copy
 import logging
-import shutil
-import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -88,46 +84,3 @@ def describe(model: onnx.ModelProto, spec: ModelSpec) -> None:
     """Write the spec into the model's metadata."""
     del model.metadata_props[:]
     onnx.helper.set_model_props(model, {METADATA_KEY: spec.model_dump_json(exclude_none=True)})
-
-
-def write(
-    model: onnx.ModelProto,
-    spec: ModelSpec,
-    repository: Path,
-    number: int | None,
-    check: Callable[[Path], None],
-) -> Path:
-    """Write REPOSITORY/NAME/VERSION/model.onnx once it is past `check`, and return its path. ExportError as below."""
-    with new_version(repository, spec.name, number) as (partial, target):
-        external = isinstance(spec.embedding, FullEmbedding)
-        onnx.save_model(model, partial / MODEL_FILE, save_as_external_data=external, location=EXTERNAL_DATA)
-        check(partial / MODEL_FILE)
-    return target / MODEL_FILE
-
-
-@contextlib.contextmanager
-def new_version(repository: Path, name: str, number: int | None) -> Iterator[tuple[Path, Path]]:
-    """A folder to be filled, and REPOSITORY/NAME/VERSION, by default the version after the newest, which it becomes.
-
-    A version appears at once and whole, so a server that watches the repository never reads half a model.
-    ExportError: it exists.
-    """
-    family = repository / name
-    family.mkdir(parents=True, exist_ok=True)
-    if number is None:
-        number = max((int(p.name) for p in family.iterdir() if p.name.isdecimal()), default=0) + 1
-    target = family / str(number)
-    if target.exists():
-        raise ExportError(f"{target} exists; a version is never overwritten, choose another --version")
-    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=family))
-    try:
-        yield partial, target
-        partial.chmod(0o755)
-        for file in partial.iterdir():
-            file.chmod(0o644)  # onnx writes external data for its owner alone, and servers run as somebody else
-        partial.rename(target)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            family.rmdir()  # unless there are other versions
-        raise

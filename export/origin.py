@@ -4,7 +4,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from thimble.export.clicks import ClickError, ClickSource, FileClicks, Rows
+from thimble.export.click_files import FileClicks
+from thimble.export.clicks import ClickError, ClickSource, Rows
 from thimble.export.generate import GeneratedClicks
 from thimble.models.spec import ModelSpec
 

@@ -1,24 +1,30 @@
-"""A finished training run to a version in a model repository."""
+"""A model to a version in a model repository: one way for trained, imported and untrained ones."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import onnx
+import onnx_ir
 
 from thimble.export.agreement import Agreement, onnx_scores, onnx_session, prove
-from thimble.export.checkpoint import RunError, Trained, load_trained
-from thimble.export.clicks import Rows
-from thimble.export.golden import golden_batch
-from thimble.export.graph import build, describe, write
+from thimble.export.checkpoint import RunError, Trained
+from thimble.export.clicks import Clicks, Rows
+from thimble.export.golden import Features, golden_batch
+from thimble.export.graph import EXTERNAL_DATA, MODEL_FILE, build, describe
 from thimble.export.origin import Origin
 from thimble.export.precision import CALIBRATION_ROWS, lower_mlps
 from thimble.export.precision_cost import COST_ROWS, precision_cost
+from thimble.export.versions import new_version
 from thimble.models.features import Batch
-from thimble.models.spec import GoldenRows, ModelSpec, Precision
+from thimble.models.nn.dlrm import DLRM
+from thimble.models.spec import FullEmbedding, GoldenRows, ModelSpec, Precision
 
 READ_ROWS = 2048
 FULL_PRECISION = Precision()
+
+Store = Callable[[Path], Mapping[str, onnx_ir.ExternalTensor]]
+"""Writes a model's largest weights into a file, uses them from there, and says by their names where they lie in it."""
 
 
 class Exported(NamedTuple):
@@ -29,43 +35,65 @@ class Exported(NamedTuple):
     agreement: Agreement
 
 
+def publish(
+    spec: ModelSpec,
+    dlrm: DLRM,
+    golden: Features,
+    repository: Path,
+    version: int | None = None,
+    *,
+    calibration: Iterable[Batch] = (),
+    held_out: Iterable[Clicks] | None = None,
+    store: Store | None = None,
+) -> Exported:
+    """Write a model as REPOSITORY/NAME/VERSION/model.onnx, with golden rows, once it is proven to compute what it is.
+
+    `calibration` are rows as they will be scored, which int8 needs. On `held_out` rows, if there are any, is measured
+    what the spec's precision costs. `store` is for full tables that do not fit into memory.
+    ExportError: the version exists, or the file does not score as the model. ClickError: rows cannot be read.
+    """
+    batch = golden_batch(spec, golden)
+    with new_version(repository, spec.name, version) as (folder, target):
+        path = folder / MODEL_FILE
+        stored = store(folder / EXTERNAL_DATA) if store else {}
+        model = lower_mlps(build(spec, dlrm, stored), spec.precision.mlps, calibration)
+        external = isinstance(spec.embedding, FullEmbedding) and not stored
+        onnx.save_model(model, path, save_as_external_data=external, location=EXTERNAL_DATA)
+        scores = onnx_scores(onnx_session(str(path)), batch)
+        found: dict[str, Any] = {"golden": GoldenRows(features=golden, scores=scores.tolist())}
+        if held_out is not None:
+            found["precision_cost"] = precision_cost(path, dlrm, held_out)
+        spec = ModelSpec.model_validate(dict(spec) | found)
+        written = onnx.load(path, load_external_data=False)
+        describe(written, spec)
+        onnx.save_model(written, path)
+        agreement = prove(path, spec, dlrm, batch)
+    return Exported(target / MODEL_FILE, spec, agreement)
+
+
 def export(
-    run: Path,
+    trained: Trained,
     repository: Path,
     name: str | None = None,
     version: int | None = None,
     precision: Precision = FULL_PRECISION,
     cost_rows: int | None = None,
 ) -> Exported:
-    """Write a run's model as REPOSITORY/NAME/VERSION/model.onnx. RunError, ExportError, ClickError: it can't be done.
+    """Publish a trained model. RunError, ExportError, ClickError: it can't be done.
 
-    Below float32 the run's clicks are read again: training rows to calibrate int8, held-out rows (`cost_rows` of them,
-    which may be more than the run's where clicks are generated) to measure what the precision costs.
+    Below float32 its clicks are read again: training rows to calibrate int8, held-out rows (`cost_rows` of them, which
+    may be more than the run's where clicks are generated) to measure what the precision costs.
     """
-    trained = load_trained(run)
-    spec = ModelSpec.model_validate(
-        {**trained.spec.model_dump(), "name": name or trained.spec.name, "precision": precision}
+    changed = {"name": name or trained.spec.name, "precision": precision}
+    return publish(
+        ModelSpec.model_validate(dict(trained.spec) | changed),
+        trained.dlrm,
+        trained.golden,
+        repository,
+        version,
+        calibration=calibration_rows(trained),
+        held_out=None if precision == FULL_PRECISION else held_out_rows(trained, cost_rows).read(READ_ROWS),
     )
-    batch = golden_batch(spec, trained.golden)
-    model = lower_mlps(build(spec, trained.dlrm), precision.mlps, calibration_rows(trained))
-    agreements: list[Agreement] = []
-
-    def finish(path: Path) -> None:
-        """Score the golden rows with the file itself, write them into it, and prove the result."""
-        nonlocal spec
-        scores = onnx_scores(onnx_session(str(path)), batch)
-        found: dict[str, Any] = {"golden": GoldenRows(features=trained.golden, scores=scores.tolist())}
-        if precision != FULL_PRECISION:
-            clicks = held_out_rows(trained, cost_rows).read(READ_ROWS)
-            found["precision_cost"] = precision_cost(path, trained.dlrm, clicks)
-        spec = ModelSpec.model_validate({**spec.model_dump(), **found})
-        written = onnx.load(path, load_external_data=False)
-        describe(written, spec)
-        onnx.save_model(written, path)
-        agreements.append(prove(path, spec, trained.dlrm, batch))
-
-    path = write(model, spec, repository, version, finish)
-    return Exported(path, spec, agreements[0])
 
 
 def calibration_rows(trained: Trained) -> Iterator[Batch]:

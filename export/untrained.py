@@ -4,25 +4,23 @@ Full tables are drawn straight into the file of the artifact and used from there
 """
 
 import math
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-import onnx
 import onnx_ir
 import torch
 from torch import nn
 
-from thimble.export.agreement import onnx_scores, onnx_session, prove
 from thimble.export.clicks import Rows
 from thimble.export.generate import GeneratedClicks
-from thimble.export.golden import GOLDEN_ROWS, golden_batch, golden_features
-from thimble.export.graph import EXTERNAL_DATA, MODEL_FILE, build, describe, new_version
-from thimble.export.pipeline import Exported
+from thimble.export.golden import GOLDEN_ROWS, golden_features
+from thimble.export.pipeline import Exported, publish
 from thimble.models.hashing import Floats
 from thimble.models.nn.dlrm import DLRM
 from thimble.models.nn.embeddings import FullTables
 from thimble.models.presets import embedding_for
-from thimble.models.spec import FLOAT_BYTES, FullEmbedding, GoldenRows, ModelSpec
+from thimble.models.spec import FLOAT_BYTES, FullEmbedding, ModelSpec
 
 # In a table that is made smaller; clicks are generated for no smaller ones.
 FEWEST = 3
@@ -40,7 +38,7 @@ def resized(spec: ModelSpec, rows: int) -> ModelSpec:
     embedding = spec.embedding
     if isinstance(embedding, FullEmbedding):
         embedding = embedding_for("full", fields, spec.embedding_dim, 0, 1, 0)
-    return ModelSpec.model_validate({**spec.model_dump(), "fields": fields, "embedding": embedding})
+    return ModelSpec.model_validate(dict(spec) | {"fields": fields, "embedding": embedding})
 
 
 def export_untrained(spec: ModelSpec, repository: Path, version: int | None = None, seed: int = 0) -> Exported:
@@ -50,37 +48,22 @@ def export_untrained(spec: ModelSpec, repository: Path, version: int | None = No
     Criteo's, for which alone there are rows to make golden ones of.
     """
     features = golden_features(spec, Rows(GeneratedClicks(spec, GOLDEN_ROWS, seed), 0, GOLDEN_ROWS))
-    batch = golden_batch(spec, features)
     torch.manual_seed(seed)
-    with new_version(repository, spec.name, version) as (partial, target):
-        path = partial / MODEL_FILE
-        if isinstance(spec.embedding, FullEmbedding):
-            dlrm, stored = _with_stored_tables(spec, spec.embedding, partial / EXTERNAL_DATA, seed)
-            model = build(spec, dlrm, stored)
-        else:
-            dlrm = DLRM(spec).eval()
-            model = build(spec, dlrm)
-        onnx.save_model(model, path)
-        scores = onnx_scores(onnx_session(str(path)), batch)
-        golden = GoldenRows(features=features, scores=scores.tolist())
-        spec = ModelSpec.model_validate({**spec.model_dump(), "golden": golden})
-        describe(model, spec)
-        onnx.save_model(model, path)
-        agreement = prove(path, spec, dlrm, batch)
-    return Exported(target / MODEL_FILE, spec, agreement)
+    if not isinstance(spec.embedding, FullEmbedding):
+        return publish(spec, DLRM(spec).eval(), features, repository, version)
+    lengths = spec.embedding.table_rows
+    small = spec.embedding.model_copy(update={"table_rows": [1] * len(lengths)})
+    dlrm = DLRM(spec.model_copy(update={"embedding": small})).eval()
+    store = partial(_store_tables, dlrm, lengths, spec.embedding_dim, seed)
+    return publish(spec, dlrm, features, repository, version, store=store)
 
 
-def _with_stored_tables(
-    spec: ModelSpec, embedding: FullEmbedding, path: Path, seed: int
-) -> tuple[DLRM, dict[str, onnx_ir.ExternalTensor]]:
-    """A model whose tables are in a file, which is written, and where each of them lies in it."""
-    dim = spec.embedding_dim
-    small = embedding.model_copy(update={"table_rows": [1] * len(embedding.table_rows)})
-    dlrm = DLRM(spec.model_copy(update={"embedding": small}))
+def _store_tables(dlrm: DLRM, lengths: list[int], dim: int, seed: int, path: Path) -> dict[str, onnx_ir.ExternalTensor]:
+    """Draw a model's tables into a file and have the model read them from there."""
     assert isinstance(dlrm.sparse_arch, FullTables)
-    dlrm.sparse_arch.rows = embedding.table_rows
+    dlrm.sparse_arch.rows = lengths
     stored = {}
-    for f, (rows, offset) in enumerate(_write_tables(path, embedding.table_rows, dim, seed)):
+    for f, (rows, offset) in enumerate(_draw_tables(path, lengths, dim, seed)):
         table: Floats = np.memmap(path, np.float32, "r+", offset, (rows, dim))
         dlrm.sparse_arch.tables[f] = nn.Embedding(rows, dim, _weight=torch.from_numpy(table))
         name = f"sparse_arch.tables.{f}.weight"
@@ -93,20 +76,20 @@ def _with_stored_tables(
             name=f"dlrm.{name}",
             base_dir=path.parent,
         )
-    return dlrm.eval(), stored
+    return stored
 
 
-def _write_tables(path: Path, lengths: list[int], dim: int, seed: int) -> list[tuple[int, int]]:
-    """Draw tables into a file, Uniform(+-sqrt(1 / rows)) as DLRM does. Rows and offset of each."""
+def _draw_tables(path: Path, lengths: list[int], dim: int, seed: int) -> list[tuple[int, int]]:
+    """Write tables, Uniform(+-sqrt(1 / rows)) as DLRM draws them, into a file. Rows and offset of each."""
     random = np.random.default_rng(seed)
-    places = []
+    spans = []
     with path.open("wb") as file:
         for rows in lengths:
             offset = file.seek(-(-file.tell() // ALIGNMENT) * ALIGNMENT)
-            places.append((rows, offset))
+            spans.append((rows, offset))
             bound = np.float32(math.sqrt(1 / rows))
             for start in range(0, rows * dim, DRAWN):
                 values = random.random(min(DRAWN, rows * dim - start), np.float32)
                 file.write(((2 * values - 1) * bound).data)
-        assert file.tell() == places[-1][1] + lengths[-1] * dim * FLOAT_BYTES
-    return places
+        assert file.tell() == spans[-1][1] + lengths[-1] * dim * FLOAT_BYTES
+    return spans

@@ -20,6 +20,7 @@ _HEX = b"0123456789abcdefABCDEF"
 _DECIMAL = b"0123456789"
 _NUMERIC = b"0123456789+-.eE"
 _SHOWN = 40
+_PARTS = 16  # of a column with a bad value, so that one among 4096 is found in 48 conversions
 _NUMBER = frozenset((int, float, type(None)))
 _TEXT = frozenset((str, type(None)))
 
@@ -78,6 +79,16 @@ def ids_from_values(feature: str, kind: Kind, values: Column) -> Int64s:
     return _encode(feature, values, _IDS_FROM_VALUES[kind], missing=None)
 
 
+def encode_column(kind: Kind | None, values: Column, *, typed: bool) -> tuple[Floats | Int64s, dict[int, str]]:
+    """A column of numbers (no kind) or ids, and what is wrong with its bad rows, which come out as missing.
+
+    The good rows come out as they would without the bad ones.
+    """
+    if kind is None:
+        return _encode_good(values, _numbers_from_values if typed else _numbers_from_text, None if typed else "")
+    return _encode_good(values, (_IDS_FROM_VALUES if typed else _IDS_FROM_TEXT)[kind], None if typed else "")
+
+
 def batch_from_text(spec: ModelSpec, columns: Sequence[Column]) -> Batch:
     """Text columns, dense features first, then fields, as the spec orders them. FeatureError names the bad value."""
     dense = [dense_from_text(name, tokens) for name, tokens in zip(spec.dense, columns, strict=False)]
@@ -95,17 +106,32 @@ def batch_from_values(spec: ModelSpec, columns: Sequence[Column]) -> Batch:
 
 
 def _encode(feature: str, values: Column, convert: Callable[[Column], Array], missing: str | None) -> Array:
-    """Convert a column at once; only when that fails look at it value by value, for blanks and for the culprit."""
+    encoded, bad = _encode_good(values, convert, missing)
+    for row, reason in bad.items():
+        raise FeatureError(feature, row, reason)
+    return encoded
+
+
+def _encode_good(
+    values: Column, convert: Callable[[Column], Array], missing: str | None, first: int = 0
+) -> tuple[Array, dict[int, str]]:
+    """Convert a column at once or, where that fails, in ever smaller parts until what fails is one value.
+
+    That is a blank, which counts as missing, or bad. `first` is the row of the first value.
+    """
     try:
-        return convert(values)
-    except _BadValueError:
-        tidy = [missing if isinstance(value, str) and not value.strip() else value for value in values]
-        for row, value in enumerate(tidy):
-            try:
-                convert([value])
-            except _BadValueError as error:
-                raise FeatureError(feature, row, str(error)) from None
-        return convert(tidy)
+        return convert(values), {}
+    except _BadValueError as error:
+        if len(values) == 1:
+            blank = isinstance(values[0], str) and not values[0].strip()
+            return convert([missing]), {} if blank else {first: str(error)}
+    size = -(-len(values) // _PARTS)
+    parts = [
+        _encode_good(values[start : start + size], convert, missing, first + start)
+        for start in range(0, len(values), size)
+    ]
+    bad = {row: reason for _, reasons in parts for row, reason in reasons.items()}
+    return np.concatenate([encoded for encoded, _ in parts]), bad
 
 
 def _numbers_from_text(tokens: Column) -> Floats:

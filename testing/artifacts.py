@@ -8,12 +8,10 @@ import onnx
 import torch
 from onnx import helper, numpy_helper
 
-from thimble.export.agreement import onnx_scores, onnx_session
 from thimble.export.golden import Features, golden_batch
-from thimble.export.graph import build, describe, write
-from thimble.export.precision import lower_mlps
+from thimble.export.pipeline import publish
 from thimble.models.nn.dlrm import DLRM
-from thimble.models.spec import GoldenRows, ModelSpec
+from thimble.models.spec import ModelSpec
 
 
 def random_features(spec: ModelSpec, rows: int, seed: int = 0) -> Features:
@@ -39,17 +37,9 @@ def write_artifact(
     with torch.no_grad():
         for parameter in dlrm.sparse_arch.parameters():
             parameter.uniform_(-0.5, 0.5)
-    features = random_features(spec, 8, seed)
-    model = lower_mlps(build(spec, dlrm), spec.precision.mlps, [golden_batch(spec, random_features(spec, 64, seed))])
-
-    def finish(path: Path) -> None:
-        scores = onnx_scores(onnx_session(str(path)), golden_batch(spec, features))
-        golden = GoldenRows(features=features, scores=scores.tolist())
-        written = onnx.load(path, load_external_data=False)
-        describe(written, spec.model_copy(update={"golden": golden}))
-        onnx.save_model(written, path)
-
-    return write(model, spec.model_copy(update={"name": name or spec.name}), repository, version, finish)
+    spec = spec.model_copy(update={"name": name or spec.name})
+    calibration = [golden_batch(spec, random_features(spec, 64, seed))]
+    return publish(spec, dlrm, random_features(spec, 8, seed), repository, version, calibration=calibration).path
 
 
 def spoil(path: Path, above: float) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from testing.data import CRITEO_LINES, DEMO, needs
-from thimble.export.clicks import FileClicks
+from thimble.export.click_files import FileClicks
 from thimble.export.evaluate import evaluate_artifact, read_spec
 from thimble.export.generate import GeneratedClicks
 from thimble.export.metrics import auc

@@ -12,7 +12,9 @@ import pytest
 from testing.data import OPEN_BANDIT, needs
 from testing.servers import running
 from thimble.export.cardinality import count_ids
-from thimble.export.clicks import FileClicks, split
+from thimble.export.checkpoint import load_trained
+from thimble.export.click_files import FileClicks
+from thimble.export.clicks import split
 from thimble.export.console import metrics_line
 from thimble.export.evaluate import evaluate_artifact
 from thimble.export.pipeline import export
@@ -49,7 +51,7 @@ def test_real_impressions_train_export_serve_and_score_alike(
         with capsys.disabled():
             print(f"\nOpen Bandit, {scheme} embeddings of {source.spec.embedding_bytes} bytes: {metrics_line(metrics)}")
 
-    path = export(tmp_path / "block", tmp_path / "artifacts").path
+    path = export(load_trained(tmp_path / "block"), tmp_path / "artifacts").path
     with gzip.open(OPEN_BANDIT, "rt") as file:
         held_out = list(csv.DictReader(file))[-6000:]
     with (tmp_path / "held_out.csv").open("w") as plain:

@@ -15,7 +15,8 @@ from typing import Any
 
 from benchmarks.record import record
 from thimble.export.cardinality import count_ids
-from thimble.export.clicks import ClickSource, FileClicks, Rows, split
+from thimble.export.click_files import FileClicks
+from thimble.export.clicks import ClickSource, Rows, split
 from thimble.export.console import size
 from thimble.export.generate import GeneratedClicks
 from thimble.export.schema import own_spec, preset_spec

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from testing.samples import SCHEMES, small_spec
-from thimble.export.clicks import FileClicks, Rows
+from thimble.export.click_files import FileClicks
+from thimble.export.clicks import Rows
 from thimble.export.train import Recipe, train
 
 

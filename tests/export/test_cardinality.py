@@ -5,7 +5,7 @@ import pytest
 
 from testing.samples import small_spec
 from thimble.export.cardinality import count_ids
-from thimble.export.clicks import FileClicks
+from thimble.export.click_files import FileClicks
 
 
 def test_few_ids_are_counted_exactly_and_many_nearly(tmp_path: Path) -> None:

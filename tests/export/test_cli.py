@@ -13,7 +13,7 @@ import pytest
 from testing.samples import write_csv
 from thimble.export.agreement import onnx_scores, onnx_session
 from thimble.export.cli import main
-from thimble.export.clicks import FileClicks
+from thimble.export.click_files import FileClicks
 from thimble.export.evaluate import read_spec
 
 

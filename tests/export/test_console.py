@@ -1,6 +1,6 @@
 import pytest
 
-from thimble.export.clicks import BadRows
+from thimble.export.click_files import BadRows
 from thimble.export.console import bad_rows, cost_line, inspection, metrics_line, size
 from thimble.models.presets import preset
 from thimble.models.spec import Metrics, PrecisionCost

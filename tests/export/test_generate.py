@@ -5,7 +5,8 @@ import pytest
 
 from testing.samples import criteo_spec, small_spec
 from thimble.export.clicks import ClickError, Clicks
-from thimble.export.generate import FIELDS, NUMBERS, GeneratedClicks, field_shapes
+from thimble.export.generate import GeneratedClicks
+from thimble.export.marginals import FIELDS, NUMBERS, field_shapes
 from thimble.export.metrics import auc
 from thimble.models.presets import CRITEO_KAGGLE_ROWS, CRITEO_TB_ROWS, preset
 from thimble.models.spec import ModelSpec

@@ -6,7 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from testing.samples import criteo_spec, small_spec
-from thimble.export.clicks import FileClicks, Rows
+from thimble.export.click_files import FileClicks
+from thimble.export.clicks import Rows
 from thimble.export.generate import GeneratedClicks
 from thimble.export.golden import GOLDEN_ROWS, golden_batch, golden_features
 

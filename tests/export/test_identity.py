@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from testing.samples import write_csv
-from thimble.export.checkpoint import RunError
-from thimble.export.clicks import ClickError, FileClicks, split
+from thimble.export.checkpoint import RunError, load_trained
+from thimble.export.click_files import FileClicks
+from thimble.export.clicks import ClickError, split
 from thimble.export.pipeline import export
 from thimble.export.schema import own_spec
 from thimble.export.train import Recipe, train
@@ -49,7 +50,7 @@ def test_changed_files_are_not_calibrated_on(clicks: Path, tmp_path: Path) -> No
     fit([clicks], tmp_path / "run")
     write_csv(clicks, 600, seed=1)
     with pytest.raises(ClickError, match=r"impressions.csv has changed since the run"):
-        export(tmp_path / "run", tmp_path / "artifacts", precision=Precision(memory="fp16", mlps="int8"))
+        export(load_trained(tmp_path / "run"), tmp_path / "artifacts", precision=Precision(memory="fp16", mlps="int8"))
 
 
 def test_no_usable_row_to_train_on_is_an_error(clicks: Path, tmp_path: Path) -> None:

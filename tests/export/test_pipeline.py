@@ -8,7 +8,8 @@ import torch
 from pydantic import ValidationError
 
 import thimble.export.pipeline
-from testing.samples import SCHEMES, SHARED, random_batch
+from testing.artifacts import write_artifact
+from testing.samples import SCHEMES, SHARED, criteo_spec, random_batch, small_spec
 from thimble.export.agreement import TOLERANCE, numpy_scores, onnx_scores, onnx_session, prove
 from thimble.export.checkpoint import RunError, load_trained
 from thimble.export.evaluate import artifact_bytes, read_spec
@@ -17,6 +18,7 @@ from thimble.export.graph import EXTERNAL_DATA, IR_VERSION, ExportError, build
 from thimble.export.pipeline import Exported
 from thimble.export.pipeline import export as export_run
 from thimble.export.train import score
+from thimble.export.untrained import export_untrained
 from thimble.models.features import Batch
 from thimble.models.spec import ModelSpec
 
@@ -24,7 +26,7 @@ from thimble.models.spec import ModelSpec
 @pytest.fixture(scope="session")
 def exported(runs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Exported]:
     repository = tmp_path_factory.mktemp("repository")
-    return {scheme: export_run(runs[scheme], repository, name=scheme) for scheme in SCHEMES}
+    return {scheme: export_run(load_trained(runs[scheme]), repository, name=scheme) for scheme in SCHEMES}
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -172,7 +174,7 @@ def test_a_file_whose_scores_are_off_is_refused(exported: dict[str, Exported], r
 
 def test_versions(runs: dict[str, Path], tmp_path: Path) -> None:
     def version(number: int | None = None) -> str:
-        return export_run(runs["block"], tmp_path, "m", number).path.parent.name
+        return export_run(load_trained(runs["block"]), tmp_path, "m", number).path.parent.name
 
     assert [version(), version(), version(7), version()] == ["1", "2", "7", "8"]
     before = (tmp_path / "m" / "7" / "model.onnx").read_bytes()
@@ -183,7 +185,7 @@ def test_versions(runs: dict[str, Path], tmp_path: Path) -> None:
 
 
 def test_a_failing_check_leaves_nothing(runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def damaged(spec: ModelSpec, dlrm: torch.nn.Module) -> onnx.ModelProto:
+    def damaged(spec: ModelSpec, dlrm: torch.nn.Module, _: object) -> onnx.ModelProto:
         model = build(spec, dlrm)  # type: ignore[arg-type]
         (memory,) = (tensor for tensor in model.graph.initializer if tensor.name.endswith("memory"))
         memory.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(memory) * 2, memory.name))
@@ -191,18 +193,38 @@ def test_a_failing_check_leaves_nothing(runs: dict[str, Path], tmp_path: Path, m
 
     monkeypatch.setattr(thimble.export.pipeline, "build", damaged)
     with pytest.raises(ExportError, match="differ"):
-        export_run(runs["block"], tmp_path)
+        export_run(load_trained(runs["block"]), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("way", ["trained", "untrained", "test model"])
+def test_every_model_is_proven_before_it_is_there(
+    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    def refuse(path: Path, *_: object) -> None:
+        assert path.is_file() and read_spec(path).golden
+        raise ExportError("the proof failed")
+
+    monkeypatch.setattr(thimble.export.pipeline, "prove", refuse)
+    with pytest.raises(ExportError, match="the proof failed"):
+        match way:
+            case "trained":
+                export_run(load_trained(runs["block"]), tmp_path)
+            case "untrained":
+                export_untrained(criteo_spec("full"), tmp_path)
+            case _:
+                write_artifact(small_spec(), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["../evil", "a/b", ".hidden", "two words"])
 def test_a_bad_name_is_refused(runs: dict[str, Path], tmp_path: Path, name: str) -> None:
     with pytest.raises(ValidationError, match="name"):
-        export_run(runs["block"], tmp_path / "repository", name)
+        export_run(load_trained(runs["block"]), tmp_path / "repository", name)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_no_run(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no training run here"):
-        export_run(tmp_path, tmp_path / "repository")
+        export_run(load_trained(tmp_path), tmp_path / "repository")
     assert list(tmp_path.iterdir()) == []

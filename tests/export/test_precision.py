@@ -52,7 +52,7 @@ def inner_weights(model: onnx.ModelProto) -> dict[str, np.ndarray[tuple[int, ...
 def test_every_precision_of_every_scheme_is_exported_and_served(
     runs: dict[str, Path], tmp_path: Path, scheme: str, precision: Precision
 ) -> None:
-    exported = export_run(runs[scheme], tmp_path, precision=precision)
+    exported = export_run(load_trained(runs[scheme]), tmp_path, precision=precision)
     spec = read_spec(exported.path)
     assert spec == exported.spec and spec.precision == precision
     assert spec.precision_cost is not None and spec.precision_cost.rows == 50
@@ -95,7 +95,7 @@ def test_changed_weights_are_refused(tmp_path: Path, precision: Precision) -> No
 
 
 def test_one_bit_of_an_fp16_memory_is_noticed_by_the_exporter(runs: dict[str, Path], tmp_path: Path) -> None:
-    exported = export_run(runs["block"], tmp_path, precision=Precision(memory="fp16"))
+    exported = export_run(load_trained(runs["block"]), tmp_path, precision=Precision(memory="fp16"))
     model = onnx.load(exported.path)
     (memory,) = (tensor for tensor in model.graph.initializer if tensor.name.endswith("memory"))
     assert memory.data_type == onnx.TensorProto.FLOAT16
@@ -122,7 +122,7 @@ def clicked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_precision_costs_is_bounded_and_said_truly(
     clicked: Path, tmp_path: Path, precision: Precision, auc: float, logit: float
 ) -> None:
-    exported = export_run(clicked, tmp_path, precision=precision)
+    exported = export_run(load_trained(clicked), tmp_path, precision=precision)
     cost = exported.spec.precision_cost
     assert cost is not None and cost.auc is not None and cost.rows == 10_000
     assert abs(cost.auc) < auc and abs(cost.log_loss) < auc and cost.logit_mean < logit
@@ -140,7 +140,7 @@ def logits(scores: Floats) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
 
 @pytest.fixture(scope="module")
 def int8(clicked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return export_run(clicked, tmp_path_factory.mktemp("int8"), precision=INT8, cost_rows=15_000).path
+    return export_run(load_trained(clicked), tmp_path_factory.mktemp("int8"), precision=INT8, cost_rows=15_000).path
 
 
 def test_generated_held_out_rows_may_be_more_than_the_runs(int8: Path) -> None:
@@ -191,11 +191,11 @@ def test_clicks_that_are_gone(runs: dict[str, Path], tmp_path: Path) -> None:
     gone = progress.held_out.model_copy(update={"files": (tmp_path / "gone.csv",)})
     Checkpoint(run).save(config, progress.model_copy(update={"held_out": gone}), state)
     with pytest.raises(ClickError, match=r"gone\.csv, which the run was trained or evaluated on, is no longer there"):
-        export_run(run, tmp_path / "repository", precision=FP16)
-    assert export_run(run, tmp_path / "repository").spec.precision_cost is None
+        export_run(load_trained(run), tmp_path / "repository", precision=FP16)
+    assert export_run(load_trained(run), tmp_path / "repository").spec.precision_cost is None
     Checkpoint(run).save(config, progress.model_copy(update={"held_out": None}), state)
     with pytest.raises(RunError, match="cannot be read again"):
-        export_run(run, tmp_path / "repository", precision=FP16)
+        export_run(load_trained(run), tmp_path / "repository", precision=FP16)
 
 
 def with_weight(name: str, value: float) -> Callable[[Path], Path]:
@@ -219,7 +219,7 @@ def with_weight(name: str, value: float) -> Callable[[Path], Path]:
 def test_weights_beyond_fp16(runs: dict[str, Path], tmp_path: Path, name: str, sentence: str) -> None:
     run = with_weight(name, 1e5)(shutil.copytree(runs["block"], tmp_path / "run"))
     with pytest.raises(ExportError, match=sentence):
-        export_run(run, tmp_path / "repository", precision=FP16)
+        export_run(load_trained(run), tmp_path / "repository", precision=FP16)
     assert not (tmp_path / "repository").exists()
 
 

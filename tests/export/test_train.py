@@ -13,7 +13,8 @@ import torch
 
 from testing.samples import criteo_spec, small_spec, write_csv
 from thimble.export.checkpoint import Checkpoint, RunError, load_trained
-from thimble.export.clicks import ClickError, Clicks, ClickSource, FileClicks, Rows
+from thimble.export.click_files import FileClicks
+from thimble.export.clicks import ClickError, Clicks, ClickSource, Rows
 from thimble.export.generate import GeneratedClicks
 from thimble.export.train import Recipe, train
 from thimble.models.spec import Metrics, ModelSpec

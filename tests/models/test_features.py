@@ -13,6 +13,7 @@ from thimble.models.features import (
     batch_from_values,
     dense_from_text,
     dense_from_values,
+    encode_column,
     ids_from_text,
     ids_from_values,
     shown,
@@ -281,3 +282,36 @@ def test_batches_name_the_culprit() -> None:
     with pytest.raises(FeatureError) as caught:
         batch_from_text(spec, [["1", "2"], ["3", "4"], ["5", "g"]])
     assert (caught.value.feature, caught.value.row) == ("f1", 1)
+
+
+TOKENS = st.sampled_from(
+    ["", " ", "7", "-1", "1f", "0a1b2c3d", "12 34 56", "x", "inf", "1e39", "\udcff", "9" * 30, "é"]
+)
+VALUES: st.SearchStrategy[Any] = st.sampled_from(
+    [None, "", " ", "ff", "x", "\udcff", 0, 7, -1, 1 << 60, 1 << 2000, 2.5, 3.0, math.inf, True, []]
+)
+
+
+@pytest.mark.parametrize("kind", [None, "int", "hex", "string"])
+@given(data=st.data())
+def test_good_rows_of_a_column_with_bad_ones_are_as_they_are_alone(kind: Kind | None, data: st.DataObject) -> None:
+    typed = data.draw(st.booleans())
+    values: list[Any] = data.draw(st.lists(VALUES if typed else TOKENS, max_size=60))
+    encoded, bad = encode_column(kind, values, typed=typed)
+    assert len(encoded) == len(values)
+    good = [row for row in range(len(values)) if row not in bad]
+    assert list(bad) == sorted(bad)
+
+    def alone(rows: list[int]) -> Any:
+        some = [values[row] for row in rows]
+        if kind is None:
+            return (dense_from_values if typed else dense_from_text)("f", some)
+        return (ids_from_values if typed else ids_from_text)("f", kind, some)
+
+    expected = alone(good)
+    assert encoded.dtype == expected.dtype
+    assert np.array_equal(encoded[good], expected, equal_nan=True)
+    for row, reason in bad.items():
+        with pytest.raises(FeatureError) as refused:
+            alone([row])
+        assert refused.value.reason == reason

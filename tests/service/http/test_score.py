@@ -13,7 +13,7 @@ import pytest
 from testing.artifacts import random_features
 from testing.data import CRITEO_LINES, needs
 from testing.servers import Server, running
-from thimble.export.clicks import FileClicks
+from thimble.export.click_files import FileClicks
 from thimble.export.evaluate import evaluate_artifact
 from thimble.models.spec import ModelSpec
 

@@ -1,0 +1,184 @@
+"""Click files: Criteo lines, CSV and Parquet, streamed in constant memory."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from thimble.export.click_tables import ClickFile, Table
+from thimble.export.clicks import ClickError, Clicks
+from thimble.export.text_clicks import CriteoFile, CsvFile
+from thimble.models.features import Batch, Column
+from thimble.models.hashing import Floats, Int64s
+from thimble.models.spec import ModelSpec
+
+_BAD_SHOWN = 5
+
+
+@dataclass
+class BadRows:
+    """The rows that had to be left out: how many, and the first few by name. `strict` makes the first one an error.
+
+    Rows are read several times but counted once; the count stops at MOST, lest it grow with the file.
+    """
+
+    MOST: ClassVar[int] = 100_000
+
+    strict: bool = False
+    first: dict[str, str] = field(default_factory=dict)
+    seen: set[tuple[Path, int]] = field(default_factory=set)
+
+    def add(self, path: Path, line: int, reason: str) -> None:
+        message = f"{path.name} line {line}: {reason}"
+        if self.strict:
+            raise ClickError(message)
+        if len(self.seen) < self.MOST:
+            self.seen.add((path, line))
+        if len(self.first) < _BAD_SHOWN:
+            self.first.setdefault(f"{path}:{line}", message)
+
+    @property
+    def count(self) -> int:
+        return len(self.seen)
+
+
+def click_files(paths: Sequence[Path]) -> list[Path]:
+    """The files meant by files and folders, a folder's in natural order (day_2 before day_10)."""
+    files: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = [p for p in path.iterdir() if p.is_file() and not p.name.startswith(".")]
+            files += sorted(inside, key=lambda p: [int(t) if t.isdigit() else t for t in re.split(r"(\d+)", p.name)])
+        elif path.is_file():
+            files.append(path)
+        else:
+            raise ClickError(f"{path}: no such file or folder")
+    if not files:
+        raise ClickError(f"no click files in {', '.join(map(str, paths))}")
+    return files
+
+
+class FileClicks:
+    """Clicks of a model's schema from files, read in the order given.
+
+    `.csv` and `.parquet` have named columns, `label` among them; anything else is Criteo lines: the label, then the
+    dense features, then the fields, separated by tabs. `.gz` is unpacked on the way (not Parquet).
+    """
+
+    def __init__(self, paths: Sequence[Path], spec: ModelSpec, label: str = "label", strict: bool = False) -> None:
+        self.files = click_files(paths)
+        if len({_suffix(path) == ".parquet" for path in self.files}) > 1:
+            raise ClickError("Parquet files and text files cannot be mixed in one run")
+        if label in spec.feature_names:
+            raise ClickError(f"the label {label!r} is also a feature, so the model would be told what it is to guess")
+        self.spec = spec
+        self.label = label
+        self.bad = BadRows(strict)
+        self._counts: dict[Path, int] = {}
+
+    @property
+    def description(self) -> str:
+        return ", ".join(path.name for path in self.files)
+
+    @property
+    def identity(self) -> str:
+        stats = [(path.resolve(), path.stat()) for path in self.files]
+        return "; ".join([self.label, *(f"{path}, {stat.st_size}, {stat.st_mtime_ns}" for path, stat in stats)])
+
+    def count(self) -> int:
+        return sum(self.count_file(path) for path in self.files)
+
+    def count_file(self, path: Path) -> int:
+        """Rows of one file; text has to be read for it, once, to its end."""
+        if path not in self._counts:
+            self._counts[path] = self._open(path).count()
+        return self._counts[path]
+
+    def read(self, start: int, stop: int, size: int) -> Iterator[Clicks]:
+        parts: list[Clicks] = []
+        room = size
+        for path, table in self._tables(start, stop):
+            done = 0
+            while done < len(table.lines):
+                part = table.part(done, done + room)
+                parts.append(self._encode(path, part))
+                done += len(part.lines)
+                room -= len(part.lines)
+                if not room:
+                    yield _joined(parts)
+                    parts, room = [], size
+        if parts:
+            yield _joined(parts)
+
+    def _tables(self, start: int, stop: int) -> Iterator[tuple[Path, Table]]:
+        position = 0
+        for path in self.files:
+            rows = self.count_file(path)
+            first, last = max(0, start - position), min(rows, stop - position)
+            position += rows
+            if first < last:
+                for table in self._open(path).tables(first, last):
+                    yield path, table
+
+    def _open(self, path: Path) -> ClickFile:
+        names = [self.label, *self.spec.feature_names]
+        match _suffix(path):
+            case ".parquet":
+                from thimble.export.parquet_clicks import ParquetFile  # Arrow is slow to import and seldom needed
+
+                return ParquetFile(path, names)
+            case ".csv":
+                return CsvFile(path, names)
+            case _:
+                return CriteoFile(path, names)
+
+    def _encode(self, path: Path, table: Table) -> Clicks:
+        """Rows to arrays. Bad rows are left out and noted, each with the first thing that is wrong with it."""
+        numbers, fields = len(self.spec.dense), len(self.spec.fields)
+        labels, wrong = table.labels()
+        reasons = [(self.label, wrong)]
+        dense: Floats = np.empty((len(labels), numbers), np.float32)
+        ids: Int64s = np.empty((len(labels), fields), np.int64)
+        for i, name in enumerate(self.spec.dense):
+            dense[:, i], wrong = table.encode(1 + i, None)
+            reasons.append((name, wrong))
+        for i, feature in enumerate(self.spec.fields):
+            ids[:, i], wrong = table.encode(1 + numbers + i, feature.kind)
+            reasons.append((feature.name, wrong))
+        bad = dict(table.misfits)
+        for name, wrong in reasons:
+            for row, reason in wrong.items():
+                bad.setdefault(row, f"{name}: {reason}")
+        for row, reason in bad.items():
+            self.bad.add(path, table.lines[row], reason)
+        good = np.delete(np.arange(len(labels)), list(bad)) if bad else slice(None)
+        raw = partial(_raw_columns, table, range(1, 1 + numbers + fields), good)
+        return Clicks(labels[good], Batch(dense[good], ids[good]), raw)
+
+
+def _raw_columns(table: Table, columns: range, good: slice | Int64s) -> list[Column]:
+    values = [table.values(column) for column in columns]
+    return values if isinstance(good, slice) else [[column[row] for row in good] for column in values]
+
+
+def _joined(parts: Sequence[Clicks]) -> Clicks:
+    """Rows of several tables one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    labels, batches, raws, _ = zip(*parts, strict=True)
+    dense, ids = (np.concatenate(arrays) for arrays in zip(*batches, strict=True))
+    raw = partial(_raw_joined, raws)
+    return Clicks(np.concatenate(labels), Batch(dense, ids), raw)
+
+
+def _raw_joined(parts: Sequence[Callable[[], Sequence[Column]]]) -> list[Column]:
+    return [list(chain.from_iterable(columns)) for columns in zip(*(part() for part in parts), strict=True)]
+
+
+def _suffix(path: Path) -> str:
+    return (Path(path.stem) if path.suffix == ".gz" else path).suffix.lower()

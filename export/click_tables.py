@@ -1,0 +1,78 @@
+"""What a click file is read as: a thousand rows at a time, as columns that keep the file's own form."""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from thimble.export.clicks import ClickError
+from thimble.models.features import Column, shown
+from thimble.models.hashing import Floats, Int64s
+from thimble.models.spec import Kind
+
+TABLE_ROWS = 1024
+"""Rows that are read at a time."""
+
+EncodedLabels = tuple[Floats, dict[int, str]]
+Encoded = tuple[Floats | Int64s, dict[int, str]]
+"""A column as the model takes it, and what is wrong with its bad rows, whose values mean nothing."""
+
+_CLICKED: dict[object, float] = {"0": 0.0, "1": 1.0, "0.0": 0.0, "1.0": 1.0, 0: 0.0, 1: 1.0}
+
+
+class Table(Protocol):
+    """Some rows of one file. Column 0 is the label; the features follow as the spec orders them."""
+
+    @property
+    def lines(self) -> Sequence[int]:
+        """Where each row stands in its file, from 1."""
+
+    @property
+    def misfits(self) -> dict[int, str]:
+        """What is wrong with rows that have another number of columns. Their values are blank."""
+
+    def part(self, start: int, stop: int) -> "Table":
+        """Rows start..stop."""
+
+    def labels(self) -> EncodedLabels:
+        """Column 0, float32."""
+
+    def encode(self, column: int, kind: Kind | None) -> Encoded:
+        """A column of numbers (no kind), float32, or of ids, int64."""
+
+    def values(self, column: int) -> Column:
+        """A column as Python values, None or a blank where one is missing."""
+
+
+class ClickFile(Protocol):
+    """One file of clicks. Its methods raise ClickError where it cannot be read."""
+
+    def count(self) -> int:
+        """Rows there are, bad ones included."""
+
+    def tables(self, start: int, stop: int) -> Iterator[Table]:
+        """Rows start..stop."""
+
+
+def encode_labels(values: Column) -> EncodedLabels:
+    """Zeros and ones, written as text or as numbers."""
+    try:
+        return np.array([_CLICKED[value] for value in values], np.float32), {}
+    except (KeyError, TypeError):  # a TypeError is for lists, which no dictionary can look up
+        labels: Floats = np.zeros(len(values), np.float32)
+        bad: dict[int, str] = {}
+    for row, value in enumerate(values):
+        try:
+            labels[row] = _CLICKED[value]
+        except (KeyError, TypeError):
+            bad[row] = f"{shown(value)} is not 0 or 1"
+    return labels, bad
+
+
+def column_index(file: str, header: Sequence[str], name: str) -> int:
+    """Where a named column is. ClickError: it is not there, or twice."""
+    if header.count(name) > 1:
+        raise ClickError(f"{file}: {header.count(name)} columns are called {name!r}")
+    if name not in header:
+        raise ClickError(f"{file}: no column {name!r}; there are {', '.join(header)}")
+    return header.index(name)
