@@ -246,9 +246,7 @@ class FileClicks:
             except FeatureError as error:
                 path, line, _ = good.pop(error.row)
                 self.bad.add(path, line, str(error))
-        dense, fields = len(self.spec.dense), len(self.spec.fields)
-        empty = Batch(np.zeros((0, dense), np.float32), np.zeros((0, fields), np.int64))
-        return Clicks(np.zeros(0, np.float32), empty)
+        return Clicks(np.zeros(0, np.float32), Batch.missing(self.spec.inputs, 0))
 
 
 def split(source: ClickSource, held_out: ClickSource | None = None, share: float = 0.1) -> tuple[Rows, Rows]:

@@ -47,7 +47,7 @@ def export(
         {**trained.spec.model_dump(), "name": name or trained.spec.name, "precision": precision}
     )
     batch = golden_batch(spec, trained.golden)
-    model = lower_mlps(build(spec, trained.dlrm), precision.mlps, calibration_rows(trained))
+    model = lower_mlps(build(spec, trained.dlrm), spec, calibration_rows(trained))
     agreements: list[Agreement] = []
 
     def finish(path: Path) -> None:

@@ -16,13 +16,16 @@ from thimble.export.agreement import onnx_scores, onnx_session, prove
 from thimble.export.clicks import Rows
 from thimble.export.generate import GeneratedClicks
 from thimble.export.golden import GOLDEN_ROWS, golden_batch, golden_features
-from thimble.export.graph import EXTERNAL_DATA, MODEL_FILE, build, describe, new_version
+from thimble.export.graph import EXTERNAL_DATA, MODEL_FILE, build, describe, initializer, new_version
 from thimble.export.pipeline import Exported
+from thimble.models.base import FLOAT_BYTES
 from thimble.models.hashing import Floats
-from thimble.models.nn.dlrm import DLRM
 from thimble.models.nn.embeddings import FullTables
-from thimble.models.presets import embedding_for
-from thimble.models.spec import FLOAT_BYTES, FullEmbedding, GoldenRows, ModelSpec
+from thimble.models.nn.recommender import Recommender
+from thimble.models.nn.registry import recommender
+from thimble.models.schemes import embedding_for
+from thimble.models.schemes.full import FullEmbedding
+from thimble.models.spec import GoldenRows, ModelSpec
 
 # In a table that is made smaller; clicks are generated for no smaller ones.
 FEWEST = 3
@@ -58,7 +61,7 @@ def export_untrained(spec: ModelSpec, repository: Path, version: int | None = No
             dlrm, stored = _with_stored_tables(spec, spec.embedding, partial / EXTERNAL_DATA, seed)
             model = build(spec, dlrm, stored)
         else:
-            dlrm = DLRM(spec).eval()
+            dlrm = recommender(spec).eval()
             model = build(spec, dlrm)
         onnx.save_model(model, path)
         scores = onnx_scores(onnx_session(str(path)), batch)
@@ -72,11 +75,11 @@ def export_untrained(spec: ModelSpec, repository: Path, version: int | None = No
 
 def _with_stored_tables(
     spec: ModelSpec, embedding: FullEmbedding, path: Path, seed: int
-) -> tuple[DLRM, dict[str, onnx_ir.ExternalTensor]]:
+) -> tuple[Recommender, dict[str, onnx_ir.ExternalTensor]]:
     """A model whose tables are in a file, which is written, and where each of them lies in it."""
     dim = spec.embedding_dim
     small = embedding.model_copy(update={"table_rows": [1] * len(embedding.table_rows)})
-    dlrm = DLRM(spec.model_copy(update={"embedding": small}))
+    dlrm = recommender(spec.model_copy(update={"embedding": small}))
     assert isinstance(dlrm.sparse_arch, FullTables)
     dlrm.sparse_arch.rows = embedding.table_rows
     stored = {}
@@ -90,7 +93,7 @@ def _with_stored_tables(
             table.nbytes,
             onnx_ir.DataType.FLOAT,
             shape=onnx_ir.Shape(table.shape),
-            name=f"dlrm.{name}",
+            name=initializer(name),
             base_dir=path.parent,
         )
     return dlrm.eval(), stored

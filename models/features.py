@@ -9,10 +9,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import xxhash
 
 from thimble.models.hashing import ID_BITS, ID_LIMIT, Floats, Int64s
-from thimble.models.spec import Kind, ModelSpec
+from thimble.models.inputs import Feature, InputTensor, Kind
+from thimble.models.spec import ModelSpec
 
 _MAX_HEX_DIGITS = ID_BITS // 4
 _MAX_INT_DIGITS = 100  # Python's own integer parser is quadratic in the length
@@ -28,10 +30,28 @@ Column = Sequence[Any]
 
 
 class Batch(NamedTuple):
-    """Rows as a model takes them: dense float32 [rows, dense features], ids int64 [rows, fields]."""
+    """Rows as a model takes them: the tensors [rows, width] that `ModelSpec.inputs` describes, in its order."""
 
     dense: Floats
     ids: Int64s
+
+    @property
+    def rows(self) -> int:
+        return len(self[0])
+
+    def part(self, start: int, stop: int) -> "Batch":
+        """Rows start..stop. Nothing is copied."""
+        return Batch._make([tensor[start:stop] for tensor in self])
+
+    @staticmethod
+    def joined(parts: "Sequence[Batch]") -> "Batch":
+        """One after the other."""
+        return Batch._make(np.concatenate(tensors) for tensors in zip(*parts, strict=True))
+
+    @staticmethod
+    def missing(inputs: Sequence[InputTensor], rows: int) -> "Batch":
+        """Rows in which all values are missing, to be filled in."""
+        return Batch._make(np.full((rows, tensor.width), tensor.missing, tensor.dtype) for tensor in inputs)
 
 
 class FeatureError(ValueError):
@@ -78,20 +98,36 @@ def ids_from_values(feature: str, kind: Kind, values: Column) -> Int64s:
     return _encode(feature, values, _IDS_FROM_VALUES[kind], missing=None)
 
 
+def column_from_text(feature: Feature, tokens: Column) -> npt.NDArray[Any]:
+    """Text -> the feature's column of its tensor, [rows]. FeatureError names the bad value."""
+    if feature.kind == "number":
+        return dense_from_text(feature.name, tokens)
+    return ids_from_text(feature.name, feature.kind, tokens)
+
+
+def column_from_values(feature: Feature, values: Column) -> npt.NDArray[Any]:
+    """Typed values -> the feature's column of its tensor, [rows]. FeatureError names the bad value."""
+    if feature.kind == "number":
+        return dense_from_values(feature.name, values)
+    return ids_from_values(feature.name, feature.kind, values)
+
+
 def batch_from_text(spec: ModelSpec, columns: Sequence[Column]) -> Batch:
-    """Text columns, dense features first, then fields, as the spec orders them. FeatureError names the bad value."""
-    dense = [dense_from_text(name, tokens) for name, tokens in zip(spec.dense, columns, strict=False)]
-    rest = columns[len(dense) :]
-    ids = [ids_from_text(field.name, field.kind, tokens) for field, tokens in zip(spec.fields, rest, strict=True)]
-    return Batch(np.stack(dense, axis=1), np.stack(ids, axis=1))
+    """Text columns in the order of the spec's features. FeatureError names the bad value."""
+    return _batch(spec, columns, column_from_text)
 
 
 def batch_from_values(spec: ModelSpec, columns: Sequence[Column]) -> Batch:
-    """Typed columns, dense features first, then fields, as the spec orders them. FeatureError names the bad value."""
-    dense = [dense_from_values(name, values) for name, values in zip(spec.dense, columns, strict=False)]
-    rest = columns[len(dense) :]
-    ids = [ids_from_values(field.name, field.kind, values) for field, values in zip(spec.fields, rest, strict=True)]
-    return Batch(np.stack(dense, axis=1), np.stack(ids, axis=1))
+    """Typed columns in the order of the spec's features. FeatureError names the bad value."""
+    return _batch(spec, columns, column_from_values)
+
+
+def _batch(spec: ModelSpec, columns: Sequence[Column], encode: Callable[[Feature, Column], npt.NDArray[Any]]) -> Batch:
+    given = dict(zip(spec.feature_names, columns, strict=True))
+    return Batch._make(
+        np.stack([encode(feature, given[feature.name]) for feature in tensor.features], axis=1)
+        for tensor in spec.inputs
+    )
 
 
 def _encode(feature: str, values: Column, convert: Callable[[Column], Array], missing: str | None) -> Array:

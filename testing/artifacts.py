@@ -12,7 +12,7 @@ from thimble.export.agreement import onnx_scores, onnx_session
 from thimble.export.golden import Features, golden_batch
 from thimble.export.graph import build, describe, write
 from thimble.export.precision import lower_mlps
-from thimble.models.nn.dlrm import DLRM
+from thimble.models.nn.registry import recommender
 from thimble.models.spec import GoldenRows, ModelSpec
 
 
@@ -35,12 +35,12 @@ def write_artifact(
 ) -> Path:
     """An untrained model whose scores differ from row to row, with eight golden rows."""
     torch.manual_seed(seed)
-    dlrm = DLRM(spec).eval()
+    dlrm = recommender(spec).eval()
     with torch.no_grad():
         for parameter in dlrm.sparse_arch.parameters():
             parameter.uniform_(-0.5, 0.5)
     features = random_features(spec, 8, seed)
-    model = lower_mlps(build(spec, dlrm), spec.precision.mlps, [golden_batch(spec, random_features(spec, 64, seed))])
+    model = lower_mlps(build(spec, dlrm), spec, [golden_batch(spec, random_features(spec, 64, seed))])
 
     def finish(path: Path) -> None:
         scores = onnx_scores(onnx_session(str(path)), golden_batch(spec, features))

@@ -176,7 +176,7 @@ class Batcher:
 
         RequestError: they are refused at once, and `done` is told nothing.
         """
-        rows, now = len(batch.ids), monotonic()
+        rows, now = batch.rows, monotonic()
         timeout = self._timeout if timeout is None else timeout
         if (full := self.full()) is not None:
             raise full
@@ -318,7 +318,7 @@ class Batcher:
 
 def _part(piece: _Piece) -> Batch:
     work, start, stop = piece
-    return work.batch if stop - start == work.rows else Batch(work.batch.dense[start:stop], work.batch.ids[start:stop])
+    return work.batch if stop - start == work.rows else work.batch.part(start, stop)
 
 
 def _ms(seconds: float) -> str:

@@ -10,6 +10,7 @@ from thimble.service.engine.engine import golden_batch
 from thimble.service.http.keys import OPEN_PATHS, Keys
 from thimble.service.releases.catalogue import Registry
 from thimble.service.releases.loader import Model
+from thimble.service.wire.inference import datatypes
 from thimble.service.wire.rows import JSON, TSV
 
 _BREAKS = re.compile(r"[\t\r\n]")
@@ -116,10 +117,15 @@ def _infer(model: Model, operation: str, title: str) -> dict[str, Any]:
     golden = model.spec.golden
     assert golden is not None
     batch = golden_batch(model.spec, golden)
-    tensors = [("dense", "FP32", batch.dense[:1].tolist()[0]), ("ids", "INT64", batch.ids[:1].tolist()[0])]
+    row = [rows[0].tolist() for rows in batch]
     inputs = [
-        {"name": name, "datatype": datatype, "shape": [1, len(row)], "data": [None if x != x else x for x in row]}
-        for name, datatype, row in tensors
+        {
+            "name": tensor.name,
+            "datatype": datatypes(tensor)[0],
+            "shape": [1, tensor.width],
+            "data": [None if x != x else x for x in values],
+        }
+        for tensor, values in zip(model.spec.inputs, row, strict=True)
     ]
     output = {"name": "score", "datatype": "FP32", "shape": [1], "data": [round(golden.scores[0], 6)]}
     answer = {"model_name": model.name, "model_version": str(model.version), "outputs": [output]}
@@ -176,6 +182,11 @@ _ANSWER = {
 }
 _FLOAT32 = {"minimum": float(np.finfo(np.float32).min), "maximum": float(np.finfo(np.float32).max)}
 _ID = {"minimum": 0, "exclusiveMaximum": ID_LIMIT}
+_ELEMENTS: dict[str, dict[str, Any]] = {
+    "FP32": {"type": ["number", "null"], **_FLOAT32},
+    "INT64": {"type": ["integer", "null"], **_ID},
+    "BYTES": {"type": "string"},
+}
 _VALUES: dict[str, dict[str, Any]] = {
     "number": {"type": ["number", "string", "null"], "pattern": r"^\s*$", **_FLOAT32},
     "int": {"type": ["integer", "string", "null"], "pattern": r"^\s*$", **_ID},
@@ -185,7 +196,7 @@ _VALUES: dict[str, dict[str, Any]] = {
 
 
 def _request_schema(model: Model) -> dict[str, Any]:
-    kinds = dict.fromkeys(model.spec.dense, "number") | {field.name: field.kind for field in model.spec.fields}
+    kinds = dict(model.spec.features)
     features = {
         name: {"anyOf": [_VALUES[kind], {"type": "array", "minItems": 1, "items": _VALUES[kind]}]}
         for name, kind in kinds.items()
@@ -262,10 +273,10 @@ def _inference_schema(model: Model) -> dict[str, Any]:
             },
         }
 
-    fields = len(model.spec.fields)
-    dense = tensor("dense", "FP32", len(model.spec.dense), {"type": ["number", "null"], **_FLOAT32})
-    numbers = tensor("ids", "INT64", fields, {"type": ["integer", "null"], **_ID})
-    texts = tensor("ids", "BYTES", fields, {"type": "string"})
+    inputs = [
+        {"anyOf": [tensor(it.name, datatype, it.width, _ELEMENTS[datatype]) for datatype in datatypes(it)]}
+        for it in model.spec.inputs
+    ]
     return {
         "type": "object",
         "required": ["inputs"],
@@ -273,10 +284,10 @@ def _inference_schema(model: Model) -> dict[str, Any]:
             "id": {"type": "string"},
             "inputs": {
                 "type": "array",
-                "description": "in either order",
-                "prefixItems": [dense, {"anyOf": [numbers, texts]}],
-                "minItems": 2,
-                "maxItems": 2,
+                "description": "in any order",
+                "prefixItems": inputs,
+                "minItems": len(inputs),
+                "maxItems": len(inputs),
             },
             "outputs": {"type": "array", "maxItems": 1, "items": _OUTPUT},
             "parameters": _PARAMETERS,

@@ -186,7 +186,7 @@ def test_files_that_are_no_artifacts(run: Run, csv: Path, tmp_path: Path) -> Non
             ("gone.onnx", "gone.onnx: No such file"),
             ("empty.onnx", "empty.onnx: not a Thimble artifact"),
             ("foreign.onnx", "foreign.onnx: not a Thimble artifact, it has no 'thimble' metadata"),
-            ("newer.onnx", "schema_version 99 is not the one this program reads (1)"),
+            ("newer.onnx", "schema_version 99 is not the one this program reads (2)"),
             (".", ": Is a directory"),
         ]:
             refused(run(command[0], name, *command[1:]), sentence)

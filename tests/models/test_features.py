@@ -17,7 +17,7 @@ from thimble.models.features import (
     ids_from_values,
     shown,
 )
-from thimble.models.spec import Kind
+from thimble.models.inputs import Kind
 
 LARGEST = (1 << 60) - 1
 XXH3_ABC = 0x78AF5F94892F3950  # of the three bytes "abc", from xxHash's own tests

@@ -164,8 +164,8 @@ def _metadata(model: Model, versions: list[str]) -> ModelMetadata:
         versions=versions,
         platform=inference.PLATFORM,
         inputs=[
-            Tensor(name=name, datatype=datatypes[0], shape=[-1, width])
-            for (name, datatypes), width in zip(inference.DATATYPES.items(), _widths(model), strict=True)
+            Tensor(name=tensor.name, datatype=inference.datatypes(tensor)[0], shape=[-1, tensor.width])
+            for tensor in model.spec.inputs
         ],
         outputs=[Tensor(name=inference.OUTPUT, datatype="FP32", shape=[-1])],
     )
@@ -178,18 +178,14 @@ def _config(model: Model, max_rows: int) -> ModelConfig:
         backend="onnxruntime",
         max_batch_size=max_rows,
         input=[
-            ConfiguredTensor(name=name, data_type=f"TYPE_{datatypes[0]}", dims=[width])
-            for (name, datatypes), width in zip(inference.DATATYPES.items(), _widths(model), strict=True)
+            ConfiguredTensor(name=tensor.name, data_type=f"TYPE_{inference.datatypes(tensor)[0]}", dims=[tensor.width])
+            for tensor in model.spec.inputs
         ],
         output=[ConfiguredTensor(name=inference.OUTPUT, data_type="TYPE_FP32", dims=[])],
         dynamic_batching=DynamicBatching(
             preferred_batch_size=[model.engine.batch_rows], max_queue_delay_microseconds=0
         ),
     )
-
-
-def _widths(model: Model) -> tuple[int, int]:
-    return len(model.spec.dense), len(model.spec.fields)
 
 
 def _statistics(model: Model) -> ModelStatistics:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from thimble.models.base import FLOAT_BYTES
 from thimble.models.features import Batch
 from thimble.models.hashing import Floats
 from thimble.models.spec import ModelSpec
@@ -62,6 +63,7 @@ class Backlog:
     """
 
     def __init__(self, spec: ModelSpec) -> None:
+        self._inputs = spec.inputs
         self._message_rows = max(MESSAGE_BYTES // _row_bytes(spec), 1)
         self._batches: deque[_Scored] = deque()
         self.rows = 0
@@ -87,14 +89,16 @@ class Backlog:
             batches.append(self._batches.popleft())
             rows += len(batches[-1].scores)
         parts = [part for batch in batches for part in batch.parts]
-        dense = _joined([part.dense for part in parts], np.float32)
-        ids = _joined([part.ids for part in parts], np.int64)
+        joined = Batch._make(
+            _joined([part[i] for part in parts], tensor.dtype) for i, tensor in enumerate(self._inputs)
+        )
         scores = _joined([batch.scores for batch in batches], np.float32)
         if (end := self._message_rows) < rows:
-            self._batches.appendleft(_Scored(live, [Batch(dense[end:], ids[end:])], scores[end:]))
+            self._batches.appendleft(_Scored(live, [joined.part(end, rows)], scores[end:]))
         rows = min(rows, end)
         self.rows -= rows
-        return Message(live, rows, (_LIVE.pack(live), dense[:end].data, ids[:end].data, scores[:end].data))
+        content = (*joined.part(0, rows), scores[:rows])
+        return Message(live, rows, (_LIVE.pack(live), *(array.data for array in content)))
 
     def clear(self) -> list[tuple[int, int]]:
         """Forget all rows. Returns how many there were, by live version."""
@@ -125,32 +129,34 @@ def _joined(arrays: list[npt.NDArray[Any]], kind: npt.DTypeLike) -> npt.NDArray[
 
 def follow(engine: Engine, batches: socket.socket) -> None:
     """Be a shadow: score what comes and tell how it compares, until there is nobody to tell."""
-    numbers, fields, row_bytes = len(engine.spec.dense), len(engine.spec.fields), _row_bytes(engine.spec)
+    inputs, row_bytes = engine.spec.inputs, _row_bytes(engine.spec)
     with suppress(ConnectionError):
         while message := batches.recv(MESSAGE_BYTES + row_bytes + _LIVE.size):
             rows = (len(message) - _LIVE.size) // row_bytes
-            ids_at = _LIVE.size + rows * numbers * 4
-            scores_at = ids_at + rows * fields * 8
-            dense = np.frombuffer(message, np.float32, rows * numbers, _LIVE.size).reshape(rows, numbers)
-            ids = np.frombuffer(message, np.int64, rows * fields, ids_at).reshape(rows, fields)
-            scores = np.frombuffer(message, np.float32, rows, scores_at)
+            at, tensors = _LIVE.size, []
+            for tensor in inputs:
+                array = np.frombuffer(message, tensor.dtype, rows * tensor.width, at)
+                tensors.append(array.reshape(rows, tensor.width))
+                at += array.nbytes
+            scores = np.frombuffer(message, np.float32, rows, at)
             (live,) = _LIVE.unpack_from(message)
-            batches.send(_compared(engine, live, Batch(dense, ids), scores).pack())
+            batches.send(_compared(engine, live, Batch._make(tensors), scores).pack())
 
 
 def _row_bytes(spec: ModelSpec) -> int:
-    return len(spec.dense) * 4 + len(spec.fields) * 8 + 4
+    """A row and its score."""
+    return sum(tensor.row_bytes for tensor in spec.inputs) + FLOAT_BYTES
 
 
 def _scored(engine: Engine, batch: Batch) -> Floats:
     """Scores of a batch. On a processor that requests want as well it is offered to them every few rows."""
     if engine.provider != CPU:
         return engine.score(batch)
-    scores = np.empty(len(batch.ids), np.float32)
-    for start in range(0, len(scores), YIELD_ROWS):
+    scores = np.empty(batch.rows, np.float32)
+    for start in range(0, batch.rows, YIELD_ROWS):
         os.sched_yield()
-        part = slice(start, start + YIELD_ROWS)
-        scores[part] = engine.score(Batch(batch.dense[part], batch.ids[part]))
+        stop = start + YIELD_ROWS
+        scores[start:stop] = engine.score(batch.part(start, stop))
     return scores
 
 

@@ -18,7 +18,7 @@ from tests.loadtests.test_cli import thimble_load
 from thimble.loadtests.compare import compare
 from thimble.loadtests.compare.comparison import NAMES, Comparison, Notebook, Settings
 from thimble.loadtests.traffic.requests import Traffic
-from thimble.models.spec import Kind
+from thimble.models.inputs import Kind
 
 QUICK = ["--rounds", "1", "--seconds", "0.3", "--rows", "8"]
 
