@@ -32,14 +32,15 @@ class HostBuffers:
 
     def fill(self, parts: Sequence[Batch]) -> int:
         """Returns the number of rows."""
-        at = 0
-        for part in parts:
-            end = at + part.rows
-            tensors: Sequence[Tensor] = part
+        rows = sum([part.rows for part in parts])
+        if len(parts) == 1:  # as most often, and there is nothing to join
+            tensors: Sequence[Tensor] = parts[0]
             for buffer, tensor in zip(self._buffers, tensors, strict=True):
-                buffer[at:end] = tensor
-            at = end
-        return at
+                buffer[:rows] = tensor
+        else:
+            for buffer, *joined in zip(self._buffers, *parts, strict=True):
+                np.concatenate(joined, out=buffer[:rows])
+        return rows
 
 
 class CpuRunner:
