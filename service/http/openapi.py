@@ -10,8 +10,8 @@ from thimble.service.engine.engine import golden_batch
 from thimble.service.http.keys import OPEN_PATHS, Keys
 from thimble.service.releases.catalogue import Registry
 from thimble.service.releases.loader import Model
-from thimble.service.wire.inference import datatypes
 from thimble.service.wire.rows import JSON, TSV
+from thimble.service.wire.tensors import datatypes
 
 _BREAKS = re.compile(r"[\t\r\n]")
 _ERROR_SCHEMA = {

@@ -6,34 +6,21 @@ output is `score` FP32 [rows].
 """
 
 import json
-import struct
-from itertools import chain
 from typing import Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import orjson
 
-from thimble.models.features import (
-    Batch,
-    FeatureError,
-    column_from_text,
-    dense_from_values,
-    ids_from_values,
-    shown,
-)
-from thimble.models.hashing import ID_LIMIT, Floats
+from thimble.models.features import Batch, shown
+from thimble.models.hashing import Floats
 from thimble.models.inputs import InputTensor
 from thimble.models.spec import ModelSpec
 from thimble.service.errors import RequestError
 from thimble.service.wire.rows import RowReader
+from thimble.service.wire.tensors import SentTensor, datatypes, flat, read
 
 PLATFORM = "onnxruntime_onnx"
 OUTPUT = "score"
 BYTES = b'"BYTES"'
-Array = npt.NDArray[Any]
-_LITTLE_ENDIAN = {"FP32": "<f4", "INT64": "<i8"}
-_LENGTH = struct.Struct("<I")
 
 
 class Inference(NamedTuple):
@@ -73,17 +60,17 @@ class InferenceReader:
             if other.rows != first.rows:
                 raise RequestError(400, f"{first.name} has {first.rows} rows, {other.name} has {other.rows}")
         return Inference(
-            Batch._make([_read(tensor) for tensor in tensors]),
+            Batch._make([read(tensor) for tensor in tensors]),
             name,
             _timeout(parameters.get("timeout")),
             _binary_output(request.get("outputs"), parameters.get("binary_data_output", False)),
         )
 
-    def _tensors(self, inputs: Any, binary: memoryview) -> list["_Tensor"]:
+    def _tensors(self, inputs: Any, binary: memoryview) -> list[SentTensor]:
         """In the order of the model's inputs."""
         if not isinstance(inputs, list):
             raise RequestError(400, "inputs: a list of tensors is missing")
-        tensors: dict[str, _Tensor] = {}
+        tensors: dict[str, SentTensor] = {}
         for entry in inputs:
             name = entry.get("name") if isinstance(entry, dict) else None
             if not isinstance(name, str) or name not in self._inputs:
@@ -99,7 +86,7 @@ class InferenceReader:
             raise RequestError(400, f"{len(binary)} bytes of the body belong to no tensor")
         return [tensors[name] for name in self._inputs]
 
-    def _tensor(self, wanted: InputTensor, entry: dict[str, Any], binary: memoryview) -> "_Tensor":
+    def _tensor(self, wanted: InputTensor, entry: dict[str, Any], binary: memoryview) -> SentTensor:
         datatype, shape, name, width = entry.get("datatype"), entry.get("shape"), wanted.name, wanted.width
         if datatype not in (known := datatypes(wanted)):
             raise RequestError(400, f"{name}: datatype {shown(datatype)} is not {' or '.join(known)}")
@@ -115,7 +102,7 @@ class InferenceReader:
             raise RequestError(400, f"{name}: shared memory is not supported")
         size = parameters.get("binary_data_size")
         if size is None:
-            return _Tensor(wanted, datatype, rows, _flat(name, entry.get("data"), rows, width))
+            return SentTensor(wanted, datatype, rows, flat(name, entry.get("data"), rows, width))
         if "data" in entry:
             raise RequestError(400, f"{name}: both data and binary_data_size are given")
         if type(size) is not int or not 0 <= size <= len(binary):
@@ -125,72 +112,7 @@ class InferenceReader:
         whole = rows * wanted.row_bytes
         if datatype != "BYTES" and size != whole:
             raise RequestError(400, f"{name}: binary_data_size {size}, but {rows} x {width} {datatype} are {whole}")
-        return _Tensor(wanted, datatype, rows, binary[:size])
-
-
-class _Tensor(NamedTuple):
-    """One that was sent."""
-
-    input: InputTensor
-    datatype: str
-    rows: int
-    data: memoryview | list[Any]
-
-    @property
-    def name(self) -> str:
-        return self.input.name
-
-    @property
-    def width(self) -> int:
-        return self.input.width
-
-
-def datatypes(tensor: InputTensor) -> tuple[str, ...]:
-    """How a tensor may be sent, first its own datatype."""
-    return ("FP32",) if tensor.dtype == "float32" else ("INT64", "BYTES")
-
-
-def _read(tensor: _Tensor) -> Array:
-    if tensor.datatype == "BYTES":
-        return _read_text(tensor)
-    if isinstance(tensor.data, memoryview):
-        return _read_binary(tensor, tensor.data)
-    try:
-        if tensor.datatype == "FP32":
-            column: Array = dense_from_values(tensor.name, tensor.data)
-        else:
-            column = ids_from_values(tensor.name, "int", tensor.data)
-    except FeatureError as error:
-        row, place = divmod(error.row, tensor.width)
-        name = tensor.input.features[place].name
-        raise RequestError(400, f"{tensor.name}: {name} in row {row}: {error.reason}") from None
-    return column.reshape(tensor.rows, tensor.width)
-
-
-def _read_binary(tensor: _Tensor, data: memoryview) -> Array:
-    array: Array = np.frombuffer(data, _LITTLE_ENDIAN[tensor.datatype]).reshape(tensor.rows, tensor.width)
-    # a negative id is a huge unsigned one
-    bad = np.isinf(array) if tensor.datatype == "FP32" else array.view(np.uint64) >= ID_LIMIT
-    if bad.any():
-        row, place = np.argwhere(bad)[0]
-        name = tensor.input.features[place].name
-        if tensor.datatype == "FP32":
-            raise RequestError(400, f"{tensor.name}: {name} is infinite in row {row}")
-        raise RequestError(400, f"{tensor.name}: {name} is {array[row, place]} in row {row}, not in 0 to 2^60 - 1")
-    return array
-
-
-def _read_text(tensor: _Tensor) -> Array:
-    tokens = _strings(tensor) if isinstance(tensor.data, memoryview) else tensor.data
-    if not all(isinstance(token, str) for token in tokens):
-        raise RequestError(400, f"{tensor.name}: data of datatype BYTES must be strings")
-    columns = []
-    for place, feature in enumerate(tensor.input.features):
-        try:
-            columns.append(column_from_text(feature, tokens[place :: tensor.width]))
-        except FeatureError as error:
-            raise RequestError(400, f"{tensor.name}: {error} (row {error.row})") from None
-    return np.stack(columns, axis=1)
+        return SentTensor(wanted, datatype, rows, binary[:size])
 
 
 def answer(model: str, version: int, inference: Inference, scores: Floats) -> tuple[bytes, int | None]:
@@ -267,40 +189,3 @@ def _binary_output(outputs: Any, by_default: Any) -> bool:
     if not isinstance(binary, bool):
         raise RequestError(400, f"{OUTPUT}: binary_data {shown(binary)} is not true or false")
     return binary
-
-
-def _flat(name: str, data: Any, rows: int, width: int) -> list[Any]:
-    """Data of [rows, width], row by row, given flat or nested as its shape is."""
-    if not isinstance(data, list):
-        raise RequestError(400, f"{name}: data is missing")
-    values: list[Any] = data
-    if data and all(isinstance(row, list) for row in data):
-        if len(data) != rows or any(len(row) != width for row in data):
-            raise RequestError(400, f"{name}: data is not nested as its shape [{rows}, {width}] says")
-        values = list(chain.from_iterable(data))
-    if len(values) != rows * width:
-        raise RequestError(
-            400, f"{name}: data has {len(values)} values, but shape [{rows}, {width}] has {rows * width}"
-        )
-    return values
-
-
-def _strings(tensor: _Tensor) -> list[str]:
-    """Texts that have their length in four bytes before them."""
-    data, count = bytes(tensor.data), tensor.rows * tensor.width
-    texts: list[bytes] = []
-    at = 0
-    while len(texts) < count and at + _LENGTH.size <= len(data):
-        start = at + _LENGTH.size
-        at = start + _LENGTH.unpack_from(data, at)[0]
-        if at > len(data):
-            raise RequestError(400, f"{tensor.name}: element {len(texts)} is longer than what is left of its data")
-        texts.append(data[start:at])
-    if len(texts) < count or at != len(data):
-        raise RequestError(
-            400, f"{tensor.name}: its {len(data)} bytes are not the {count} elements that its shape says"
-        )
-    try:
-        return [text.decode() for text in texts]
-    except UnicodeDecodeError:
-        raise RequestError(400, f"{tensor.name}: its data is not valid UTF-8") from None

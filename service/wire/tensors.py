@@ -1,0 +1,120 @@
+"""The values of tensors that were sent, in JSON or as bytes, to arrays as the model takes them."""
+
+import struct
+from itertools import chain
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from thimble.models.features import FeatureError, column_from_text, dense_from_values, ids_from_values
+from thimble.models.hashing import ID_LIMIT
+from thimble.models.inputs import InputTensor
+from thimble.service.errors import RequestError
+
+Array = npt.NDArray[Any]
+_LITTLE_ENDIAN = {"FP32": "<f4", "INT64": "<i8"}
+_LENGTH = struct.Struct("<I")
+
+
+class SentTensor(NamedTuple):
+    """A tensor that was sent: `data` are its bytes, or its values row by row."""
+
+    input: InputTensor
+    datatype: str
+    rows: int
+    data: memoryview | list[Any]
+
+    @property
+    def name(self) -> str:
+        return self.input.name
+
+    @property
+    def width(self) -> int:
+        return self.input.width
+
+
+def datatypes(tensor: InputTensor) -> tuple[str, ...]:
+    """How a tensor may be sent, first its own datatype."""
+    return ("FP32",) if tensor.dtype == "float32" else ("INT64", "BYTES")
+
+
+def read(tensor: SentTensor) -> Array:
+    """[rows, width]. RequestError 400 names the value that its feature does not take."""
+    if tensor.datatype == "BYTES":
+        return _read_text(tensor)
+    if isinstance(tensor.data, memoryview):
+        return _read_binary(tensor, tensor.data)
+    try:
+        if tensor.datatype == "FP32":
+            column: Array = dense_from_values(tensor.name, tensor.data)
+        else:
+            column = ids_from_values(tensor.name, "int", tensor.data)
+    except FeatureError as error:
+        row, place = divmod(error.row, tensor.width)
+        name = tensor.input.features[place].name
+        raise RequestError(400, f"{tensor.name}: {name} in row {row}: {error.reason}") from None
+    return column.reshape(tensor.rows, tensor.width)
+
+
+def _read_binary(tensor: SentTensor, data: memoryview) -> Array:
+    array: Array = np.frombuffer(data, _LITTLE_ENDIAN[tensor.datatype]).reshape(tensor.rows, tensor.width)
+    # a negative id is a huge unsigned one
+    bad = np.isinf(array) if tensor.datatype == "FP32" else array.view(np.uint64) >= ID_LIMIT
+    if bad.any():
+        row, place = np.argwhere(bad)[0]
+        name = tensor.input.features[place].name
+        if tensor.datatype == "FP32":
+            raise RequestError(400, f"{tensor.name}: {name} is infinite in row {row}")
+        raise RequestError(400, f"{tensor.name}: {name} is {array[row, place]} in row {row}, not in 0 to 2^60 - 1")
+    return array
+
+
+def _read_text(tensor: SentTensor) -> Array:
+    tokens = _strings(tensor) if isinstance(tensor.data, memoryview) else tensor.data
+    if not all(isinstance(token, str) for token in tokens):
+        raise RequestError(400, f"{tensor.name}: data of datatype BYTES must be strings")
+    columns = []
+    for place, feature in enumerate(tensor.input.features):
+        try:
+            columns.append(column_from_text(feature, tokens[place :: tensor.width]))
+        except FeatureError as error:
+            raise RequestError(400, f"{tensor.name}: {error} (row {error.row})") from None
+    return np.stack(columns, axis=1)
+
+
+def flat(name: str, data: Any, rows: int, width: int) -> list[Any]:
+    """Data of [rows, width], row by row, given flat or nested as its shape is."""
+    if not isinstance(data, list):
+        raise RequestError(400, f"{name}: data is missing")
+    values: list[Any] = data
+    if data and all(isinstance(row, list) for row in data):
+        if len(data) != rows or any(len(row) != width for row in data):
+            raise RequestError(400, f"{name}: data is not nested as its shape [{rows}, {width}] says")
+        values = list(chain.from_iterable(data))
+    if len(values) != rows * width:
+        raise RequestError(
+            400, f"{name}: data has {len(values)} values, but shape [{rows}, {width}] has {rows * width}"
+        )
+    return values
+
+
+def _strings(tensor: SentTensor) -> list[str]:
+    """Texts that have their length in four bytes before them."""
+    data, count = bytes(tensor.data), tensor.rows * tensor.width
+    texts: list[bytes] = []
+    at = 0
+    while len(texts) < count and at + _LENGTH.size <= len(data):
+        start = at + _LENGTH.size
+        at = start + _LENGTH.unpack_from(data, at)[0]
+        if at > len(data):
+            raise RequestError(400, f"{tensor.name}: element {len(texts)} is longer than what is left of its data")
+        texts.append(data[start:at])
+    if len(texts) < count or at != len(data):
+        raise RequestError(
+            400, f"{tensor.name}: its {len(data)} bytes are not the {count} elements that its shape says"
+        )
+    try:
+        return [text.decode() for text in texts]
+    except UnicodeDecodeError:
+        raise RequestError(400, f"{tensor.name}: its data is not valid UTF-8") from None
