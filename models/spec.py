@@ -170,8 +170,8 @@ def parse_spec(text: str | bytes) -> ModelSpec:
         return ModelSpec.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
+        key = ".".join(map(str, first["loc"]))
         if first["type"] == "extra_forbidden":
-            raise SpecError(f"{place} is a key that this program does not know") from None
+            raise SpecError(f"{key} is a key that this program does not know") from None
         reason = first["msg"].removeprefix("Value error, ")
-        raise SpecError(f"{place}: {reason}" if place else reason) from None
+        raise SpecError(f"{key}: {reason}" if key else reason) from None

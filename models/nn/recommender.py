@@ -40,7 +40,7 @@ class Recommender(nn.Module, ABC):
 
 
 class Scorer(nn.Module):
-    """What is exported: a model whose answer is a probability."""
+    """What is exported: a model whose answer is a probability. Weights are called `dlrm.` and their name in files."""
 
     def __init__(self, dlrm: nn.Module) -> None:
         super().__init__()

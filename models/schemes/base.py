@@ -72,7 +72,8 @@ class HashedEmbedding(EmbeddingScheme):
     def onnx_chunks(self) -> str:
         """ONNX nodes, as text, that make `chunked` [batch, fields, chunks, chunk_size] of `memory` and `hash`.
 
-        `hash` [batch, fields, chunks] is the sum modulo `prime`; what else is there says `export.lookup_function`.
+        `hash` [batch, fields, chunks] is the sum modulo `prime`. `thimble.export.lookup_function` has the nodes around
+        them, whose results may be used too.
         """
 
     def chunks(self, dim: int) -> int:

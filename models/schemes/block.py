@@ -1,4 +1,4 @@
-"""`block`, ours and the default: aligned chunks, and constants of its own for every field and chunk."""
+"""`block`, ours and the default: aligned chunks, and constants of their own for every field and chunk."""
 
 from collections.abc import Sequence
 from typing import ClassVar, Literal, Self

@@ -147,26 +147,26 @@ class _Columns:
     """Features of a tensor that are read alike, each with its column."""
 
     def __init__(self, tensor: InputTensor, kind: ValueKind) -> None:
-        places = [place for place, feature in enumerate(tensor.features) if feature.kind == kind]
-        self._features = [tensor.features[place] for place in places]
+        positions = [position for position, feature in enumerate(tensor.features) if feature.kind == kind]
+        self._features = [tensor.features[position] for position in positions]
         self._shared = Feature("", kind)
         self._names = [feature.name for feature in self._features]
-        self._places: Int64s = np.array(places)
+        self._positions: Int64s = np.array(positions)
 
     def read(self, features: dict[str, Any], out: Array, lists: bool) -> None:
         """Read lists one by one, if there are any, and the scalars, which all rows share, all at once."""
         names: Sequence[str] = self._names
-        places: Int64s | EllipsisType = ... if len(names) == out.shape[1] else self._places
+        positions: Int64s | EllipsisType = ... if len(names) == out.shape[1] else self._positions
         values = [*map(features.get, names)]
         if lists:
             scalars = [i for i, value in enumerate(values) if type(value) is not list]
-            for feature, place, value in zip(self._features, self._places, values, strict=True):
+            for feature, position, value in zip(self._features, self._positions, values, strict=True):
                 if isinstance(value, list):
-                    out[:, place] = column_from_values(feature, value)
-            names, places = [names[i] for i in scalars], self._places[scalars]
+                    out[:, position] = column_from_values(feature, value)
+            names, positions = [names[i] for i in scalars], self._positions[scalars]
             values = [values[i] for i in scalars]
         try:
-            out[:, places] = column_from_values(self._shared, values)
+            out[:, positions] = column_from_values(self._shared, values)
         except FeatureError as error:
             raise FeatureError(names[error.row], 0, error.reason) from None
 

@@ -47,14 +47,14 @@ def read(tensor: SentTensor) -> Array:
         return _read_binary(tensor, tensor.data)
     try:
         if tensor.datatype == "FP32":
-            column: Array = dense_from_values(tensor.name, tensor.data)
+            values: Array = dense_from_values(tensor.name, tensor.data)
         else:
-            column = ids_from_values(tensor.name, "int", tensor.data)
+            values = ids_from_values(tensor.name, "int", tensor.data)
     except FeatureError as error:
-        row, place = divmod(error.row, tensor.width)
-        name = tensor.input.features[place].name
+        row, column = divmod(error.row, tensor.width)
+        name = tensor.input.features[column].name
         raise RequestError(400, f"{tensor.name}: {name} in row {row}: {error.reason}") from None
-    return column.reshape(tensor.rows, tensor.width)
+    return values.reshape(tensor.rows, tensor.width)
 
 
 def _read_binary(tensor: SentTensor, data: memoryview) -> Array:
@@ -62,11 +62,11 @@ def _read_binary(tensor: SentTensor, data: memoryview) -> Array:
     # a negative id is a huge unsigned one
     bad = np.isinf(array) if tensor.datatype == "FP32" else array.view(np.uint64) >= ID_LIMIT
     if bad.any():
-        row, place = np.argwhere(bad)[0]
-        name = tensor.input.features[place].name
+        row, column = np.argwhere(bad)[0]
+        name = tensor.input.features[column].name
         if tensor.datatype == "FP32":
             raise RequestError(400, f"{tensor.name}: {name} is infinite in row {row}")
-        raise RequestError(400, f"{tensor.name}: {name} is {array[row, place]} in row {row}, not in 0 to 2^60 - 1")
+        raise RequestError(400, f"{tensor.name}: {name} is {array[row, column]} in row {row}, not in 0 to 2^60 - 1")
     return array
 
 
@@ -75,9 +75,9 @@ def _read_text(tensor: SentTensor) -> Array:
     if not all(isinstance(token, str) for token in tokens):
         raise RequestError(400, f"{tensor.name}: data of datatype BYTES must be strings")
     columns = []
-    for place, feature in enumerate(tensor.input.features):
+    for column, feature in enumerate(tensor.input.features):
         try:
-            columns.append(column_from_text(feature, tokens[place :: tensor.width]))
+            columns.append(column_from_text(feature, tokens[column :: tensor.width]))
         except FeatureError as error:
             raise RequestError(400, f"{tensor.name}: {error} (row {error.row})") from None
     return np.stack(columns, axis=1)

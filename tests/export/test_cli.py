@@ -77,7 +77,7 @@ def test_train_export_inspect_and_evaluate(run: Run, tmp_path: Path) -> None:
     assert path.startswith("artifacts/shop/3/model.onnx: ")
     assert cost.startswith("fp16 embeddings, int8 MLPs cost: AUC ") and cost.endswith(", 300 held-out rows")
     inspected = run("inspect", "artifacts/shop/3/model.onnx")
-    assert "model              shop, schema 1, fp16 embeddings, int8 MLPs" in inspected.out
+    assert "model              shop, schema 2, fp16 embeddings, int8 MLPs" in inspected.out
     assert f"precision costs    {cost.partition(': ')[2]}" in inspected.out
     refused(run("export", "runs/shop", "--precision", "int8", "--version", "3"), "shop/3 exists")
 
