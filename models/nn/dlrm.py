@@ -5,6 +5,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from thimble.models.architectures.dlrm import DlrmArchitecture
 from thimble.models.nn.embeddings import sparse_arch
 from thimble.models.nn.recommender import Recommender
 from thimble.models.spec import ModelSpec
@@ -64,6 +65,7 @@ class DLRM(Recommender):
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__(spec)
         architecture = spec.architecture
+        assert isinstance(architecture, DlrmArchitecture)
         self.preprocess = Preprocess()
         self.dense_arch = MLP(len(spec.dense), architecture.dense_arch, last_relu=True)
         self.sparse_arch = sparse_arch(spec)

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -121,6 +123,13 @@ def test_each_refusal_names_the_culprit(document: dict[str, Any], culprits: list
         ModelSpec.model_validate(document)
     for culprit in culprits:
         assert culprit in str(caught.value)
+
+
+def test_a_spec_is_read_where_there_is_neither_torch_nor_onnx() -> None:
+    modules = "thimble.models.features, thimble.models.presets, thimble.models.schemes, thimble.models.architectures"
+    code = f"import sys, {modules}; print(*sys.modules)"
+    loaded = subprocess.check_output([sys.executable, "-c", code], text=True).split()
+    assert "numpy" in loaded and not {"torch", "onnx", "onnxruntime"} & set(loaded)
 
 
 def test_specs_cannot_be_changed() -> None:
