@@ -13,7 +13,7 @@ import numpy.typing as npt
 import xxhash
 
 from thimble.models.hashing import ID_BITS, ID_LIMIT, Floats, Int64s
-from thimble.models.inputs import Feature, InputTensor, Kind
+from thimble.models.inputs import Feature, InputTensor, Kind, ValueKind
 from thimble.models.spec import ModelSpec
 
 _MAX_HEX_DIGITS = ID_BITS // 4
@@ -90,26 +90,22 @@ def dense_from_values(feature: str, values: Column) -> Floats:
 
 def ids_from_text(feature: str, kind: Kind, tokens: Column) -> Int64s:
     """Text of the kind -> int64 [rows]."""
-    return _encode(feature, tokens, _IDS_FROM_TEXT[kind], missing="")
+    return _encode(feature, tokens, _FROM_TEXT[kind], missing="")
 
 
 def ids_from_values(feature: str, kind: Kind, values: Column) -> Int64s:
     """Integers for `int`, text for `hex` and `string` -> int64 [rows]."""
-    return _encode(feature, values, _IDS_FROM_VALUES[kind], missing=None)
+    return _encode(feature, values, _FROM_VALUES[kind], missing=None)
 
 
 def column_from_text(feature: Feature, tokens: Column) -> npt.NDArray[Any]:
     """Text -> the feature's column of its tensor, [rows]. FeatureError names the bad value."""
-    if feature.kind == "number":
-        return dense_from_text(feature.name, tokens)
-    return ids_from_text(feature.name, feature.kind, tokens)
+    return _encode(feature.name, tokens, _FROM_TEXT[feature.kind], missing="")
 
 
 def column_from_values(feature: Feature, values: Column) -> npt.NDArray[Any]:
     """Typed values -> the feature's column of its tensor, [rows]. FeatureError names the bad value."""
-    if feature.kind == "number":
-        return dense_from_values(feature.name, values)
-    return ids_from_values(feature.name, feature.kind, values)
+    return _encode(feature.name, values, _FROM_VALUES[feature.kind], missing=None)
 
 
 def batch_from_text(spec: ModelSpec, columns: Sequence[Column]) -> Batch:
@@ -249,12 +245,14 @@ def _only(tokens: Column, alphabet: bytes) -> bool:
     return not "".join(tokens).encode("utf-8", "surrogatepass").translate(None, alphabet)
 
 
-_IDS_FROM_TEXT: dict[Kind, Callable[[Column], Int64s]] = {
+_FROM_TEXT: dict[ValueKind, Callable[[Column], npt.NDArray[Any]]] = {
+    "number": _numbers_from_text,
     "int": _ints_from_text,
     "hex": _hex_ids,
     "string": _string_ids,
 }
-_IDS_FROM_VALUES: dict[Kind, Callable[[Column], Int64s]] = {
+_FROM_VALUES: dict[ValueKind, Callable[[Column], npt.NDArray[Any]]] = {
+    "number": _numbers_from_values,
     "int": _ints_from_values,
     "hex": _from_strings(_hex_ids, "a hexadecimal token in a string"),
     "string": _from_strings(_string_ids, "a string"),

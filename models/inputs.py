@@ -6,6 +6,8 @@ messages, the descriptions of the API and the load tests all read it, so a third
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from math import nan
 from typing import Literal, NamedTuple
 
@@ -35,7 +37,8 @@ class Feature(NamedTuple):
     kind: ValueKind
 
 
-class InputTensor(NamedTuple):
+@dataclass(frozen=True)
+class InputTensor:
     """A tensor that a model takes, [rows, width] with a column a feature. `missing` stands for a missing value."""
 
     name: str
@@ -43,16 +46,16 @@ class InputTensor(NamedTuple):
     features: tuple[Feature, ...]
     missing: float
 
-    @property
+    @cached_property
     def width(self) -> int:
         return len(self.features)
 
-    @property
+    @cached_property
     def row_bytes(self) -> int:
         """What a row of it weighs."""
         return self.width * (4 if self.dtype == "float32" else 8)
 
-    @property
+    @cached_property
     def kinds(self) -> list[ValueKind]:
         """The kinds that its features have, each once."""
         return sorted({feature.kind for feature in self.features})

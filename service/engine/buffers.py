@@ -32,14 +32,15 @@ class HostBuffers:
 
     def fill(self, parts: Sequence[Batch]) -> int:
         """Returns the number of rows."""
-        rows = sum([part.rows for part in parts])
         if len(parts) == 1:  # as most often, and there is nothing to join
             tensors: Sequence[Tensor] = parts[0]
-            for buffer, tensor in zip(self._buffers, tensors, strict=True):
+            rows = len(tensors[0])
+            for buffer, tensor in zip(self._buffers, tensors):  # noqa: B905 - this is the hottest path
                 buffer[:rows] = tensor
-        else:
-            for buffer, *joined in zip(self._buffers, *parts, strict=True):
-                np.concatenate(joined, out=buffer[:rows])
+            return rows
+        rows = sum([part.rows for part in parts])
+        for buffer, *joined in zip(self._buffers, *parts, strict=True):
+            np.concatenate(joined, out=buffer[:rows])
         return rows
 
 

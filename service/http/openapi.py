@@ -11,7 +11,7 @@ from thimble.service.http.keys import OPEN_PATHS, Keys
 from thimble.service.releases.catalogue import Registry
 from thimble.service.releases.loader import Model
 from thimble.service.wire.rows import JSON, TSV
-from thimble.service.wire.tensors import datatypes
+from thimble.service.wire.tensors import DATATYPES
 
 _BREAKS = re.compile(r"[\t\r\n]")
 _ERROR_SCHEMA = {
@@ -121,7 +121,7 @@ def _infer(model: Model, operation: str, title: str) -> dict[str, Any]:
     inputs = [
         {
             "name": tensor.name,
-            "datatype": datatypes(tensor)[0],
+            "datatype": DATATYPES[tensor.dtype][0],
             "shape": [1, tensor.width],
             "data": [None if x != x else x for x in values],
         }
@@ -274,7 +274,7 @@ def _inference_schema(model: Model) -> dict[str, Any]:
         }
 
     inputs = [
-        {"anyOf": [tensor(it.name, datatype, it.width, _ELEMENTS[datatype]) for datatype in datatypes(it)]}
+        {"anyOf": [tensor(it.name, datatype, it.width, _ELEMENTS[datatype]) for datatype in DATATYPES[it.dtype]]}
         for it in model.spec.inputs
     ]
     return {

@@ -16,7 +16,7 @@ from thimble.models.inputs import InputTensor
 from thimble.models.spec import ModelSpec
 from thimble.service.errors import RequestError
 from thimble.service.wire.rows import RowReader
-from thimble.service.wire.tensors import SentTensor, datatypes, flat, read
+from thimble.service.wire.tensors import DATATYPES, SentTensor, flat, read
 
 PLATFORM = "onnxruntime_onnx"
 OUTPUT = "score"
@@ -58,9 +58,11 @@ class InferenceReader:
         first, *others = tensors
         for other in others:
             if other.rows != first.rows:
-                raise RequestError(400, f"{first.name} has {first.rows} rows, {other.name} has {other.rows}")
+                raise RequestError(
+                    400, f"{first.input.name} has {first.rows} rows, {other.input.name} has {other.rows}"
+                )
         return Inference(
-            Batch._make([read(tensor) for tensor in tensors]),
+            Batch(*[read(tensor) for tensor in tensors]),
             name,
             _timeout(parameters.get("timeout")),
             _binary_output(request.get("outputs"), parameters.get("binary_data_output", False)),
@@ -88,7 +90,7 @@ class InferenceReader:
 
     def _tensor(self, wanted: InputTensor, entry: dict[str, Any], binary: memoryview) -> SentTensor:
         datatype, shape, name, width = entry.get("datatype"), entry.get("shape"), wanted.name, wanted.width
-        if datatype not in (known := datatypes(wanted)):
+        if datatype not in (known := DATATYPES[wanted.dtype]):
             raise RequestError(400, f"{name}: datatype {shown(datatype)} is not {' or '.join(known)}")
         if not (isinstance(shape, list) and [*map(type, shape)] == [int, int] and shape[1] == width):
             given = shown(shape) if not isinstance(shape, list) else f"[{', '.join(map(shown, shape[:4]))}]"

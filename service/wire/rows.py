@@ -120,7 +120,7 @@ class _SingleRow:
         if not self._possible:
             return None
         try:
-            return Batch._make([read(features) for read in self._readers])
+            return Batch(*[read(features) for read in self._readers])
         except (OverflowError, struct.error, FeatureError):
             return None
 

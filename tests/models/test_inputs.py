@@ -10,7 +10,8 @@ from thimble.models.spec import parse_spec
 
 def test_numbers_and_fields_are_a_tensor_each() -> None:
     dense, ids = small_spec(dense=2, kinds=("int", "hex", "int")).inputs
-    assert dense[:3] == ("dense", "float32", (Feature("d0", "number"), Feature("d1", "number")))
+    assert (dense.name, dense.dtype) == ("dense", "float32")
+    assert dense.features == (Feature("d0", "number"), Feature("d1", "number"))
     assert np.isnan(dense.missing) and dense.width == 2 and dense.row_bytes == 8
     features = Feature("f0", "int"), Feature("f1", "hex"), Feature("f2", "int")
     assert ids == InputTensor("ids", "int64", features, missing=0)

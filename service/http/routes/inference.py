@@ -11,7 +11,7 @@ from thimble.service.releases.catalogue import Registry
 from thimble.service.releases.loader import Model
 from thimble.service.telemetry.metrics import statistics
 from thimble.service.wire import inference
-from thimble.service.wire.tensors import datatypes
+from thimble.service.wire.tensors import DATATYPES
 
 EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository", "parameters", "statistics"]
 
@@ -165,7 +165,7 @@ def _metadata(model: Model, versions: list[str]) -> ModelMetadata:
         versions=versions,
         platform=inference.PLATFORM,
         inputs=[
-            Tensor(name=tensor.name, datatype=datatypes(tensor)[0], shape=[-1, tensor.width])
+            Tensor(name=tensor.name, datatype=DATATYPES[tensor.dtype][0], shape=[-1, tensor.width])
             for tensor in model.spec.inputs
         ],
         outputs=[Tensor(name=inference.OUTPUT, datatype="FP32", shape=[-1])],
@@ -179,7 +179,7 @@ def _config(model: Model, max_rows: int) -> ModelConfig:
         backend="onnxruntime",
         max_batch_size=max_rows,
         input=[
-            ConfiguredTensor(name=tensor.name, data_type=f"TYPE_{datatypes(tensor)[0]}", dims=[tensor.width])
+            ConfiguredTensor(name=tensor.name, data_type=f"TYPE_{DATATYPES[tensor.dtype][0]}", dims=[tensor.width])
             for tensor in model.spec.inputs
         ],
         output=[ConfiguredTensor(name=inference.OUTPUT, data_type="TYPE_FP32", dims=[])],
