@@ -90,7 +90,7 @@ class HashedEmbedding(EmbeddingScheme):
     def lookup(self, weights: Weights, ids: Int64s, dim: int) -> Floats:
         starts = self.hash_map(dim).starts(ids)
         positions = starts[..., None] + np.arange(self.chunk_size)  # [batch, fields, chunks, chunk_size]
-        chunks = weights["memory"].ravel()[positions].reshape(*ids.shape, -1)
+        chunks = weights["memory"].ravel()[positions].reshape(*ids.shape, self.chunks(dim) * self.chunk_size)
         embeddings: Floats = chunks[..., :dim].astype(np.float32)
         return embeddings
 
