@@ -1,1 +1,1 @@
-"""What a compressed recommender is: its spec, inputs, features, hash schemes and architectures; the torch modules in nn."""
+"""What a compressed recommender is: spec, inputs, features, hash schemes and architectures; torch modules in nn."""

@@ -1,8 +1,8 @@
 """What goes into a model: its features, and the tensors that their values become.
 
-`ModelSpec.inputs` is the one description of these tensors. The check of a file, the codecs, the buffers, the shadow's
-messages, the descriptions of the API and the load tests all read it, so a third tensor is one entry more in
-`input_tensors`, a field of `thimble.models.features.Batch`, and the code that reads its values.
+`ModelSpec.inputs` is the one description of these tensors. The exporter, the check of a file, the codecs, the buffers,
+the shadow's messages and the descriptions of the API all read it, so a third tensor is one entry more in
+`input_tensors`, a field of `thimble.models.features.Batch`, and the code that makes or uses its values.
 """
 
 from collections.abc import Sequence
