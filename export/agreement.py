@@ -1,8 +1,7 @@
 """Proof that an artifact on disk computes what was trained: torch, ONNX Runtime and plain numpy side by side."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +12,10 @@ import torch
 from thimble.export.graph import ExportError, with_memory
 from thimble.export.train import score
 from thimble.models.features import Batch
-from thimble.models.hashing import ID_LIMIT, Floats, lookup
-from thimble.models.nn.dlrm import DLRM
-from thimble.models.nn.embeddings import ONNX_OP
-from thimble.models.spec import FullEmbedding, MlpPrecision, ModelSpec
+from thimble.models.hashing import ID_LIMIT, Floats
+from thimble.models.nn.recommender import Recommender
+from thimble.models.schemes.base import OP_NAME, HashedEmbedding, Weights
+from thimble.models.spec import MlpPrecision, ModelSpec
 
 # Largest difference from the same model in float32 (its embeddings rounded as the file's are): above float32, a matter
 # of the weights' own rounding, so a bound that only a wrong file exceeds.
@@ -42,7 +41,7 @@ def onnx_session(model: str | bytes, folder: Path | None = None) -> onnxruntime.
 
 def onnx_scores(session: onnxruntime.InferenceSession, batch: Batch) -> npt.NDArray[np.float32]:
     """Scores by ONNX Runtime, float32 [rows]."""
-    scores: npt.NDArray[np.float32] = session.run(["score"], {"dense": batch.dense, "ids": batch.ids})[0]
+    scores: npt.NDArray[np.float32] = session.run(["score"], batch._asdict())[0]
     return scores
 
 
@@ -55,7 +54,7 @@ def inner_session(path: Path, operator: str, *, output: bool) -> onnxruntime.Inf
     return onnx_session(model.SerializeToString(), path.parent)
 
 
-def prove(path: Path, spec: ModelSpec, dlrm: DLRM, golden: Batch) -> Agreement:
+def prove(path: Path, spec: ModelSpec, dlrm: Recommender, golden: Batch) -> Agreement:
     """Compare lookups and scores on the golden rows and as many random ones. ExportError: they differ.
 
     Scores of MLPs below float32 are compared on the golden rows alone: their ranges are meant for rows like these.
@@ -63,9 +62,9 @@ def prove(path: Path, spec: ModelSpec, dlrm: DLRM, golden: Batch) -> Agreement:
     batch = _with_random_rows(golden)
     dlrm = with_memory(dlrm, spec.precision.memory)
     weights = {name: tensor.numpy() for name, tensor in dlrm.state_dict().items()}
-    if not isinstance(spec.embedding, FullEmbedding):
-        looked_up = inner_session(path, ONNX_OP, output=True).run(None, batch._asdict())[0]
-        by_numpy = lookup(spec, weights["sparse_arch.memory"].ravel(), batch.ids)
+    if isinstance(spec.embedding, HashedEmbedding):
+        looked_up = inner_session(path, OP_NAME, output=True).run(None, batch._asdict())[0]
+        by_numpy = numpy_embeddings(spec, weights, batch)
         with torch.inference_mode():
             by_torch = dlrm.sparse_arch(torch.from_numpy(batch.ids)).numpy()
         same = [looked_up.tobytes() == other.tobytes() for other in (by_numpy, by_torch)]
@@ -84,28 +83,18 @@ def prove(path: Path, spec: ModelSpec, dlrm: DLRM, golden: Batch) -> Agreement:
     return agreement
 
 
-def numpy_scores(spec: ModelSpec, weights: Mapping[str, npt.NDArray[Any]], batch: Batch) -> Floats:
-    """The whole model in numpy, from a DLRM's state dict."""
-    dense = np.log(np.maximum(np.where(np.isnan(batch.dense), 0, batch.dense), 0) + 1)
-    dense = np.maximum(_mlp(weights, "dense_arch", len(spec.dense_arch), dense), 0)
-    if isinstance(spec.embedding, FullEmbedding):
-        tables = [weights[f"sparse_arch.tables.{f}.weight"] for f in range(len(spec.fields))]
-        sparse = np.stack([table[batch.ids[:, f] % len(table)] for f, table in enumerate(tables)], axis=1)
-    else:
-        sparse = lookup(spec, weights["sparse_arch.memory"].ravel(), batch.ids)
-    together = np.concatenate([dense[:, None], sparse], axis=1)
-    rows, columns = np.tril_indices(together.shape[1], -1)
-    products = (together @ together.transpose(0, 2, 1))[:, rows, columns]
-    logits = _mlp(weights, "over_arch", len(spec.over_arch), np.concatenate([dense, products], axis=1))
-    scores: Floats = (1 / (1 + np.exp(-logits[:, 0]))).astype(np.float32)
+def numpy_scores(spec: ModelSpec, weights: Weights, batch: Batch) -> Floats:
+    """The whole model in numpy, from its torch module's state dict."""
+    logits = spec.architecture.logits(weights, batch._asdict(), numpy_embeddings(spec, weights, batch))
+    scores: Floats = (1 / (1 + np.exp(-logits))).astype(np.float32)
     return scores
 
 
-def _mlp(weights: Mapping[str, npt.NDArray[Any]], name: str, layers: int, x: Floats) -> Floats:
-    for i in range(layers):
-        x = x if i == 0 else np.maximum(x, 0)
-        x = x @ weights[f"{name}.{2 * i}.weight"].T + weights[f"{name}.{2 * i}.bias"]
-    return x
+def numpy_embeddings(spec: ModelSpec, weights: Weights, batch: Batch) -> Floats:
+    """The embeddings [rows, fields, dim] in numpy, from the torch module's state dict."""
+    part = "sparse_arch."
+    own = {name.removeprefix(part): array for name, array in weights.items() if name.startswith(part)}
+    return spec.embedding.lookup(own, batch.ids, spec.embedding_dim)
 
 
 def _with_random_rows(golden: Batch) -> Batch:
@@ -113,4 +102,4 @@ def _with_random_rows(golden: Batch) -> Batch:
     ids = random.integers(0, ID_LIMIT, golden.ids.shape)
     ids[0], ids[-1] = 0, ID_LIMIT - 1
     dense = random.lognormal(1, 2, golden.dense.shape).astype(np.float32)
-    return Batch(np.concatenate([golden.dense, dense]), np.concatenate([golden.ids, ids]))
+    return Batch.joined([golden, Batch(dense, ids)])

@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict
 
 from thimble.export.files import sync
 from thimble.export.origin import Origin
-from thimble.models.nn.dlrm import DLRM
+from thimble.models.nn.recommender import Recommender
+from thimble.models.nn.registry import recommender
 from thimble.models.spec import Metrics, ModelSpec, Provenance
 
 
@@ -90,7 +91,7 @@ class Trained(NamedTuple):
 
     spec: ModelSpec
     golden: dict[str, list[int | float | str | None]]
-    dlrm: DLRM
+    dlrm: Recommender
     trained_on: Origin | None = None
     held_out: Origin | None = None
 
@@ -100,7 +101,7 @@ def load_trained(folder: Path) -> Trained:
     config, progress, state = Checkpoint(folder).load()
     if progress.metrics is None or progress.golden is None:
         raise RunError(f"{folder}: training is not finished; the same train command resumes it")
-    dlrm = DLRM(config.spec)
+    dlrm = recommender(config.spec)
     dlrm.load_state_dict(state["model"])
     provenance = Provenance(
         source=config.source,

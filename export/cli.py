@@ -8,8 +8,10 @@ from typing import Annotated, NoReturn
 import typer
 from pydantic import ValidationError
 
+from thimble.models.inputs import Kind
 from thimble.models.presets import MEMORY_BYTES
-from thimble.models.spec import Kind, MemoryPrecision, MlpPrecision
+from thimble.models.schemes import SCHEMES
+from thimble.models.spec import MemoryPrecision, MlpPrecision
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 Artifact = Annotated[Path, typer.Argument(help="an exported model.onnx")]
@@ -36,7 +38,7 @@ def train(
     ] = 0.1,
     name: Annotated[str | None, typer.Option(help="of the model; the preset's, or 'model'")] = None,
     run: Annotated[Path | None, typer.Option(help="folder for checkpoints; runs/NAME")] = None,
-    scheme: Annotated[str, typer.Option(help="block, robe-v1, robe-v2 or full")] = "block",
+    scheme: Annotated[str, typer.Option(help=", ".join(SCHEMES))] = "block",
     memory: Annotated[
         int | None, typer.Option(min=1, help=f"bytes of the shared array in float32; {MEMORY_BYTES}")
     ] = None,
@@ -147,7 +149,7 @@ def untrained(
     repository: Annotated[Path, typer.Option(help="model repository to write to")] = Path("artifacts"),
     name: Annotated[str | None, typer.Option(help="of the model; the preset's")] = None,
     version: Annotated[int | None, typer.Option(min=1, help="one more than the newest there")] = None,
-    scheme: Annotated[str, typer.Option(help="block, robe-v1, robe-v2 or full")] = "block",
+    scheme: Annotated[str, typer.Option(help=", ".join(SCHEMES))] = "block",
     memory: Annotated[int | None, typer.Option(min=1, help=f"bytes of the shared array; {MEMORY_BYTES}")] = None,
     table_rows: Annotated[
         int | None, typer.Option(min=1, help="of the full tables in all, in the preset's proportions")

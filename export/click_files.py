@@ -1,20 +1,21 @@
 """Click files: Criteo lines, CSV and Parquet, streamed in constant memory."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from thimble.export.click_tables import ClickFile, Table
 from thimble.export.clicks import ClickError, Clicks
 from thimble.export.text_clicks import CriteoFile, CsvFile
 from thimble.models.features import Batch, Column
-from thimble.models.hashing import Floats, Int64s
+from thimble.models.hashing import Int64s
 from thimble.models.spec import ModelSpec
 
 _BAD_SHOWN = 5
@@ -139,29 +140,26 @@ class FileClicks:
 
     def _encode(self, path: Path, table: Table) -> Clicks:
         """Rows to arrays. Bad rows are left out and noted, each with the first thing that is wrong with it."""
-        numbers, fields = len(self.spec.dense), len(self.spec.fields)
         labels, wrong = table.labels()
-        reasons = [(self.label, wrong)]
-        dense: Floats = np.empty((len(labels), numbers), np.float32)
-        ids: Int64s = np.empty((len(labels), fields), np.int64)
-        for i, name in enumerate(self.spec.dense):
-            dense[:, i], wrong = table.encode(1 + i, None)
-            reasons.append((name, wrong))
-        for i, feature in enumerate(self.spec.fields):
-            ids[:, i], wrong = table.encode(1 + numbers + i, feature.kind)
-            reasons.append((feature.name, wrong))
+        reasons = {self.label: wrong}
+        columns = {name: column for column, name in enumerate(self.spec.feature_names, 1)}
+        batch = Batch.missing(self.spec.inputs, len(labels))
+        tensors: Sequence[npt.NDArray[Any]] = batch
+        for tensor, array in zip(self.spec.inputs, tensors, strict=True):
+            for place, feature in enumerate(tensor.features):
+                array[:, place], reasons[feature.name] = table.encode(columns[feature.name], feature.kind)
         bad = dict(table.misfits)
-        for name, wrong in reasons:
+        for name, wrong in reasons.items():
             for row, reason in wrong.items():
                 bad.setdefault(row, f"{name}: {reason}")
         for row, reason in bad.items():
             self.bad.add(path, table.lines[row], reason)
         good = np.delete(np.arange(len(labels)), list(bad)) if bad else slice(None)
-        raw = partial(_raw_columns, table, range(1, 1 + numbers + fields), good)
-        return Clicks(labels[good], Batch(dense[good], ids[good]), raw)
+        raw = partial(_raw_columns, table, columns.values(), good)
+        return Clicks(labels[good], Batch._make(array[good] for array in tensors), raw)
 
 
-def _raw_columns(table: Table, columns: range, good: slice | Int64s) -> list[Column]:
+def _raw_columns(table: Table, columns: Iterable[int], good: slice | Int64s) -> list[Column]:
     values = [table.values(column) for column in columns]
     return values if isinstance(good, slice) else [[column[row] for row in good] for column in values]
 
@@ -171,9 +169,7 @@ def _joined(parts: Sequence[Clicks]) -> Clicks:
     if len(parts) == 1:
         return parts[0]
     labels, batches, raws, _ = zip(*parts, strict=True)
-    dense, ids = (np.concatenate(arrays) for arrays in zip(*batches, strict=True))
-    raw = partial(_raw_joined, raws)
-    return Clicks(np.concatenate(labels), Batch(dense, ids), raw)
+    return Clicks(np.concatenate(labels), Batch.joined(batches), partial(_raw_joined, raws))
 
 
 def _raw_joined(parts: Sequence[Callable[[], Sequence[Column]]]) -> list[Column]:

@@ -1,20 +1,21 @@
 """What a click file is read as: a thousand rows at a time, as columns that keep the file's own form."""
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from thimble.export.clicks import ClickError
 from thimble.models.features import Column, shown
-from thimble.models.hashing import Floats, Int64s
-from thimble.models.spec import Kind
+from thimble.models.hashing import Floats
+from thimble.models.inputs import ValueKind
 
 TABLE_ROWS = 1024
 """Rows that are read at a time."""
 
 EncodedLabels = tuple[Floats, dict[int, str]]
-Encoded = tuple[Floats | Int64s, dict[int, str]]
+Encoded = tuple[npt.NDArray[Any], dict[int, str]]
 """A column as the model takes it, and what is wrong with its bad rows, whose values mean nothing."""
 
 _CLICKED: dict[object, float] = {"0": 0.0, "1": 1.0, "0.0": 0.0, "1.0": 1.0, 0: 0.0, 1: 1.0}
@@ -37,8 +38,8 @@ class Table(Protocol):
     def labels(self) -> EncodedLabels:
         """Column 0, float32."""
 
-    def encode(self, column: int, kind: Kind | None) -> Encoded:
-        """A column of numbers (no kind), float32, or of ids, int64."""
+    def encode(self, column: int, kind: ValueKind) -> Encoded:
+        """A column of numbers, float32, or of ids, int64."""
 
     def values(self, column: int) -> Column:
         """A column as Python values, None or a blank where one is missing."""

@@ -1,7 +1,8 @@
 """What the exporter prints."""
 
 from thimble.export.click_files import BadRows
-from thimble.models.spec import FullEmbedding, Metrics, ModelSpec, PrecisionCost
+from thimble.models.schemes.base import HashedEmbedding
+from thimble.models.spec import Metrics, ModelSpec, PrecisionCost
 
 _UNITS = ["B", "kB", "MB", "GB", "TB"]
 
@@ -48,16 +49,15 @@ def bad_rows(bad: BadRows) -> list[str]:
 def inspection(spec: ModelSpec, file_bytes: int) -> list[tuple[str, str]]:
     """An artifact's description as rows of a table."""
     embedding = spec.embedding
-    parameters = " ".join(map(str, spec.dense_arch)) + " | " + " ".join(map(str, spec.over_arch))
     rows = [
         ("model", f"{spec.name}, schema {spec.schema_version}, {spec.precision}"),
         ("features", f"{len(spec.dense)} dense, {len(spec.fields)} fields ({_kinds(spec)})"),
         ("embedding", f"{embedding.scheme} version {embedding.version}, dimension {spec.embedding_dim}"),
     ]
-    if not isinstance(embedding, FullEmbedding):
+    if isinstance(embedding, HashedEmbedding):
         rows.append(("memory", f"{embedding.memory_length:,} floats in chunks of {embedding.chunk_size}"))
     rows += [
-        ("MLPs", parameters),
+        ("MLPs", str(spec.architecture)),
         ("file", size(file_bytes)),
         ("embedding weights", size(spec.embedding_bytes)),
         ("as full tables", f"{size(spec.full_table_bytes)}, {_times(spec.compression)} as much"),

@@ -5,14 +5,13 @@ from typing import NamedTuple
 
 import numpy as np
 import onnx
-from pydantic import ValidationError
 
 from thimble.export.agreement import onnx_scores, onnx_session
 from thimble.export.click_files import FileClicks
 from thimble.export.graph import EXTERNAL_DATA, ExportError
 from thimble.export.metrics import held_out_metrics
 from thimble.models.hashing import Floats
-from thimble.models.spec import METADATA_KEY, Metrics, ModelSpec
+from thimble.models.spec import METADATA_KEY, Metrics, ModelSpec, SpecError, parse_spec
 
 SCORING_BATCH = 4096
 
@@ -29,13 +28,13 @@ def read_spec(path: Path) -> ModelSpec:
     try:
         model = onnx.load(path, load_external_data=False)
         described = {prop.key: prop.value for prop in model.metadata_props}
-        return ModelSpec.model_validate_json(described[METADATA_KEY])
+        return parse_spec(described[METADATA_KEY])
     except OSError as error:
         raise ExportError(f"{path}: {error.strerror}") from None
     except KeyError:
         raise ExportError(f"{path}: not a Thimble artifact, it has no {METADATA_KEY!r} metadata") from None
-    except ValidationError as error:
-        raise ExportError(f"{path}: {error.errors()[0]['msg']}") from None
+    except SpecError as error:
+        raise ExportError(f"{path}: {error}") from None
     except Exception as error:  # what protobuf raises for bytes that are none of its own differs by implementation
         raise ExportError(f"{path}: not an ONNX file ({error})") from None
 

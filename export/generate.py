@@ -128,8 +128,7 @@ def _coprime(start: int, n: int) -> int:
 
 def _sliced(blocks: list[Clicks], start: int, stop: int) -> Clicks:
     """Rows start..stop of some blocks one after the other."""
-    dense = np.concatenate([block.batch.dense for block in blocks])[start:stop]
-    ids = np.concatenate([block.batch.ids for block in blocks])[start:stop]
+    batch = Batch.joined([block.batch for block in blocks]).part(start, stop)
     truth = np.concatenate([block.truth for block in blocks if block.truth is not None])[start:stop]
     labels = np.concatenate([block.labels for block in blocks])[start:stop]
-    return Clicks(labels, Batch(dense, ids), truth=truth)
+    return Clicks(labels, batch, truth=truth)

@@ -15,7 +15,7 @@ def golden_features(spec: ModelSpec, held_out: Rows) -> Features:
     for clicks in held_out.read(GOLDEN_ROWS - 1):
         for name, column in zip(spec.feature_names, _wire_columns(spec, clicks), strict=True):
             features[name] += column[: GOLDEN_ROWS - 1 - len(features[name])]
-        if len(features[spec.dense[0]]) == GOLDEN_ROWS - 1:
+        if len(features[spec.feature_names[0]]) == GOLDEN_ROWS - 1:
             break
     for column in features.values():
         column.append(None)
@@ -34,8 +34,8 @@ def _wire_columns(spec: ModelSpec, clicks: Clicks) -> list[list[int | float | st
         columns += [[None if x != x else int(x) for x in column] for column in clicks.batch.dense.T.tolist()]
         columns += [[f"{x:08x}" if x else None for x in column] for column in clicks.batch.ids.T.tolist()]
         return columns
-    kinds = [*(["number"] * len(spec.dense)), *(field.kind for field in spec.fields)]
-    return [[_wire_value(kind, value) for value in column] for kind, column in zip(kinds, clicks.raw(), strict=True)]
+    raw = zip(spec.features, clicks.raw(), strict=True)
+    return [[_wire_value(feature.kind, value) for value in column] for feature, column in raw]
 
 
 def _wire_value(kind: str, value: object) -> int | float | str | None:

@@ -1,4 +1,4 @@
-"""A trained DLRM to an artifact: one .onnx file that says itself what it is."""
+"""A trained model to an artifact: one .onnx file that says itself what it is."""
 
 import copy
 import logging
@@ -6,15 +6,16 @@ import warnings
 from collections.abc import Mapping
 from importlib.metadata import version
 
-import numpy as np
 import onnx
 import onnx_ir
 import torch
 
 from thimble.export.lookup_function import OPSET, function
+from thimble.export.onnx_modules import for_export
 from thimble.models.features import Batch
-from thimble.models.nn.dlrm import DLRM, Scorer
-from thimble.models.spec import METADATA_KEY, FullEmbedding, MemoryPrecision, ModelSpec
+from thimble.models.nn.recommender import Recommender, Scorer
+from thimble.models.schemes.base import HashedEmbedding
+from thimble.models.spec import METADATA_KEY, MemoryPrecision, ModelSpec
 
 # ONNX 1.17's format, the newest that the oldest supported ONNX Runtime (1.21) reads.
 IR_VERSION = 10
@@ -26,41 +27,48 @@ class ExportError(ValueError):
     """A model that cannot be exported as asked."""
 
 
-def build(spec: ModelSpec, dlrm: DLRM, stored: Mapping[str, onnx_ir.ExternalTensor] | None = None) -> onnx.ModelProto:
-    """The ONNX model of a DLRM: `dense` and `ids` in, `score` out, the spec as metadata.
+def build(
+    spec: ModelSpec, dlrm: Recommender, stored: Mapping[str, onnx_ir.ExternalTensor] | None = None
+) -> onnx.ModelProto:
+    """The ONNX model of a trained one: the spec's inputs in, `score` out, the spec as metadata.
 
-    `stored` are weights, by their names in the DLRM, that lie in a file already: the model points to them.
+    `stored` are weights, by their names in the torch module, that lie in a file already: the model points to them.
     """
-    example = Batch(np.zeros((2, len(spec.dense)), np.float32), np.zeros((2, len(spec.fields)), np.int64))
+    example = Batch.missing(spec.inputs, 2)
     batch = torch.export.Dim("batch")
     # The exporter warns of its own deprecations and of packages it does without; the user can act on none of it.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            Scorer(with_memory(dlrm, spec.precision.memory)).eval().cpu(),
+            for_export(Scorer(with_memory(dlrm, spec.precision.memory)).eval().cpu()),
             tuple(torch.from_numpy(array) for array in example),
-            input_names=["dense", "ids"],
+            input_names=[tensor.name for tensor in spec.inputs],
             output_names=["score"],
-            dynamic_shapes=({0: batch}, {0: batch}),
+            dynamic_shapes=tuple({0: batch} for _ in spec.inputs),
             opset_version=OPSET,
             dynamo=True,
             verbose=False,
         )
     assert program is not None
     for name, tensor in (stored or {}).items():
-        program.model.graph.initializers[f"dlrm.{name}"].const_value = tensor
+        program.model.graph.initializers[initializer(name)].const_value = tensor
     model: onnx.ModelProto = program.model_proto
     forget_origin(model)
     model.ir_version = IR_VERSION
     model.producer_name, model.producer_version = "thimble", version("thimble-ctr")
-    if not isinstance(spec.embedding, FullEmbedding):
+    if isinstance(spec.embedding, HashedEmbedding):
         model.functions.append(function(spec.embedding))
     describe(model, spec)
     return model
 
 
-def with_memory(dlrm: DLRM, precision: MemoryPrecision) -> DLRM:
+def initializer(weight: str) -> str:
+    """What a weight of the torch module is called in the graph."""
+    return f"dlrm.{weight}"
+
+
+def with_memory(dlrm: Recommender, precision: MemoryPrecision) -> Recommender:
     """The same model, its embeddings at a precision. ExportError: a weight is too large for it."""
     if precision == "fp32":
         return dlrm

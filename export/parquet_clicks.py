@@ -15,7 +15,7 @@ from thimble.export.click_tables import TABLE_ROWS, Encoded, EncodedLabels, Tabl
 from thimble.export.clicks import ClickError
 from thimble.models.features import Column, encode_column
 from thimble.models.hashing import ID_LIMIT, Floats, Int64s
-from thimble.models.spec import Kind
+from thimble.models.inputs import ValueKind
 
 Mask = npt.NDArray[np.bool_]
 
@@ -39,12 +39,12 @@ class ArrowTable:
                 return (labels == 1).astype(np.float32), {}
         return encode_labels(array.to_pylist())
 
-    def encode(self, column: int, kind: Kind | None) -> Encoded:
+    def encode(self, column: int, kind: ValueKind) -> Encoded:
         """Numbers all at once, but for the doubtful ones, which are encoded as values of other types are."""
         array = self.columns[column]
-        if not _is_number(array.type) or kind not in (None, "int"):
+        if not _is_number(array.type) or kind not in ("number", "int"):
             return encode_column(kind, _values(array), typed=True)
-        encoded, doubtful = _numbers(array) if kind is None else _ids(array)
+        encoded, doubtful = _numbers(array) if kind == "number" else _ids(array)
         rows = np.flatnonzero(doubtful)
         if not len(rows):
             return encoded, {}

@@ -17,8 +17,9 @@ from thimble.export.precision import CALIBRATION_ROWS, lower_mlps
 from thimble.export.precision_cost import COST_ROWS, precision_cost
 from thimble.export.versions import new_version
 from thimble.models.features import Batch
-from thimble.models.nn.dlrm import DLRM
-from thimble.models.spec import FullEmbedding, GoldenRows, ModelSpec, Precision
+from thimble.models.nn.recommender import Recommender
+from thimble.models.schemes.full import FullEmbedding
+from thimble.models.spec import GoldenRows, ModelSpec, Precision
 
 READ_ROWS = 2048
 FULL_PRECISION = Precision()
@@ -37,7 +38,7 @@ class Exported(NamedTuple):
 
 def publish(
     spec: ModelSpec,
-    dlrm: DLRM,
+    dlrm: Recommender,
     golden: Features,
     repository: Path,
     version: int | None = None,
@@ -56,7 +57,7 @@ def publish(
     with new_version(repository, spec.name, version) as (folder, target):
         path = folder / MODEL_FILE
         stored = store(folder / EXTERNAL_DATA) if store else {}
-        model = lower_mlps(build(spec, dlrm, stored), spec.precision.mlps, calibration)
+        model = lower_mlps(build(spec, dlrm, stored), spec, calibration)
         external = isinstance(spec.embedding, FullEmbedding) and not stored
         onnx.save_model(model, path, save_as_external_data=external, location=EXTERNAL_DATA)
         scores = onnx_scores(onnx_session(str(path)), batch)

@@ -3,16 +3,16 @@
 `fp16` halves what the weights weigh; they are cast back once, when a session is made, and computed with in float32.
 
 `int8` computes the inner layers, which are nearly all of the work, in integers (`docs/adr/0005-precision.md` has the
-trials behind each choice). The first and the last layer stay in float32: they are small, and the last one's inputs
-decide the logit. Activations are unsigned, with a range fixed beforehand from training rows, so a row's score does not
-depend on the rows beside it; they are rounded only where an inner layer reads them. Weights have one scale a layer and
-take 7 of the 8 bits, with which no pair of products overflows the 16-bit sums of processors without VNNI:
+trials behind each choice); the architecture says which ones stay in float32. Activations are unsigned, with a range
+fixed beforehand from training rows, so a row's score does not depend on the rows beside it; they are rounded only where
+an inner layer reads them. Weights have one scale a layer and take 7 of the 8 bits, with which no pair of products
+overflows the 16-bit sums of processors without VNNI:
 2 * 255 * 64 < 2^15.
 """
 
 import logging
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,9 @@ import numpy as np
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 
-from thimble.export.graph import ExportError, forget_origin
+from thimble.export.graph import ExportError, forget_origin, initializer
 from thimble.models.features import Batch
-from thimble.models.spec import MlpPrecision
+from thimble.models.spec import ModelSpec
 
 CALIBRATION_ROWS = 131_072
 INT8: dict[str, Any] = {
@@ -36,13 +36,16 @@ INT8: dict[str, Any] = {
 """The quantizer's options. A layer's output is rounded as the next one's input, behind the ReLU, or not at all."""
 
 
-def lower_mlps(model: onnx.ModelProto, precision: MlpPrecision, calibration: Iterable[Batch]) -> onnx.ModelProto:
-    """The model with its MLPs at a precision; `calibration` are rows as they will be scored. ExportError: it can't."""
-    match precision:
+def lower_mlps(model: onnx.ModelProto, spec: ModelSpec, calibration: Iterable[Batch]) -> onnx.ModelProto:
+    """The model with its MLPs at the spec's precision. ExportError: it can't.
+
+    `calibration` are rows as they will be scored.
+    """
+    match spec.precision.mlps:
         case "fp16":
             _halve(model.graph)
         case "int8":
-            model = _quantize(model, calibration)
+            model = _quantize(model, spec.architecture.float_layers, calibration)
     return model
 
 
@@ -67,8 +70,10 @@ def _halve(graph: onnx.GraphProto) -> None:
     graph.node.extend(nodes)
 
 
-def _quantize(model: onnx.ModelProto, calibration: Iterable[Batch]) -> onnx.ModelProto:
-    inner = _layers(model.graph)[1:-1]
+def _quantize(model: onnx.ModelProto, floats: Set[str], calibration: Iterable[Batch]) -> onnx.ModelProto:
+    """`floats` names the layers that stay in float32."""
+    kept = {initializer(f"{name}.weight") for name in floats}
+    inner = [node for node in _layers(model.graph) if node.input[1] not in kept]
     if not inner:
         raise ExportError("int8 is for the layers between the first and the last, and this model has none; use fp16")
     keep_fusable(model.graph, inner)

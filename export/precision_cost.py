@@ -9,13 +9,13 @@ import torch
 from thimble.export.agreement import inner_session
 from thimble.export.clicks import ClickError, Clicks
 from thimble.export.metrics import held_out_metrics
-from thimble.models.nn.dlrm import DLRM
+from thimble.models.nn.recommender import Recommender
 from thimble.models.spec import PrecisionCost
 
 COST_ROWS = 1_000_000
 
 
-def precision_cost(path: Path, dlrm: DLRM, clicks: Iterable[Clicks]) -> PrecisionCost:
+def precision_cost(path: Path, dlrm: Recommender, clicks: Iterable[Clicks]) -> PrecisionCost:
     """The file against the float32 model that it was made from. ClickError: no usable row."""
     session = inner_session(path, "Sigmoid", output=False)
     labels, exact, found = [], [], []

@@ -3,8 +3,12 @@
 from collections.abc import Mapping
 
 from thimble.export.clicks import ClickError
-from thimble.models.presets import MEMORY_BYTES, embedding_for, preset
-from thimble.models.spec import BlockEmbedding, Categorical, Kind, ModelSpec
+from thimble.models.architectures.dlrm import DlrmArchitecture
+from thimble.models.inputs import Categorical, Kind
+from thimble.models.presets import MEMORY_BYTES, preset
+from thimble.models.schemes import embedding_for
+from thimble.models.schemes.base import HashedEmbedding
+from thimble.models.spec import ModelSpec
 
 OWN_CHUNK = 8
 
@@ -14,7 +18,7 @@ def preset_spec(
 ) -> ModelSpec:
     """A preset, its embedding changed where asked. ValueError: no such preset or scheme."""
     spec = preset(shape, seed)
-    assert isinstance(spec.embedding, BlockEmbedding)
+    assert isinstance(spec.embedding, HashedEmbedding)
     embedding = embedding_for(
         scheme,
         spec.fields,
@@ -53,6 +57,5 @@ def own_spec(
         fields=columns,
         embedding_dim=dim,
         embedding=embedding_for(scheme, columns, dim, memory or MEMORY_BYTES, chunk or OWN_CHUNK, seed),
-        dense_arch=dense_arch,
-        over_arch=over_arch,
+        architecture=DlrmArchitecture(dense_arch=dense_arch, over_arch=over_arch),
     )

@@ -14,7 +14,7 @@ from typing import IO, Any, cast
 from thimble.export.click_tables import TABLE_ROWS, Encoded, EncodedLabels, Table, column_index, encode_labels
 from thimble.export.clicks import ClickError
 from thimble.models.features import Column, encode_column
-from thimble.models.spec import Kind
+from thimble.models.inputs import ValueKind
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class TextTable:
     def labels(self) -> EncodedLabels:
         return encode_labels(self.columns[0])
 
-    def encode(self, column: int, kind: Kind | None) -> Encoded:
+    def encode(self, column: int, kind: ValueKind) -> Encoded:
         return encode_column(kind, self.columns[column], typed=False)
 
     def values(self, column: int) -> Column:

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +25,8 @@ from thimble.export.golden import golden_features
 from thimble.export.metrics import held_out_metrics
 from thimble.export.origin import origin
 from thimble.models.features import Batch
-from thimble.models.nn.dlrm import DLRM
+from thimble.models.nn.recommender import Recommender
+from thimble.models.nn.registry import recommender
 from thimble.models.spec import Metrics, ModelSpec
 
 SCORING_BATCH = 4096
@@ -67,16 +69,16 @@ def train(spec: ModelSpec, rows: Rows, held_out: Rows, recipe: Recipe, folder: P
     return run.progress.metrics or run.fit(rows, held_out, recipe.checkpoint_rows)
 
 
-def score(dlrm: DLRM, batch: Batch) -> npt.NDArray[np.float32]:
+def score(dlrm: Recommender, batch: Batch) -> npt.NDArray[np.float32]:
     """Click probabilities, float32 [rows]."""
     device = next(dlrm.parameters()).device
     with torch.inference_mode():
-        logits = dlrm(torch.from_numpy(batch.dense).to(device), torch.from_numpy(batch.ids).to(device))
+        logits = dlrm(*(torch.from_numpy(tensor).to(device) for tensor in batch))
         scores: npt.NDArray[np.float32] = torch.sigmoid(logits).cpu().numpy()
     return scores
 
 
-def evaluate(dlrm: DLRM, batches: Iterable[Clicks]) -> Metrics:
+def evaluate(dlrm: Recommender, batches: Iterable[Clicks]) -> Metrics:
     """Metrics over all the rows. ClickError: there is none."""
     labels, scores, truth = [], [], []
     for clicks in batches:
@@ -89,6 +91,16 @@ def evaluate(dlrm: DLRM, batches: Iterable[Clicks]) -> Metrics:
     if not labels:
         raise ClickError("the held-out clicks have no usable row to evaluate on")
     return held_out_metrics(np.concatenate(labels), np.concatenate(scores), np.concatenate(truth) if truth else None)
+
+
+def optimizers(model: Recommender, dense_lr: float, sparse_lr: float) -> list[torch.optim.Optimizer]:
+    """What trains a model. RunError: a parameter that would not be trained, or twice."""
+    groups = model.parameter_groups()
+    counts = Counter(id(parameter) for group in groups for parameter in group)
+    for name, parameter in model.named_parameters():
+        if (count := counts[id(parameter)]) != 1:
+            raise RunError(f"parameter {name} is in {count} optimizer groups of {type(model).__name__}, not in one")
+    return [torch.optim.Adam(groups.dense, lr=dense_lr), torch.optim.Adagrad(groups.sparse, lr=sparse_lr)]
 
 
 @contextmanager
@@ -120,12 +132,8 @@ class _Run:
         self.checkpoint = checkpoint
         self.progress = Progress()
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.dlrm = DLRM(config.spec).to(self.device)
-        dense = [*self.dlrm.dense_arch.parameters(), *self.dlrm.over_arch.parameters()]
-        self.optimizers: list[torch.optim.Optimizer] = [
-            torch.optim.Adam(dense, lr=config.dense_lr),
-            torch.optim.Adagrad(self.dlrm.sparse_arch.parameters(), lr=config.sparse_lr),
-        ]
+        self.dlrm = recommender(config.spec).to(self.device)
+        self.optimizers = optimizers(self.dlrm, config.dense_lr, config.sparse_lr)
         if checkpoint.path.exists():
             self._resume()
 
@@ -185,11 +193,11 @@ class _Run:
 
     def _step(self, clicks: Clicks) -> float:
         """Train on one batch; its mean loss."""
-        dense, ids = (torch.from_numpy(array).to(self.device) for array in clicks.batch)
+        tensors = [torch.from_numpy(tensor).to(self.device) for tensor in clicks.batch]
         labels = torch.from_numpy(clicks.labels).to(self.device)
         for optimizer in self.optimizers:
             optimizer.zero_grad()
-        loss = nn.functional.binary_cross_entropy_with_logits(self.dlrm(dense, ids), labels)
+        loss = nn.functional.binary_cross_entropy_with_logits(self.dlrm(*tensors), labels)
         mean = loss.item()
         if not math.isfinite(mean):
             raise RunError(f"training diverged, the loss is {mean}; try lower learning rates in a new --run")

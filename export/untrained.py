@@ -15,12 +15,16 @@ from torch import nn
 from thimble.export.clicks import Rows
 from thimble.export.generate import GeneratedClicks
 from thimble.export.golden import GOLDEN_ROWS, golden_features
+from thimble.export.graph import initializer
 from thimble.export.pipeline import Exported, publish
+from thimble.models.base import FLOAT_BYTES
 from thimble.models.hashing import Floats
-from thimble.models.nn.dlrm import DLRM
 from thimble.models.nn.embeddings import FullTables
-from thimble.models.presets import embedding_for
-from thimble.models.spec import FLOAT_BYTES, FullEmbedding, ModelSpec
+from thimble.models.nn.recommender import Recommender
+from thimble.models.nn.registry import recommender
+from thimble.models.schemes import embedding_for
+from thimble.models.schemes.full import FullEmbedding
+from thimble.models.spec import ModelSpec
 
 # In a table that is made smaller; clicks are generated for no smaller ones.
 FEWEST = 3
@@ -50,15 +54,17 @@ def export_untrained(spec: ModelSpec, repository: Path, version: int | None = No
     features = golden_features(spec, Rows(GeneratedClicks(spec, GOLDEN_ROWS, seed), 0, GOLDEN_ROWS))
     torch.manual_seed(seed)
     if not isinstance(spec.embedding, FullEmbedding):
-        return publish(spec, DLRM(spec).eval(), features, repository, version)
+        return publish(spec, recommender(spec).eval(), features, repository, version)
     lengths = spec.embedding.table_rows
     small = spec.embedding.model_copy(update={"table_rows": [1] * len(lengths)})
-    dlrm = DLRM(spec.model_copy(update={"embedding": small})).eval()
+    dlrm = recommender(spec.model_copy(update={"embedding": small})).eval()
     store = partial(_store_tables, dlrm, lengths, spec.embedding_dim, seed)
     return publish(spec, dlrm, features, repository, version, store=store)
 
 
-def _store_tables(dlrm: DLRM, lengths: list[int], dim: int, seed: int, path: Path) -> dict[str, onnx_ir.ExternalTensor]:
+def _store_tables(
+    dlrm: Recommender, lengths: list[int], dim: int, seed: int, path: Path
+) -> dict[str, onnx_ir.ExternalTensor]:
     """Draw a model's tables into a file and have the model read them from there."""
     assert isinstance(dlrm.sparse_arch, FullTables)
     dlrm.sparse_arch.rows = lengths
@@ -73,7 +79,7 @@ def _store_tables(dlrm: DLRM, lengths: list[int], dim: int, seed: int, path: Pat
             table.nbytes,
             onnx_ir.DataType.FLOAT,
             shape=onnx_ir.Shape(table.shape),
-            name=f"dlrm.{name}",
+            name=initializer(name),
             base_dir=path.parent,
         )
     return stored

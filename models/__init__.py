@@ -1,1 +1,1 @@
-"""What a compressed recommender is: its spec, its hash maps, its shared memory and the DLRM around it."""
+"""What a compressed recommender is: spec, inputs, features, hash schemes and architectures; torch modules in nn."""

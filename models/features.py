@@ -9,10 +9,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import xxhash
 
 from thimble.models.hashing import ID_BITS, ID_LIMIT, Floats, Int64s
-from thimble.models.spec import Kind, ModelSpec
+from thimble.models.inputs import Feature, InputTensor, Kind, ValueKind
+from thimble.models.spec import ModelSpec
 
 _MAX_HEX_DIGITS = ID_BITS // 4
 _MAX_INT_DIGITS = 100  # Python's own integer parser is quadratic in the length
@@ -29,10 +31,28 @@ Column = Sequence[Any]
 
 
 class Batch(NamedTuple):
-    """Rows as a model takes them: dense float32 [rows, dense features], ids int64 [rows, fields]."""
+    """Rows as a model takes them: the tensors [rows, width] that `ModelSpec.inputs` describes, in its order."""
 
     dense: Floats
     ids: Int64s
+
+    @property
+    def rows(self) -> int:
+        return len(self[0])
+
+    def part(self, start: int, stop: int) -> "Batch":
+        """Rows start..stop. Nothing is copied."""
+        return Batch._make([tensor[start:stop] for tensor in self])
+
+    @staticmethod
+    def joined(parts: "Sequence[Batch]") -> "Batch":
+        """One after the other."""
+        return Batch._make(np.concatenate(tensors) for tensors in zip(*parts, strict=True))
+
+    @staticmethod
+    def missing(inputs: Sequence[InputTensor], rows: int) -> "Batch":
+        """Rows in which all values are missing, to be filled in."""
+        return Batch._make(np.full((rows, tensor.width), tensor.missing, tensor.dtype) for tensor in inputs)
 
 
 class FeatureError(ValueError):
@@ -71,38 +91,48 @@ def dense_from_values(feature: str, values: Column) -> Floats:
 
 def ids_from_text(feature: str, kind: Kind, tokens: Column) -> Int64s:
     """Text of the kind -> int64 [rows]."""
-    return _encode(feature, tokens, _IDS_FROM_TEXT[kind], missing="")
+    return _encode(feature, tokens, _FROM_TEXT[kind], missing="")
 
 
 def ids_from_values(feature: str, kind: Kind, values: Column) -> Int64s:
     """Integers for `int`, text for `hex` and `string` -> int64 [rows]."""
-    return _encode(feature, values, _IDS_FROM_VALUES[kind], missing=None)
+    return _encode(feature, values, _FROM_VALUES[kind], missing=None)
 
 
-def encode_column(kind: Kind | None, values: Column, *, typed: bool) -> tuple[Floats | Int64s, dict[int, str]]:
-    """A column of numbers (no kind) or ids, and what is wrong with its bad rows, which come out as missing.
+def column_from_text(feature: Feature, tokens: Column) -> npt.NDArray[Any]:
+    """Text -> the feature's column of its tensor, [rows]. FeatureError names the bad value."""
+    return _encode(feature.name, tokens, _FROM_TEXT[feature.kind], missing="")
+
+
+def column_from_values(feature: Feature, values: Column) -> npt.NDArray[Any]:
+    """Typed values -> the feature's column of its tensor, [rows]. FeatureError names the bad value."""
+    return _encode(feature.name, values, _FROM_VALUES[feature.kind], missing=None)
+
+
+def encode_column(kind: ValueKind, values: Column, *, typed: bool) -> tuple[npt.NDArray[Any], dict[int, str]]:
+    """A feature's column of its tensor, [rows], and what is wrong with its bad rows, which come out as missing.
 
     The good rows come out as they would without the bad ones.
     """
-    if kind is None:
-        return _encode_good(values, _numbers_from_values if typed else _numbers_from_text, None if typed else "")
-    return _encode_good(values, (_IDS_FROM_VALUES if typed else _IDS_FROM_TEXT)[kind], None if typed else "")
+    return _encode_good(values, (_FROM_VALUES if typed else _FROM_TEXT)[kind], None if typed else "")
 
 
 def batch_from_text(spec: ModelSpec, columns: Sequence[Column]) -> Batch:
-    """Text columns, dense features first, then fields, as the spec orders them. FeatureError names the bad value."""
-    dense = [dense_from_text(name, tokens) for name, tokens in zip(spec.dense, columns, strict=False)]
-    rest = columns[len(dense) :]
-    ids = [ids_from_text(field.name, field.kind, tokens) for field, tokens in zip(spec.fields, rest, strict=True)]
-    return Batch(np.stack(dense, axis=1), np.stack(ids, axis=1))
+    """Text columns in the order of the spec's features. FeatureError names the bad value."""
+    return _batch(spec, columns, column_from_text)
 
 
 def batch_from_values(spec: ModelSpec, columns: Sequence[Column]) -> Batch:
-    """Typed columns, dense features first, then fields, as the spec orders them. FeatureError names the bad value."""
-    dense = [dense_from_values(name, values) for name, values in zip(spec.dense, columns, strict=False)]
-    rest = columns[len(dense) :]
-    ids = [ids_from_values(field.name, field.kind, values) for field, values in zip(spec.fields, rest, strict=True)]
-    return Batch(np.stack(dense, axis=1), np.stack(ids, axis=1))
+    """Typed columns in the order of the spec's features. FeatureError names the bad value."""
+    return _batch(spec, columns, column_from_values)
+
+
+def _batch(spec: ModelSpec, columns: Sequence[Column], encode: Callable[[Feature, Column], npt.NDArray[Any]]) -> Batch:
+    given = dict(zip(spec.feature_names, columns, strict=True))
+    return Batch._make(
+        np.stack([encode(feature, given[feature.name]) for feature in tensor.features], axis=1)
+        for tensor in spec.inputs
+    )
 
 
 def _encode(feature: str, values: Column, convert: Callable[[Column], Array], missing: str | None) -> Array:
@@ -239,12 +269,14 @@ def _only(tokens: Column, alphabet: bytes) -> bool:
     return not "".join(tokens).encode("utf-8", "surrogatepass").translate(None, alphabet)
 
 
-_IDS_FROM_TEXT: dict[Kind, Callable[[Column], Int64s]] = {
+_FROM_TEXT: dict[ValueKind, Callable[[Column], npt.NDArray[Any]]] = {
+    "number": _numbers_from_text,
     "int": _ints_from_text,
     "hex": _hex_ids,
     "string": _string_ids,
 }
-_IDS_FROM_VALUES: dict[Kind, Callable[[Column], Int64s]] = {
+_FROM_VALUES: dict[ValueKind, Callable[[Column], npt.NDArray[Any]]] = {
+    "number": _numbers_from_values,
     "int": _ints_from_values,
     "hex": _from_strings(_hex_ids, "a hexadecimal token in a string"),
     "string": _from_strings(_string_ids, "a string"),

@@ -1,7 +1,9 @@
 """Well-known shapes. Table lengths are those of MLPerf's Criteo-TB DLRM and of Criteo-Kaggle DLRM."""
 
-from thimble.models.hashing import ROBE_CONSTANTS, block_constants
-from thimble.models.spec import BlockEmbedding, Categorical, Embedding, FullEmbedding, ModelSpec, RobeEmbedding
+from thimble.models.architectures.dlrm import DlrmArchitecture
+from thimble.models.inputs import Categorical
+from thimble.models.schemes import embedding_for
+from thimble.models.spec import ModelSpec
 
 CRITEO_TB_ROWS = [
     *(39884406, 39043, 17289, 7420, 20263, 3, 7120, 1543, 63, 38532951, 2953546, 403346, 10),
@@ -22,32 +24,6 @@ def criteo_fields(rows: list[int]) -> list[Categorical]:
     return [Categorical(name=f"C{i}", kind="hex", rows=n) for i, n in enumerate(rows, 1)]
 
 
-def embedding_for(
-    scheme: str, fields: list[Categorical], dim: int, memory_bytes: int, chunk: int, seed: int
-) -> Embedding:
-    """An untrained embedding; `memory_bytes` is rounded down to whole chunks. ValueError: no such scheme, few bytes."""
-    memory = memory_bytes // 4 // chunk * chunk
-    if memory <= chunk and scheme != "full":
-        raise ValueError(f"a memory of {memory_bytes} bytes does not hold two chunks of {chunk} floats")
-    match scheme:
-        case "block":
-            a, b, s = block_constants(seed, len(fields), -(-dim // chunk)).tolist()
-            return BlockEmbedding(memory_length=memory, chunk_size=chunk, a=a, b=b, s=s)
-        case "robe-v1" | "robe-v2":
-            starts = [sum(field.rows for field in fields[:f]) for f in range(len(fields))]
-            return RobeEmbedding(
-                scheme=scheme, memory_length=memory, chunk_size=chunk, constants=ROBE_CONSTANTS, offsets=starts
-            )
-        case "full":
-            return FullEmbedding(table_rows=[full_rows(field) for field in fields])
-    raise ValueError(f"no scheme {scheme!r}; there are block, robe-v1, robe-v2 and full")
-
-
-def full_rows(field: Categorical) -> int:
-    """Length of a field's full table. A string's id is a 60-bit hash, so eight rows a value keep most values alone."""
-    return field.rows * 8 if field.kind == "string" else field.rows
-
-
 def preset(name: str, seed: int = 0) -> ModelSpec:
     """A compressed model of a known shape, untrained. ValueError when there is none of that name."""
     match name:
@@ -65,6 +41,5 @@ def preset(name: str, seed: int = 0) -> ModelSpec:
         fields=fields,
         embedding_dim=dim,
         embedding=embedding_for("block", fields, dim, memory_bytes, 32 if dim == 128 else 8, seed),
-        dense_arch=dense_arch,
-        over_arch=over_arch,
+        architecture=DlrmArchitecture(dense_arch=dense_arch, over_arch=over_arch),
     )

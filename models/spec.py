@@ -1,97 +1,28 @@
 """The description of a model that travels inside its artifact."""
 
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, computed_field, model_validator
+from pydantic import Field, ValidationError, computed_field, model_validator
 
-SCHEMA_VERSION = 1
-FLOAT_BYTES = 4
-HALF_BYTES = 2
+from thimble.models.architectures import Architecture
+from thimble.models.base import FLOAT_BYTES, HALF_BYTES, Frozen, Name, Positive
+from thimble.models.inputs import Categorical, Feature, InputTensor, input_tensors
+from thimble.models.schemes import Embedding
+
+SCHEMA_VERSION: Final = 2
 METADATA_KEY = "thimble"
 MODEL_FILE = "model.onnx"
-
-Kind = Literal["int", "hex", "string"]
-MemoryPrecision = Literal["fp32", "fp16"]
-MlpPrecision = Literal["fp32", "fp16", "int8"]
-Positive = Annotated[int, Field(gt=0)]
-Constant = Annotated[int, Field(ge=0, lt=1 << 31)]  # so that hashing cannot overflow int64
-# no control characters, and no spaces at the ends
-Name = Annotated[str, Field(max_length=128, pattern=r"^[^\s\x00-\x1f]([^\x00-\x1f]*[^\s\x00-\x1f])?$")]
 MODEL_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class Categorical(_Frozen):
-    """One categorical feature.
-
-    `kind` says how its values are written: `int` as integers, `hex` as hexadecimal tokens (Criteo's), `string` as any
-    text, hashed with xxh3_64 >> 4. `rows` is the length of the table that an ordinary DLRM would keep for it.
-    """
-
-    name: Name
-    kind: Kind
-    rows: Positive
+MemoryPrecision = Literal["fp32", "fp16"]
+MlpPrecision = Literal["fp32", "fp16", "int8"]
 
 
-class BlockEmbedding(_Frozen):
-    """Thimble's own map: chunks start at multiples of `chunk_size`, every field and chunk with constants of its own.
-
-    `a`, `b` and `s` are [fields, chunks]; see `thimble.models.hashing` for the formula.
-    """
-
-    scheme: Literal["block"] = "block"
-    version: Literal[1] = 1
-    memory_length: Positive
-    chunk_size: Positive
-    a: list[list[Constant]]
-    b: list[list[Constant]]
-    s: list[list[Constant]]
-
-    @model_validator(mode="after")
-    def _whole_slots(self) -> Self:
-        if self.memory_length % self.chunk_size:
-            raise ValueError(
-                f"memory_length {self.memory_length} must be a multiple of chunk_size {self.chunk_size} for block"
-            )
-        return self
+class SpecError(ValueError):
+    """Why a text is no spec, in one sentence."""
 
 
-class RobeEmbedding(_Frozen):
-    """The maps published with ROBE (MLSys 2022), kept so that checkpoints trained with them can be served.
-
-    `constants` are the authors' R1, R2 and R3; `offsets` is where each field's indices start in the joint table.
-    """
-
-    scheme: Literal["robe-v1", "robe-v2"]
-    version: Literal[1] = 1
-    memory_length: Positive
-    chunk_size: Positive
-    constants: tuple[int, int, int]
-    offsets: list[int]
-
-    @model_validator(mode="after")
-    def _room_for_a_chunk(self) -> Self:
-        if self.memory_length <= self.chunk_size:
-            raise ValueError(f"memory_length {self.memory_length} must exceed chunk_size {self.chunk_size}")
-        return self
-
-
-class FullEmbedding(_Frozen):
-    """Ordinary tables, the baseline: field f reads row `id mod table_rows[f]` of its own table."""
-
-    scheme: Literal["full"] = "full"
-    version: Literal[1] = 1
-    table_rows: list[Positive]
-
-
-Embedding = Annotated[BlockEmbedding | RobeEmbedding | FullEmbedding, Field(discriminator="scheme")]
-
-
-class Provenance(_Frozen):
+class Provenance(Frozen):
     """Where the weights come from."""
 
     source: str
@@ -102,7 +33,7 @@ class Provenance(_Frozen):
     tool: str
 
 
-class Metrics(_Frozen):
+class Metrics(Frozen):
     """Quality on rows that were not trained on.
 
     `auc_interval` is a 95 % interval (DeLong); it and the AUC are absent when the held-out rows are all of one class.
@@ -117,7 +48,7 @@ class Metrics(_Frozen):
     best_auc: float | None = None
 
 
-class Precision(_Frozen):
+class Precision(Frozen):
     """How a file holds its weights: the embeddings (shared memory or tables) and the MLPs.
 
     All arithmetic is float32, but for the inner layers of `int8` MLPs.
@@ -135,7 +66,7 @@ class Precision(_Frozen):
         return 5e-3 if self.mlps == "int8" else 1e-4
 
 
-class PrecisionCost(_Frozen):
+class PrecisionCost(Frozen):
     """What an artifact's precision changes on held-out rows: its own value less that of the float32 model.
 
     The logits' changes are absolute; `auc` is absent when the rows are all of one class.
@@ -148,7 +79,7 @@ class PrecisionCost(_Frozen):
     logit_largest: float
 
 
-class GoldenRows(_Frozen):
+class GoldenRows(Frozen):
     """Rows and the scores that this model must give them.
 
     `features` is written as a request is (`POST /v1/score`): every feature a list with one value a row, None = missing.
@@ -167,21 +98,16 @@ class GoldenRows(_Frozen):
         return self
 
 
-class ModelSpec(_Frozen):
-    """Everything but the weights of a click-through model.
+class ModelSpec(Frozen):
+    """Everything but the weights of a click-through model."""
 
-    `dense_arch` and `over_arch` are layer widths after the input, so `dense_arch` ends with `embedding_dim` (the
-    interaction needs it) and `over_arch` ends with 1.
-    """
-
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = SCHEMA_VERSION
     name: Annotated[str, Field(pattern=f"^{MODEL_NAME}$")]
     dense: Annotated[list[Name], Field(min_length=1)]
     fields: Annotated[list[Categorical], Field(min_length=1)]
     embedding_dim: Positive
     embedding: Embedding
-    dense_arch: Annotated[list[Positive], Field(min_length=1)]
-    over_arch: Annotated[list[Positive], Field(min_length=1)]
+    architecture: Architecture
     precision: Precision = Precision()
     provenance: Provenance | None = None
     metrics: Metrics | None = None
@@ -191,12 +117,14 @@ class ModelSpec(_Frozen):
     @model_validator(mode="before")
     @classmethod
     def _known_schema(cls, data: Any) -> Any:
-        found = data.get("schema_version", SCHEMA_VERSION) if isinstance(data, dict) else SCHEMA_VERSION
-        if found != SCHEMA_VERSION:
+        """Of another schema any key may be unknown, so that is said first. What is computed is computed anew."""
+        if not isinstance(data, dict):
+            return data
+        if (found := data.get("schema_version", SCHEMA_VERSION)) != SCHEMA_VERSION:
             raise ValueError(
                 f"schema_version {found} is not the one this program reads ({SCHEMA_VERSION}); use a matching release"
             )
-        return data
+        return {name: value for name, value in data.items() if name not in cls.model_computed_fields}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -204,33 +132,25 @@ class ModelSpec(_Frozen):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"feature names must be unique, these are not: {', '.join(twice)}")
-        if self.dense_arch[-1] != self.embedding_dim:
-            raise ValueError(f"dense_arch must end with embedding_dim {self.embedding_dim}, not {self.dense_arch[-1]}")
-        if self.over_arch[-1] != 1:
-            raise ValueError(f"over_arch must end with 1, not {self.over_arch[-1]}")
-        match self.embedding:
-            case BlockEmbedding() as block:
-                for letter in ("a", "b", "s"):
-                    table: list[list[int]] = getattr(block, letter)
-                    if len(table) != len(self.fields) or any(len(row) != self.chunks for row in table):
-                        raise ValueError(f"constants {letter} must be [{len(self.fields)}, {self.chunks}]")
-            case RobeEmbedding(offsets=lengths) | FullEmbedding(table_rows=lengths):
-                if len(lengths) != len(self.fields):
-                    raise ValueError(f"{len(lengths)} offsets or table lengths for {len(self.fields)} fields")
+        self.architecture.check(self.embedding_dim)
+        self.embedding.check(len(self.fields), self.embedding_dim)
         if self.golden is not None and (differing := set(self.golden.features) ^ set(names)):
             raise ValueError(f"golden rows must have exactly the model's features; see {', '.join(sorted(differing))}")
         return self
 
     @property
-    def feature_names(self) -> list[str]:
-        return [*self.dense, *(field.name for field in self.fields)]
+    def features(self) -> list[Feature]:
+        """All features, the numbers first. Rows of a text have their columns in this order."""
+        return [*(Feature(name, "number") for name in self.dense), *(Feature(f.name, f.kind) for f in self.fields)]
 
     @property
-    def chunks(self) -> int:
-        """Chunks that make up one embedding, ceil(embedding_dim / chunk_size); 1 for full tables."""
-        if isinstance(self.embedding, FullEmbedding):
-            return 1
-        return -(-self.embedding_dim // self.embedding.chunk_size)
+    def feature_names(self) -> list[str]:
+        return [feature.name for feature in self.features]
+
+    @property
+    def inputs(self) -> tuple[InputTensor, ...]:
+        """The tensors that the model takes, in the order of `thimble.models.features.Batch`."""
+        return input_tensors(self.features)
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -243,15 +163,21 @@ class ModelSpec(_Frozen):
     def embedding_bytes(self) -> int:
         """What this model's embedding weights weigh."""
         element = FLOAT_BYTES if self.precision.memory == "fp32" else HALF_BYTES
-        if isinstance(self.embedding, FullEmbedding):
-            return sum(self.embedding.table_rows) * self.embedding_dim * element
-        return self.embedding.memory_length * element
+        return self.embedding.weights(self.embedding_dim) * element
 
     @property
     def compression(self) -> float:
         return self.full_table_bytes / self.embedding_bytes
 
 
-def layer_widths(inputs: int, widths: Sequence[int]) -> list[tuple[int, int]]:
-    """The (in, out) widths of an MLP's layers."""
-    return list(zip([inputs, *widths[:-1]], widths, strict=True))
+def parse_spec(text: str | bytes) -> ModelSpec:
+    """A spec from its JSON. SpecError names the first key that is wrong, unknown or missing."""
+    try:
+        return ModelSpec.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        if first["type"] == "extra_forbidden":
+            raise SpecError(f"{key} is a key that this program does not know") from None
+        reason = first["msg"].removeprefix("Value error, ")
+        raise SpecError(f"{key}: {reason}" if key else reason) from None

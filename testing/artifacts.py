@@ -10,7 +10,7 @@ from onnx import helper, numpy_helper
 
 from thimble.export.golden import Features, golden_batch
 from thimble.export.pipeline import publish
-from thimble.models.nn.dlrm import DLRM
+from thimble.models.nn.registry import recommender
 from thimble.models.spec import ModelSpec
 
 
@@ -33,7 +33,7 @@ def write_artifact(
 ) -> Path:
     """An untrained model whose scores differ from row to row, with eight golden rows."""
     torch.manual_seed(seed)
-    dlrm = DLRM(spec).eval()
+    dlrm = recommender(spec).eval()
     with torch.no_grad():
         for parameter in dlrm.sparse_arch.parameters():
             parameter.uniform_(-0.5, 0.5)

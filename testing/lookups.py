@@ -9,8 +9,9 @@ from onnx import helper, numpy_helper
 
 from thimble.export.graph import IR_VERSION
 from thimble.export.lookup_function import OPSET, function
-from thimble.models.hashing import hash_map
-from thimble.models.spec import BlockEmbedding, ModelSpec, RobeEmbedding
+from thimble.models.hashing import Floats, Int64s
+from thimble.models.schemes.base import OP_DOMAIN, OP_NAME, HashedEmbedding
+from thimble.models.spec import ModelSpec
 
 # embedding_dim and chunk_size: the one divided by the other with and without a rest, and smaller than it
 SHAPES = [(16, 8), (20, 8), (5, 8), (3, 1), (128, 32), (30, 7)]
@@ -18,10 +19,20 @@ SHAPES = [(16, 8), (20, 8), (5, 8), (3, 1), (128, 32), (30, 7)]
 Memory = npt.NDArray[Any]
 
 
+def hashed(spec: ModelSpec) -> HashedEmbedding:
+    """The embedding of a model that has no full tables."""
+    assert isinstance(spec.embedding, HashedEmbedding)
+    return spec.embedding
+
+
+def lookup(spec: ModelSpec, memory: Memory, ids: Int64s) -> Floats:
+    """By numpy's definition: ids [batch, fields] -> [batch, fields, dim], from the flat memory."""
+    return hashed(spec).lookup({"memory": memory}, ids, spec.embedding_dim)
+
+
 def random_memory(spec: ModelSpec, dtype: npt.DTypeLike = np.float32) -> Memory:
     """Flat, [memory_length]. float16 ones hold numbers of every kind, subnormal and infinite ones among them."""
-    assert isinstance(spec.embedding, BlockEmbedding | RobeEmbedding)
-    random, length = np.random.default_rng(0), spec.embedding.memory_length
+    random, length = np.random.default_rng(0), hashed(spec).memory_length
     if dtype != np.float16:
         return random.normal(size=length).astype(dtype)
     halves = random.integers(0, 1 << 16, length, np.uint16).view(np.float16)
@@ -30,20 +41,14 @@ def random_memory(spec: ModelSpec, dtype: npt.DTypeLike = np.float32) -> Memory:
 
 def lookup_model(spec: ModelSpec, flat: Memory, body: bool = True, **changes: Any) -> onnx.ModelProto:
     """`ids` in, embeddings out. `changes` are to attributes, or to the initializers `memory` and `constants`."""
-    embedding = spec.embedding
-    assert isinstance(embedding, BlockEmbedding | RobeEmbedding)
+    embedding = hashed(spec)
     weights = {
-        "memory": flat.reshape(-1, embedding.chunk_size) if embedding.scheme == "block" else flat,
-        "constants": hash_map(spec).constants,
+        "memory": flat.reshape(embedding.memory_shape),
+        "constants": embedding.hash_map(spec.embedding_dim).constants,
     }
-    attributes = {
-        "scheme": embedding.scheme,
-        "version": embedding.version,
-        "chunk_size": embedding.chunk_size,
-        "dim": spec.embedding_dim,
-    }
+    attributes = embedding.op_attributes(spec.embedding_dim)
     weights = {name: changes.pop(name, value) for name, value in weights.items()}
-    node = helper.make_node("HashLookup", ["ids", *weights], ["out"], domain="thimble", **attributes | changes)
+    node = helper.make_node(OP_NAME, ["ids", *weights], ["out"], domain=OP_DOMAIN, **attributes | changes)
     graph = helper.make_graph(
         [node],
         "lookup",
@@ -53,7 +58,7 @@ def lookup_model(spec: ModelSpec, flat: Memory, body: bool = True, **changes: An
     )
     return helper.make_model(
         graph,
-        opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid("thimble", 1)],
+        opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid(OP_DOMAIN, 1)],
         ir_version=IR_VERSION,
         functions=[function(embedding)] if body else [],
     )

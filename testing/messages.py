@@ -18,7 +18,7 @@ from thimble.export.generate import GeneratedClicks
 from thimble.models.features import Batch, batch_from_values
 from thimble.models.hashing import Floats
 from thimble.models.presets import preset
-from thimble.models.spec import METADATA_KEY, ModelSpec, Precision
+from thimble.models.spec import METADATA_KEY, Precision, parse_spec
 
 MODEL = Path(__file__).parents[1] / "artifacts" / "demo" / "1" / "model.onnx"
 NAME = "demo"
@@ -31,7 +31,7 @@ Check = Callable[[bytes], bool]
 def golden_rows(model: Path = MODEL) -> tuple[Batch, Floats]:
     """The golden rows of an artifact and the scores that they must have, float32 [rows]."""
     metadata = {prop.key: prop.value for prop in onnx.load(model, load_external_data=False).metadata_props}
-    spec = ModelSpec.model_validate_json(metadata[METADATA_KEY])
+    spec = parse_spec(metadata[METADATA_KEY])
     assert spec.golden is not None
     columns = [spec.golden.features[name] for name in spec.feature_names]
     return batch_from_values(spec, columns), np.array(spec.golden.scores, np.float32)

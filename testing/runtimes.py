@@ -1,6 +1,6 @@
 """Runs models with and without the native lookup. Needs numpy and onnxruntime alone, so that any release can run it.
 
-    python tests/runtimes.py LIBRARY FOLDER
+    python testing/runtimes.py LIBRARY FOLDER
 
 FOLDER holds NAME.onnx files, each with NAME.npz: inputs, batch after batch, as 0.ids, 1.ids, ..., and what must come
 out as 0.expected, ... where that is known.

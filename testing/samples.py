@@ -5,12 +5,17 @@ from pathlib import Path
 
 import numpy as np
 
+from thimble.models.architectures.dlrm import DlrmArchitecture
 from thimble.models.features import Batch
-from thimble.models.presets import CRITEO_DENSE, CRITEO_KAGGLE_ROWS, criteo_fields, embedding_for
-from thimble.models.spec import Categorical, Kind, ModelSpec
+from thimble.models.inputs import Categorical, Kind
+from thimble.models.presets import CRITEO_DENSE, CRITEO_KAGGLE_ROWS, criteo_fields
+from thimble.models.schemes import SCHEMES as BY_NAME
+from thimble.models.schemes import embedding_for
+from thimble.models.schemes.base import HashedEmbedding
+from thimble.models.spec import ModelSpec
 
-SCHEMES = ["block", "robe-v1", "robe-v2", "full"]
-SHARED = SCHEMES[:3]
+SCHEMES = list(BY_NAME)
+SHARED = [name for name, scheme in BY_NAME.items() if issubclass(scheme, HashedEmbedding)]
 
 
 def small_spec(
@@ -31,8 +36,7 @@ def small_spec(
         fields=fields,
         embedding_dim=dim,
         embedding=embedding_for(scheme, fields, dim, memory * 4, chunk, seed),
-        dense_arch=[8, dim],
-        over_arch=[12, 1],
+        architecture=DlrmArchitecture(dense_arch=[8, dim], over_arch=[12, 1]),
     )
 
 
@@ -45,8 +49,7 @@ def criteo_spec(scheme: str = "block", rows: int = 1000, dim: int = 8, memory: i
         fields=fields,
         embedding_dim=dim,
         embedding=embedding_for(scheme, fields, dim, memory * 4, 4, seed),
-        dense_arch=[16, dim],
-        over_arch=[32, 1],
+        architecture=DlrmArchitecture(dense_arch=[16, dim], over_arch=[32, 1]),
     )
 
 

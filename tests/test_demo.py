@@ -18,7 +18,7 @@ def test_everything_fits_in_ten_million_bytes() -> None:
     assert list(DEMO.parent.iterdir()) == [DEMO]
     assert [field.rows for field in spec.fields] == CRITEO_TB_ROWS
     assert spec.full_table_bytes == 187_767_399 * 128 * 4
-    assert (spec.dense_arch, spec.over_arch) == (shape.dense_arch, shape.over_arch)
+    assert spec.architecture == shape.architecture
 
 
 def test_its_precision_costs_next_to_nothing() -> None:

@@ -20,7 +20,8 @@ from thimble.export.evaluate import evaluate_artifact
 from thimble.export.pipeline import export
 from thimble.export.schema import own_spec
 from thimble.export.train import Recipe, train
-from thimble.models.spec import Kind, ModelSpec
+from thimble.models.inputs import Kind
+from thimble.models.spec import ModelSpec
 
 LABEL = "click"
 DENSE = ["item_feature_0"]

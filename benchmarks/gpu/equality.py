@@ -10,10 +10,10 @@ import numpy.typing as npt
 import onnx
 
 from benchmarks.device import Device
-from testing.lookups import SHAPES, lookup_model, random_memory
+from testing.lookups import SHAPES, hashed, lookup, lookup_model, random_memory
 from testing.runtimes import run, same
 from testing.samples import SHARED, random_batch, small_spec
-from thimble.models.hashing import ID_LIMIT, LOW, Int64s, lookup
+from thimble.models.hashing import ID_LIMIT, LOW, Int64s
 from thimble.models.spec import ModelSpec
 
 ROWS = [0, 1, 3, 3000]
@@ -40,7 +40,8 @@ def cases() -> Iterator[Case]:
             rows = [*ROWS, MANY] if spec.embedding_dim == 30 else ROWS
             batches = [random_batch(spec, n, seed).ids for seed, n in enumerate(rows)]
             for dtype in (np.float32, np.float16):
-                shape = f"{len(spec.fields)} fields, D={spec.embedding_dim} in {spec.chunks} chunks"
+                chunks = hashed(spec).chunks(spec.embedding_dim)
+                shape = f"{len(spec.fields)} fields, D={spec.embedding_dim} in {chunks} chunks"
                 name = f"{scheme}, {np.dtype(dtype)}, {shape}"
                 yield Case(name, spec, dtype, [*batches, everywhere(EXTREMES, spec)])
 

@@ -71,7 +71,7 @@ def variants(run: Path, folder: Path) -> dict[str, Path]:
 
     for name, precision in SHIPPED.items():
         spec = trained.spec.model_copy(update={"precision": precision})
-        add(name, lower_mlps(build(spec, trained.dlrm), precision.mlps, calibration_rows(trained)))
+        add(name, lower_mlps(build(spec, trained.dlrm), spec, calibration_rows(trained)))
     for name, differing in (STATIC | DYNAMIC).items():
         model = build(trained.spec.model_copy(update={"precision": Precision(memory="fp16")}), trained.dlrm)
         target = folder / f"{len(files)}.onnx"

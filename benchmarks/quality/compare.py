@@ -21,7 +21,8 @@ from thimble.export.console import size
 from thimble.export.generate import GeneratedClicks
 from thimble.export.schema import own_spec, preset_spec
 from thimble.export.train import Recipe, train
-from thimble.models.spec import Kind, Metrics, ModelSpec
+from thimble.models.inputs import Kind
+from thimble.models.spec import Metrics, ModelSpec
 
 RESULTS = Path(__file__).parent / "results"
 DATA = Path(os.environ.get("THIMBLE_DATA", "../shared/data"))

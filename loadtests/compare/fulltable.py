@@ -5,8 +5,8 @@ from pathlib import Path
 
 from thimble.loadtests.compare.deployments import VersionFolder, export_untrained
 from thimble.loadtests.results.comparison import Name, Settings
+from thimble.models.base import FLOAT_BYTES
 from thimble.models.presets import preset
-from thimble.models.spec import FLOAT_BYTES
 
 COMPRESSION = 10_000
 SMALLER = 4

@@ -4,11 +4,12 @@ import json
 import os
 import urllib.error
 import urllib.request
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel
 
-from thimble.models.spec import Kind, Precision
+from thimble.models.inputs import ValueKind
+from thimble.models.spec import Precision
 
 MODELS = "/v1/models"
 DESCRIPTION = "/openapi.json"
@@ -24,7 +25,7 @@ class Feature(BaseModel):
     """A feature, and how its values are written."""
 
     name: str
-    kind: Literal["number"] | Kind
+    kind: ValueKind
 
 
 class Served(BaseModel):

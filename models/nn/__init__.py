@@ -1,0 +1,1 @@
+"""The torch modules: what is trained and exported. Nothing that serves imports them."""

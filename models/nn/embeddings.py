@@ -5,61 +5,39 @@ import math
 import torch
 from torch import Tensor, nn
 
-from thimble.models.hashing import LOW, LOW_BITS, hash_map
-from thimble.models.spec import BlockEmbedding, FullEmbedding, ModelSpec, RobeEmbedding
-
-ONNX_DOMAIN = "thimble"
-ONNX_OP = "HashLookup"
+from thimble.models.hashing import LOW, LOW_BITS
+from thimble.models.schemes.base import HashedEmbedding
+from thimble.models.schemes.full import FullEmbedding
+from thimble.models.spec import ModelSpec
 
 
 class SharedMemory(nn.Module):
-    """One trainable array that every field reads in chunks at hashed positions (`thimble.models.hashing`).
-
-    The memory is [slots, chunk_size] for aligned schemes (`block`) and [memory_length] for the others.
-    """
+    """One trainable array that every field reads in chunks at hashed places (`thimble.models.hashing`)."""
 
     memory: nn.Parameter
     constants: Tensor
 
-    def __init__(self, spec: ModelSpec, embedding: BlockEmbedding | RobeEmbedding) -> None:
+    def __init__(self, spec: ModelSpec, embedding: HashedEmbedding) -> None:
         super().__init__()
-        self.map = hash_map(spec)
+        self.map = embedding.hash_map(spec.embedding_dim)
         self.embedding = embedding
         self.dim = spec.embedding_dim
-        self.chunk = embedding.chunk_size
-        self.aligned = isinstance(embedding, BlockEmbedding)
         # Uniform(+-sqrt(1 / max rows)) is the authors' initialisation of the array.
         bound = math.sqrt(1 / max(field.rows for field in spec.fields))
-        memory = torch.empty(embedding.memory_length).uniform_(-bound, bound)
-        self.memory = nn.Parameter(memory.view(-1, self.chunk) if self.aligned else memory)
+        self.memory = nn.Parameter(torch.empty(embedding.memory_shape).uniform_(-bound, bound))
         self.register_buffer("constants", torch.from_numpy(self.map.constants))
 
     def forward(self, ids: Tensor) -> Tensor:
-        fields = self.constants.shape[1]
-        if torch.onnx.is_in_onnx_export():
-            return torch.onnx.ops.symbolic(
-                f"{ONNX_DOMAIN}::{ONNX_OP}",
-                (ids, self.memory, self.constants),
-                attrs={
-                    "scheme": self.embedding.scheme,
-                    "version": self.embedding.version,
-                    "chunk_size": self.chunk,
-                    "dim": self.dim,
-                },
-                dtype=torch.float32,
-                shape=(ids.shape[0], fields, self.dim),
-                version=1,
-            )
         a, b, s = self.constants
         low, high = (ids & (LOW - 1)).unsqueeze(-1), (ids >> LOW_BITS).unsqueeze(-1)
         slots = (low * a + high * b + s) % self.map.prime % self.map.slots  # [batch, fields, chunks]
-        if self.aligned:
-            # index_select's backward is several times faster than an embedding's on CPU
-            chunks = self.memory.index_select(0, slots.flatten())
-        else:
-            positions = slots.unsqueeze(-1) + torch.arange(self.chunk, device=ids.device)
-            chunks = self.memory.index_select(0, positions.flatten())
-        return chunks.view(ids.shape[0], fields, slots.shape[2] * self.chunk)[..., : self.dim].float()
+        width = slots.shape[2] * self.embedding.chunk_size
+        if self.memory.dim() == 1:  # a chunk starts anywhere, else it is a row
+            slots = slots.unsqueeze(-1) + torch.arange(self.embedding.chunk_size, device=ids.device)
+        # index_select's backward is several times faster than an embedding's on CPU
+        chunks = self.memory.index_select(0, slots.flatten())
+        joined = chunks.view(*ids.shape, width)
+        return joined[..., : self.dim].float()
 
 
 class FullTables(nn.Module):

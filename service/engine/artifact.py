@@ -8,15 +8,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 from onnx import TensorProto
-from pydantic import ValidationError
+from onnx.helper import np_dtype_to_tensor_dtype
 
-from thimble.models.spec import METADATA_KEY, ModelSpec
+from thimble.models.schemes.base import OP_DOMAIN, OP_NAME
+from thimble.models.spec import METADATA_KEY, ModelSpec, SpecError, parse_spec
 
 STANDARD_DOMAINS = ("", "ai.onnx")
-OUR_DOMAIN, OUR_OP = "thimble", "HashLookup"
 # Files are read and written so much at a time: a kernel may keep the core from others until a call is done.
 PIECE_BYTES = 256 << 10
 NEWEST_OPSET = onnx.defs.onnx_opset_version()
@@ -88,12 +89,9 @@ def _spec(model: onnx.ModelProto) -> ModelSpec:
     if METADATA_KEY not in described:
         raise ArtifactError(f"an ONNX file, but not a Thimble artifact: it has no {METADATA_KEY!r} metadata")
     try:
-        spec = ModelSpec.model_validate_json(described[METADATA_KEY])
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        reason = first["msg"].removeprefix("Value error, ")
-        raise ArtifactError(f"{METADATA_KEY} metadata: {f'{place}: ' if place else ''}{reason}") from None
+        spec = parse_spec(described[METADATA_KEY])
+    except SpecError as error:
+        raise ArtifactError(f"{METADATA_KEY} metadata: {error}") from None
     if spec.golden is None:
         raise ArtifactError("it has no golden rows, so nothing shows that it scores as it should")
     return spec
@@ -104,8 +102,7 @@ def _check_interface(graph: onnx.GraphProto, spec: ModelSpec) -> None:
     inputs = {value.name: _signature(value) for value in graph.input if value.name not in weights}
     outputs = {value.name: _signature(value) for value in graph.output}
     wanted: dict[str, Signature] = {
-        "dense": (TensorProto.FLOAT, [None, len(spec.dense)]),
-        "ids": (TensorProto.INT64, [None, len(spec.fields)]),
+        tensor.name: (np_dtype_to_tensor_dtype(np.dtype(tensor.dtype)), [None, tensor.width]) for tensor in spec.inputs
     }
     if inputs != wanted:
         raise ArtifactError(f"its inputs are {_listed(inputs)}, but its spec asks for {_listed(wanted)}")
@@ -131,16 +128,16 @@ def _check_operators(model: onnx.ModelProto) -> None:
         if opset.domain in STANDARD_DOMAINS and opset.version > NEWEST_OPSET:
             raise ArtifactError(f"ONNX opset {opset.version} is newer than this program knows ({NEWEST_OPSET})")
     defined = [(body.domain, body.name) for body in model.functions]
-    if any(name != (OUR_DOMAIN, OUR_OP) for name in defined) or len(defined) > 1:
-        raise ArtifactError(f"it defines functions of its own besides {OUR_DOMAIN}::{OUR_OP}")
+    if any(name != (OP_DOMAIN, OP_NAME) for name in defined) or len(defined) > 1:
+        raise ArtifactError(f"it defines functions of its own besides {OP_DOMAIN}::{OP_NAME}")
     for node in _nodes(model.graph.node):
-        ours = (node.domain, node.op_type) == (OUR_DOMAIN, OUR_OP)
+        ours = (node.domain, node.op_type) == (OP_DOMAIN, OP_NAME)
         if node.domain not in STANDARD_DOMAINS and not (ours and defined):
-            raise ArtifactError(f"operator {node.domain}::{node.op_type} is neither standard ONNX nor {OUR_OP}")
+            raise ArtifactError(f"operator {node.domain}::{node.op_type} is neither standard ONNX nor {OP_NAME}")
     for body in model.functions:
         for node in _nodes(body.node):
             if node.domain not in STANDARD_DOMAINS:
-                raise ArtifactError(f"operator {node.domain}::{node.op_type} inside {OUR_OP} is not standard ONNX")
+                raise ArtifactError(f"operator {node.domain}::{node.op_type} inside {OP_NAME} is not standard ONNX")
 
 
 def _nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:

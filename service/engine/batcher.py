@@ -97,7 +97,7 @@ class Batcher:
 
         RefusedError: the rows are refused at once, and `done` is told nothing.
         """
-        rows, now = len(batch.ids), monotonic()
+        rows, now = batch.rows, monotonic()
         timeout = self._timeout if timeout is None else timeout
         if (full := self.full()) is not None:
             raise full

@@ -5,14 +5,17 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnxruntime
 
 from thimble.models.features import Batch
 from thimble.models.hashing import Floats
-from thimble.models.spec import ModelSpec
+from thimble.models.inputs import InputTensor
 
 # Runs until ONNX Runtime has captured a graph, and runs that are timed with it and without.
 CAPTURES, TRIALS = 3, 5
+
+Tensor = npt.NDArray[Any]
 
 
 def sizes(batch_rows: int) -> list[int]:
@@ -23,19 +26,22 @@ def sizes(batch_rows: int) -> list[int]:
 class HostBuffers:
     """A batch's inputs, filled in one after the other."""
 
-    def __init__(self, spec: ModelSpec, batch_rows: int) -> None:
-        self.dense: Floats = np.zeros((batch_rows, len(spec.dense)), np.float32)
-        self.ids = np.zeros((batch_rows, len(spec.fields)), np.int64)
+    def __init__(self, inputs: Sequence[InputTensor], batch_rows: int) -> None:
+        self.batch = Batch.missing(inputs, batch_rows)
+        self._buffers: Sequence[Tensor] = self.batch
 
     def fill(self, parts: Sequence[Batch]) -> int:
         """Returns the number of rows."""
-        at = 0
-        for dense, ids in parts:
-            end = at + len(ids)
-            self.dense[at:end] = dense
-            self.ids[at:end] = ids
-            at = end
-        return at
+        if len(parts) == 1:  # as most often, and there is nothing to join
+            tensors: Sequence[Tensor] = parts[0]
+            rows = len(tensors[0])
+            for buffer, tensor in zip(self._buffers, tensors):  # noqa: B905 - this is the hottest path
+                buffer[:rows] = tensor
+            return rows
+        rows = sum([part.rows for part in parts])
+        for buffer, *joined in zip(self._buffers, *parts, strict=True):
+            np.concatenate(joined, out=buffer[:rows])
+        return rows
 
 
 class CpuRunner:
@@ -44,7 +50,7 @@ class CpuRunner:
     def __init__(self, session: onnxruntime.InferenceSession, host: HostBuffers) -> None:
         self._session = session
         self._host = host
-        self._scores: Floats = np.empty(len(host.ids), np.float32)
+        self._scores: Floats = np.empty(host.batch.rows, np.float32)
         self._bindings: dict[int, Any] = {}
         self._options = run_options(-1)  # else ONNX Runtime makes them at every run
 
@@ -55,7 +61,7 @@ class CpuRunner:
 
     def _bound(self, rows: int) -> Any:
         binding = self._bindings[rows] = self._session.io_binding()
-        for name, array in (("dense", self._host.dense), ("ids", self._host.ids)):
+        for name, array in self._host.batch._asdict().items():
             binding.bind_input(name, "cpu", 0, array.dtype, (rows, array.shape[1]), array.ctypes.data)
         binding.bind_output("score", "cpu", 0, np.float32, (rows,), self._scores.ctypes.data)
         return binding
@@ -65,7 +71,7 @@ class BucketRunner:
     """Runs on a GPU, in buckets of fixed sizes: a batch takes the smallest that holds it."""
 
     def __init__(self, session: onnxruntime.InferenceSession, host: HostBuffers, device: str = "cuda") -> None:
-        self._buckets = [_Bucket(session, host, device, rows, i) for i, rows in enumerate(sizes(len(host.ids)), 1)]
+        self._buckets = [_Bucket(session, host, device, rows, i) for i, rows in enumerate(sizes(host.batch.rows), 1)]
 
     def run(self, rows: int) -> Floats:
         """Scores of the first rows of the buffers. What lies in the buffers beyond them is scored too and left."""
@@ -81,7 +87,7 @@ class _Bucket:
     ) -> None:
         self.rows = rows
         self._session = session
-        self._inputs = {"dense": host.dense[:rows], "ids": host.ids[:rows]}
+        self._inputs = host.batch.part(0, rows)._asdict()
         copied = onnxruntime.OrtValue.ortvalue_from_numpy
         self._on_device = {name: copied(array, device, 0) for name, array in self._inputs.items()}
         self._scores = onnxruntime.OrtValue.ortvalue_from_shape_and_type([rows], np.float32, device, 0)

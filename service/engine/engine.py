@@ -11,7 +11,8 @@ import onnxruntime
 
 from thimble.models.features import Batch, FeatureError, batch_from_values
 from thimble.models.hashing import Floats
-from thimble.models.spec import FullEmbedding, GoldenRows, ModelSpec
+from thimble.models.schemes.base import HashedEmbedding
+from thimble.models.spec import GoldenRows, ModelSpec
 from thimble.ops.library import NativeOps
 from thimble.service.engine.artifact import Artifact, ArtifactError
 from thimble.service.engine.buffers import BucketRunner, CpuRunner, HostBuffers, sizes
@@ -65,7 +66,7 @@ class Engine:
         ArtifactError: the model does not run, or its golden rows score otherwise. StartupError: no such device.
         """
         self.spec = artifact.spec
-        self.lookup: Lookup | None = None if isinstance(self.spec.embedding, FullEmbedding) else "function"
+        self.lookup: Lookup | None = "function" if isinstance(self.spec.embedding, HashedEmbedding) else None
         providers = _providers(device)
         if self.lookup and native and native.providers & set(providers):
             try:
@@ -99,7 +100,7 @@ class Engine:
             raise ArtifactError(f"{artifact.path}: {native.path} has no kernel for {self.provider}")
         self.batch_rows = batch_rows or BATCH_ROWS[self.provider]
         self.inline_seconds = INLINE_SECONDS[self.provider]
-        self._host = HostBuffers(self.spec, self.batch_rows)
+        self._host = HostBuffers(self.spec.inputs, self.batch_rows)
         assert artifact.spec.golden is not None
         try:
             self._runs = (BucketRunner if self.provider == CUDA else CpuRunner)(session, self._host)
@@ -117,10 +118,10 @@ class Engine:
 
     def score(self, batch: Batch) -> Floats:
         """Click probabilities of any number of rows, float32 [rows]."""
-        scores = np.empty(len(batch.ids), np.float32)
-        for start in range(0, len(scores), self.batch_rows):
-            part = slice(start, start + self.batch_rows)
-            scores[part] = self.run(self.fill([Batch(batch.dense[part], batch.ids[part])]))
+        scores = np.empty(batch.rows, np.float32)
+        for start in range(0, batch.rows, self.batch_rows):
+            stop = start + self.batch_rows
+            scores[start:stop] = self.run(self.fill([batch.part(start, stop)]))
         return scores
 
     def warm_up(self, pause: float = 0) -> Cost:

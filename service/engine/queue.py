@@ -56,8 +56,8 @@ class Piece(NamedTuple):
 
     @property
     def batch(self) -> Batch:
-        rows, (dense, ids) = slice(self.start, self.stop), self.request.batch
-        return self.request.batch if self.stop - self.start == self.request.rows else Batch(dense[rows], ids[rows])
+        whole = self.request.batch
+        return whole if self.stop - self.start == self.request.rows else whole.part(self.start, self.stop)
 
 
 class RequestQueue:

@@ -1,9 +1,10 @@
 """The scoring routes as the description shows them: for each model that is served, with examples that can be sent."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Self
 
+import numpy.typing as npt
 from fastapi.openapi.constants import REF_TEMPLATE
 from fastapi.openapi.models import (
     Components,
@@ -28,6 +29,7 @@ from thimble.service.releases.catalogue import Catalogue
 from thimble.service.releases.loader import Model
 from thimble.service.releases.versions import Part
 from thimble.service.wire.rows import JSON, TSV
+from thimble.service.wire.tensors import DATATYPES
 
 TIMEOUT, HEADER_LENGTH = "Timeout-Ms", "Inference-Header-Content-Length"
 Content = Callable[[type[BaseModel], Any], MediaType]
@@ -136,10 +138,15 @@ def _infer(served: _Served, content: Content) -> Operation:
     golden = model.spec.golden
     assert golden is not None
     batch = golden_batch(model.spec, golden)
-    tensors = [("dense", "FP32", batch.dense[0].tolist()), ("ids", "INT64", batch.ids[0].tolist())]
+    rows: Sequence[npt.NDArray[Any]] = batch.part(0, 1)
     inputs = [
-        {"name": name, "datatype": datatype, "shape": [1, len(row)], "data": [None if x != x else x for x in row]}
-        for name, datatype, row in tensors
+        {
+            "name": tensor.name,
+            "datatype": DATATYPES[tensor.dtype][0],
+            "shape": row.shape,
+            "data": [None if x != x else x for x in row[0].tolist()],
+        }
+        for tensor, row in zip(model.spec.inputs, rows, strict=True)
     ]
     output = {"name": "score", "datatype": "FP32", "shape": [1], "data": [round(golden.scores[0], 6)]}
     answer = {"model_name": model.name, "model_version": str(model.version), "outputs": [output]}

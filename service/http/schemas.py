@@ -4,6 +4,8 @@ Values are described as the readers in `thimble.service.wire` take them, so that
 """
 
 import re
+from functools import reduce
+from operator import or_
 from types import GenericAlias
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -12,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, create_model
 
 from thimble.models.hashing import ID_LIMIT
 from thimble.models.spec import ModelSpec
+from thimble.service.wire.tensors import DATATYPES
 
 Item = TypeVar("Item")
 Rows = Annotated[list[Item], Field(min_length=1)]
@@ -43,6 +46,8 @@ class TextFeature(RootModel[Text | Rows[Text]]):
 
 
 FEATURES = {"number": NumberFeature, "int": IntegerFeature, "hex": HexFeature, "string": TextFeature}
+# An element of a tensor in JSON, by its datatype.
+ELEMENTS: dict[str, Any] = {"FP32": Float32 | None, "INT64": Id | None, "BYTES": str}
 _constant: Any = Literal  # mypy takes no variable in it
 
 
@@ -88,10 +93,9 @@ class RequestedOutput(BaseModel):
 
 def score_request(spec: ModelSpec, version: int) -> type[BaseModel]:
     """A request to score rows: a feature that is left out is missing in all of them."""
-    kinds = dict.fromkeys(spec.dense, "number") | {field.name: str(field.kind) for field in spec.fields}
     fields = {
-        f"feature_{place}": (FEATURES[kind], Field(default=None, alias=name, title=name))
-        for place, (name, kind) in enumerate(kinds.items())
+        f"feature_{place}": (FEATURES[feature.kind], Field(default=None, alias=feature.name, title=feature.name))
+        for place, feature in enumerate(spec.features)
     }
     features = _model("Features", spec, version, fields, _Strict)
     return _model("ScoreRequest", spec, version, {"features": (features, ...)}, _Strict)
@@ -99,10 +103,8 @@ def score_request(spec: ModelSpec, version: int) -> type[BaseModel]:
 
 def infer_request(spec: ModelSpec, version: int) -> type[BaseModel]:
     """A request of the Open Inference Protocol whose tensors are JSON."""
-    widths = input_widths(spec)
 
-    def tensor(name: str, datatype: str, value: Any) -> type[BaseModel]:
-        width = widths[name]
+    def tensor(name: str, width: int, datatype: str, value: Any) -> type[BaseModel]:
         row = Annotated[list[value], Field(min_length=width, max_length=width)]
         flat = Annotated[list[value], Field(min_length=width)]
         fields = {
@@ -113,20 +115,17 @@ def infer_request(spec: ModelSpec, version: int) -> type[BaseModel]:
         }
         return _model(f"{datatype.title()}Tensor", spec, version, fields)
 
-    dense = tensor("dense", "FP32", Float32 | None)
-    ids = tensor("ids", "INT64", Id | None) | tensor("ids", "BYTES", str)
+    tensors = tuple(
+        reduce(or_, [tensor(it.name, it.width, datatype, ELEMENTS[datatype]) for datatype in DATATYPES[it.dtype]])
+        for it in spec.inputs
+    )
     fields = {
         "id": (str | None, None),
-        "inputs": (GenericAlias(tuple, (dense, ids)), Field(description="in either order")),
+        "inputs": (GenericAlias(tuple, tensors), Field(description="in any order")),
         "outputs": (Annotated[list[RequestedOutput], Field(max_length=1)] | None, None),
         "parameters": (InferParameters | None, None),
     }
     return _model("InferRequest", spec, version, fields)
-
-
-def input_widths(spec: ModelSpec) -> dict[str, int]:
-    """The columns of a model's input tensors."""
-    return {"dense": len(spec.dense), "ids": len(spec.fields)}
 
 
 def _model(

@@ -1,0 +1,1 @@
+"""Bytes to rows, scores to bytes: JSON, tab-separated lines, the Open Inference Protocol, requests to load a model."""

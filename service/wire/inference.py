@@ -1,31 +1,26 @@
 """The Open Inference Protocol (v2) with Triton's binary tensors: inference requests to rows, scores to answers.
 
-Inputs are `dense` FP32 [rows, numbers], NaN or null where one is missing, and `ids` INT64 [rows, fields], 0 where one
-is missing; or `ids` as BYTES, the raw values as text, which are read as the model's spec says. The output is `score`
-FP32 [rows].
+Inputs are those of the model's spec: `dense` FP32 [rows, numbers], NaN or null where one is missing, and `ids` INT64
+[rows, fields], 0 where one is missing; or `ids` as BYTES, the raw values as text, which are read as the spec says. The
+output is `score` FP32 [rows].
 """
 
 import json
-import struct
-from collections.abc import Sequence
-from itertools import chain
 from typing import Any, NamedTuple
 
-import numpy as np
 import orjson
 
-from thimble.models.features import Batch, FeatureError, dense_from_values, ids_from_text, ids_from_values, shown
-from thimble.models.hashing import ID_LIMIT, Floats, Int64s
+from thimble.models.features import Batch, shown
+from thimble.models.hashing import Floats
+from thimble.models.inputs import InputTensor
 from thimble.models.spec import ModelSpec
 from thimble.service.errors import RequestError
 from thimble.service.wire.rows import RowReader
+from thimble.service.wire.tensors import DATATYPES, SentTensor, flat, read
 
 PLATFORM = "onnxruntime_onnx"
-INPUTS = ("dense", "ids")
 OUTPUT = "score"
-DATATYPES = {"dense": ("FP32",), "ids": ("INT64", "BYTES")}
 BYTES = b'"BYTES"'
-_LENGTH = struct.Struct("<I")
 
 
 class Inference(NamedTuple):
@@ -41,9 +36,9 @@ class InferenceReader:
     """Reads inference requests for a model."""
 
     def __init__(self, spec: ModelSpec, rows: RowReader) -> None:
-        self._spec = spec
+        self._inputs = {tensor.name: tensor for tensor in spec.inputs}
+        self._names = " and ".join(self._inputs)
         self._rows = rows
-        self._widths = {"dense": len(spec.dense), "ids": len(spec.fields)}
 
     def read(self, body: bytes, header_length: int | None) -> Inference:
         """`header_length` is the bytes of JSON before the binary tensors. RequestError: 400 or 413."""
@@ -60,39 +55,43 @@ class InferenceReader:
         if name is not None and not isinstance(name, str):
             raise RequestError(400, f"id: {shown(name)} is not a string")
         tensors = self._tensors(request.get("inputs"), memoryview(body)[header:])
-        rows = {name: tensor.rows for name, tensor in tensors.items()}
-        if rows["dense"] != rows["ids"]:
-            raise RequestError(400, f"dense has {rows['dense']} rows, ids has {rows['ids']}")
+        first, *others = tensors
+        for other in others:
+            if other.rows != first.rows:
+                raise RequestError(
+                    400, f"{first.input.name} has {first.rows} rows, {other.input.name} has {other.rows}"
+                )
         return Inference(
-            Batch(self._read_dense(tensors["dense"]), self._read_ids(tensors["ids"])),
+            Batch(*[read(tensor) for tensor in tensors]),
             name,
             _timeout(parameters.get("timeout")),
             _binary_output(request.get("outputs"), parameters.get("binary_data_output", False)),
         )
 
-    def _tensors(self, inputs: Any, binary: memoryview) -> dict[str, "_Tensor"]:
+    def _tensors(self, inputs: Any, binary: memoryview) -> list[SentTensor]:
+        """In the order of the model's inputs."""
         if not isinstance(inputs, list):
             raise RequestError(400, "inputs: a list of tensors is missing")
-        tensors: dict[str, _Tensor] = {}
+        tensors: dict[str, SentTensor] = {}
         for entry in inputs:
             name = entry.get("name") if isinstance(entry, dict) else None
-            if name not in INPUTS:
-                raise RequestError(400, f"input {shown(name)} is none of the model's: dense and ids")
+            if not isinstance(name, str) or name not in self._inputs:
+                raise RequestError(400, f"input {shown(name)} is none of the model's: {self._names}")
             if name in tensors:
                 raise RequestError(400, f"input {name} is there twice")
-            tensor = tensors[name] = self._tensor(name, entry, binary)
+            tensor = tensors[name] = self._tensor(self._inputs[name], entry, binary)
             if isinstance(tensor.data, memoryview):
                 binary = binary[len(tensor.data) :]
-        if missing := [name for name in INPUTS if name not in tensors]:
+        if missing := [name for name in self._inputs if name not in tensors]:
             raise RequestError(400, f"input {missing[0]} is missing")
         if len(binary):
             raise RequestError(400, f"{len(binary)} bytes of the body belong to no tensor")
-        return tensors
+        return [tensors[name] for name in self._inputs]
 
-    def _tensor(self, name: str, entry: dict[str, Any], binary: memoryview) -> "_Tensor":
-        datatype, shape, width = entry.get("datatype"), entry.get("shape"), self._widths[name]
-        if datatype not in DATATYPES[name]:
-            raise RequestError(400, f"{name}: datatype {shown(datatype)} is not {' or '.join(DATATYPES[name])}")
+    def _tensor(self, wanted: InputTensor, entry: dict[str, Any], binary: memoryview) -> SentTensor:
+        datatype, shape, name, width = entry.get("datatype"), entry.get("shape"), wanted.name, wanted.width
+        if datatype not in (known := DATATYPES[wanted.dtype]):
+            raise RequestError(400, f"{name}: datatype {shown(datatype)} is not {' or '.join(known)}")
         if not (isinstance(shape, list) and [*map(type, shape)] == [int, int] and shape[1] == width):
             given = shown(shape) if not isinstance(shape, list) else f"[{', '.join(map(shown, shape[:4]))}]"
             raise RequestError(400, f"{name}: shape {given} is not [rows, {width}]")
@@ -105,66 +104,17 @@ class InferenceReader:
             raise RequestError(400, f"{name}: shared memory is not supported")
         size = parameters.get("binary_data_size")
         if size is None:
-            return _Tensor(name, datatype, rows, width, _flat(name, entry.get("data"), rows, width))
+            return SentTensor(wanted, datatype, rows, flat(name, entry.get("data"), rows, width))
         if "data" in entry:
             raise RequestError(400, f"{name}: both data and binary_data_size are given")
         if type(size) is not int or not 0 <= size <= len(binary):
             raise RequestError(
                 400, f"{name}: binary_data_size {shown(size)}, but {len(binary)} bytes of the body are left"
             )
-        wanted = rows * width * (4 if datatype == "FP32" else 8)
-        if datatype != "BYTES" and size != wanted:
-            raise RequestError(400, f"{name}: binary_data_size {size}, but {rows} x {width} {datatype} are {wanted}")
-        return _Tensor(name, datatype, rows, width, binary[:size])
-
-    def _read_dense(self, tensor: "_Tensor") -> Floats:
-        if isinstance(tensor.data, memoryview):
-            dense: Floats = np.frombuffer(tensor.data, "<f4").reshape(tensor.rows, tensor.width)
-            if np.isinf(dense).any():
-                row, column = np.argwhere(np.isinf(dense))[0]
-                raise RequestError(400, f"dense: {self._spec.dense[column]} is infinite in row {row}")
-            return dense
-        try:
-            return dense_from_values("dense", tensor.data).reshape(tensor.rows, tensor.width)
-        except FeatureError as error:
-            raise _at(self._spec.dense, error) from None
-
-    def _read_ids(self, tensor: "_Tensor") -> Int64s:
-        names = [field.name for field in self._spec.fields]
-        if tensor.datatype == "BYTES":
-            return self._read_text(tensor)
-        if isinstance(tensor.data, memoryview):
-            ids: Int64s = np.frombuffer(tensor.data, "<i8").reshape(tensor.rows, tensor.width)
-            # a negative id is a huge unsigned one
-            if ids.view(np.uint64).max() >= ID_LIMIT:
-                row, column = np.argwhere(ids.view(np.uint64) >= ID_LIMIT)[0]
-                bad = ids[row, column]
-                raise RequestError(400, f"ids: {names[column]} is {bad} in row {row}, not in 0 to 2^60 - 1")
-            return ids
-        try:
-            return ids_from_values("ids", "int", tensor.data).reshape(tensor.rows, tensor.width)
-        except FeatureError as error:
-            raise _at(names, error) from None
-
-    def _read_text(self, tensor: "_Tensor") -> Int64s:
-        tokens = _strings(tensor) if isinstance(tensor.data, memoryview) else tensor.data
-        if not all(isinstance(token, str) for token in tokens):
-            raise RequestError(400, "ids: data of datatype BYTES must be strings")
-        columns = []
-        for place, field in enumerate(self._spec.fields):
-            try:
-                columns.append(ids_from_text(field.name, field.kind, tokens[place :: tensor.width]))
-            except FeatureError as error:
-                raise RequestError(400, f"ids: {error} (row {error.row})") from None
-        return np.stack(columns, axis=1)
-
-
-class _Tensor(NamedTuple):
-    name: str
-    datatype: str
-    rows: int
-    width: int
-    data: memoryview | list[Any]
+        whole = rows * wanted.row_bytes
+        if datatype != "BYTES" and size != whole:
+            raise RequestError(400, f"{name}: binary_data_size {size}, but {rows} x {width} {datatype} are {whole}")
+        return SentTensor(wanted, datatype, rows, binary[:size])
 
 
 def answer(model: str, version: int, inference: Inference, scores: Floats) -> tuple[bytes, int | None]:
@@ -241,45 +191,3 @@ def _binary_output(outputs: Any, by_default: Any) -> bool:
     if not isinstance(binary, bool):
         raise RequestError(400, f"{OUTPUT}: binary_data {shown(binary)} is not true or false")
     return binary
-
-
-def _flat(name: str, data: Any, rows: int, width: int) -> list[Any]:
-    """Data of [rows, width], row by row, given flat or nested as its shape is."""
-    if not isinstance(data, list):
-        raise RequestError(400, f"{name}: data is missing")
-    values: list[Any] = data
-    if data and all(isinstance(row, list) for row in data):
-        if len(data) != rows or any(len(row) != width for row in data):
-            raise RequestError(400, f"{name}: data is not nested as its shape [{rows}, {width}] says")
-        values = list(chain.from_iterable(data))
-    if len(values) != rows * width:
-        raise RequestError(
-            400, f"{name}: data has {len(values)} values, but shape [{rows}, {width}] has {rows * width}"
-        )
-    return values
-
-
-def _strings(tensor: _Tensor) -> list[str]:
-    """Texts that have their length in four bytes before them."""
-    data, count = bytes(tensor.data), tensor.rows * tensor.width
-    texts: list[bytes] = []
-    at = 0
-    while len(texts) < count and at + _LENGTH.size <= len(data):
-        start = at + _LENGTH.size
-        at = start + _LENGTH.unpack_from(data, at)[0]
-        if at > len(data):
-            raise RequestError(400, f"{tensor.name}: element {len(texts)} is longer than what is left of its data")
-        texts.append(data[start:at])
-    if len(texts) < count or at != len(data):
-        raise RequestError(
-            400, f"{tensor.name}: its {len(data)} bytes are not the {count} elements that its shape says"
-        )
-    try:
-        return [text.decode() for text in texts]
-    except UnicodeDecodeError:
-        raise RequestError(400, f"{tensor.name}: its data is not valid UTF-8") from None
-
-
-def _at(names: Sequence[str], error: FeatureError) -> RequestError:
-    row, column = divmod(error.row, len(names))
-    return RequestError(400, f"{error.feature}: {names[column]} in row {row}: {error.reason}")

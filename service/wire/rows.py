@@ -4,7 +4,7 @@ import struct
 from collections.abc import Callable, Sequence
 from math import nan
 from types import EllipsisType
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,16 +14,16 @@ from thimble.models.features import (
     Batch,
     FeatureError,
     batch_from_text,
-    dense_from_values,
-    ids_from_values,
+    column_from_values,
     shown,
 )
 from thimble.models.hashing import Floats, Int64s
-from thimble.models.spec import Kind, ModelSpec
+from thimble.models.inputs import Feature, InputTensor, ValueKind
+from thimble.models.spec import ModelSpec
 from thimble.service.errors import RequestError
 
 JSON, TSV = "application/json", "text/tab-separated-values"
-Number = TypeVar("Number", np.float32, np.int64)
+Array = npt.NDArray[Any]
 _NUMBER = frozenset((int, float, type(None)))
 _FLOAT32 = np.dtype("<f4")
 
@@ -36,12 +36,9 @@ class RowReader:
         self._max_rows = max_rows
         self._known = frozenset(spec.feature_names)
         self._width = len(spec.feature_names)
-        self._numbers = _Columns({name: place for place, name in enumerate(spec.dense)}, dense_from_values)
-        self._single = _SingleRow(spec)
-        self._ids = [
-            _Columns({f.name: place for place, f in enumerate(spec.fields) if f.kind == kind}, _encoder(kind))
-            for kind in sorted({field.kind for field in spec.fields})
-        ]
+        self._inputs = spec.inputs
+        self._single = _SingleRow(spec.inputs)
+        self._columns = [[_Columns(tensor, kind) for kind in tensor.kinds] for tensor in spec.inputs]
 
     def read(self, content_type: str, body: bytes) -> Batch:
         """Rows from a body of either type. RequestError: 400, 413 or 415."""
@@ -61,19 +58,19 @@ class RowReader:
         rows = _row_count(features)
         if rows is not None:
             self.check_rows(rows)
-        dense = np.empty((rows or 1, len(self._spec.dense)), np.float32)
-        ids = np.empty((rows or 1, len(self._spec.fields)), np.int64)
+        batch = Batch.missing(self._inputs, rows or 1)
+        tensors: Sequence[Array] = batch
         try:
-            self._numbers.read(features, dense, rows is not None)
-            for columns in self._ids:
-                columns.read(features, ids, rows is not None)
+            for out, of_tensor in zip(tensors, self._columns, strict=True):
+                for columns in of_tensor:
+                    columns.read(features, out, rows is not None)
         except FeatureError as error:
             place = f" (index {error.row})" if isinstance(features.get(error.feature), list) else ""
             raise RequestError(400, f"{error}{place}") from None
-        return Batch(dense, ids)
+        return batch
 
     def tsv(self, body: bytes) -> Batch:
-        """Lines of dense features then fields, tab-separated, with or without a label before them."""
+        """Lines of the features in the order of the spec, tab-separated, with or without a label before them."""
         try:
             lines = body.decode().removesuffix("\n").split("\n")
         except UnicodeDecodeError as error:
@@ -111,56 +108,67 @@ def answer(model: str, version: int, scores: Floats) -> bytes:
 class _SingleRow:
     """Reads one row of good values, which is what comes most often, faster than any number of them.
 
-    None where a value is a list, or not good, or where fields are of several kinds: `_Columns` reads those.
+    None where a value is a list, or not good, or a tensor's features are of several kinds: `_Columns` reads those.
     """
 
-    def __init__(self, spec: ModelSpec) -> None:
-        self._numbers = spec.dense
-        self._pack = struct.Struct(f"<{len(spec.dense)}f").pack
-        self._fields = [field.name for field in spec.fields]
-        kinds = {field.kind for field in spec.fields}
-        self._kind = kinds.pop() if len(kinds) == 1 else None
+    def __init__(self, inputs: Sequence[InputTensor]) -> None:
+        readers = [_row_reader(tensor) for tensor in inputs]
+        self._readers = [reader for reader in readers if reader is not None]
+        self._possible = len(self._readers) == len(inputs)
 
     def read(self, features: dict[str, Any]) -> Batch | None:
-        numbers = [*map(features.get, self._numbers)]
-        if self._kind is None or not _NUMBER.issuperset(map(type, numbers)):
+        if not self._possible:
             return None
         try:
-            dense = self._pack(*[nan if number is None else number for number in numbers])
-            ids = ids_from_values("", self._kind, [*map(features.get, self._fields)])
+            return Batch(*[read(features) for read in self._readers])
         except (OverflowError, struct.error, FeatureError):
             return None
-        return Batch(np.frombuffer(dense, _FLOAT32)[None], ids[None])
 
 
-class _Columns(Generic[Number]):
-    """Features that are read alike, each with its column."""
+def _row_reader(tensor: InputTensor) -> Callable[[dict[str, Any]], Array] | None:
+    """Reads a tensor of one row, [1, width], or raises one of the errors above."""
+    if len(tensor.kinds) > 1:
+        return None
+    names, feature = [feature.name for feature in tensor.features], Feature("", tensor.kinds[0])
+    if feature.kind != "number":
+        return lambda features: column_from_values(feature, [*map(features.get, names)])[None]
+    pack = struct.Struct(f"<{tensor.width}f").pack
 
-    def __init__(self, places: dict[str, int], encode: Callable[[str, Sequence[Any]], npt.NDArray[Number]]) -> None:
-        self._names = list(places)
-        self._places: Int64s = np.array(list(places.values()))
-        self._encode: Callable[[str, Sequence[Any]], npt.NDArray[Number]] = encode
+    def read_numbers(features: dict[str, Any]) -> Array:
+        numbers = [*map(features.get, names)]
+        if not _NUMBER.issuperset(map(type, numbers)):
+            raise FeatureError("", 0, "not a number")
+        return np.frombuffer(pack(*[nan if number is None else number for number in numbers]), _FLOAT32)[None]
 
-    def read(self, features: dict[str, Any], out: npt.NDArray[Number], lists: bool) -> None:
+    return read_numbers
+
+
+class _Columns:
+    """Features of a tensor that are read alike, each with its column."""
+
+    def __init__(self, tensor: InputTensor, kind: ValueKind) -> None:
+        positions = [position for position, feature in enumerate(tensor.features) if feature.kind == kind]
+        self._features = [tensor.features[position] for position in positions]
+        self._shared = Feature("", kind)
+        self._names = [feature.name for feature in self._features]
+        self._positions: Int64s = np.array(positions)
+
+    def read(self, features: dict[str, Any], out: Array, lists: bool) -> None:
         """Read lists one by one, if there are any, and the scalars, which all rows share, all at once."""
         names: Sequence[str] = self._names
-        places: Int64s | EllipsisType = ... if len(names) == out.shape[1] else self._places
+        positions: Int64s | EllipsisType = ... if len(names) == out.shape[1] else self._positions
         values = [*map(features.get, names)]
         if lists:
             scalars = [i for i, value in enumerate(values) if type(value) is not list]
-            for name, place, value in zip(names, self._places, values, strict=True):
+            for feature, position, value in zip(self._features, self._positions, values, strict=True):
                 if isinstance(value, list):
-                    out[:, place] = self._encode(name, value)
-            names, places = [names[i] for i in scalars], self._places[scalars]
+                    out[:, position] = column_from_values(feature, value)
+            names, positions = [names[i] for i in scalars], self._positions[scalars]
             values = [values[i] for i in scalars]
         try:
-            out[:, places] = self._encode("", values)
+            out[:, positions] = column_from_values(self._shared, values)
         except FeatureError as error:
             raise FeatureError(names[error.row], 0, error.reason) from None
-
-
-def _encoder(kind: Kind) -> Callable[[str, Sequence[Any]], Int64s]:
-    return lambda name, values: ids_from_values(name, kind, values)
 
 
 def _features(body: bytes) -> dict[str, Any]:

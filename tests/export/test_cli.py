@@ -77,7 +77,7 @@ def test_train_export_inspect_and_evaluate(run: Run, tmp_path: Path) -> None:
     assert path.startswith("artifacts/shop/3/model.onnx: ")
     assert cost.startswith("fp16 embeddings, int8 MLPs cost: AUC ") and cost.endswith(", 300 held-out rows")
     inspected = run("inspect", "artifacts/shop/3/model.onnx")
-    assert "model              shop, schema 1, fp16 embeddings, int8 MLPs" in inspected.out
+    assert "model              shop, schema 2, fp16 embeddings, int8 MLPs" in inspected.out
     assert f"precision costs    {cost.partition(': ')[2]}" in inspected.out
     refused(run("export", "runs/shop", "--precision", "int8", "--version", "3"), "shop/3 exists")
 
@@ -186,7 +186,7 @@ def test_files_that_are_no_artifacts(run: Run, csv: Path, tmp_path: Path) -> Non
             ("gone.onnx", "gone.onnx: No such file"),
             ("empty.onnx", "empty.onnx: not a Thimble artifact"),
             ("foreign.onnx", "foreign.onnx: not a Thimble artifact, it has no 'thimble' metadata"),
-            ("newer.onnx", "schema_version 99 is not the one this program reads (1)"),
+            ("newer.onnx", "schema_version 99 is not the one this program reads (2)"),
             (".", ": Is a directory"),
         ]:
             refused(run(command[0], name, *command[1:]), sentence)

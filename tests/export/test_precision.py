@@ -19,9 +19,10 @@ from thimble.export.golden import golden_batch
 from thimble.export.graph import ExportError
 from thimble.export.pipeline import export as export_run
 from thimble.export.train import Recipe, score, train
+from thimble.models.architectures.dlrm import DlrmArchitecture
 from thimble.models.features import Batch
 from thimble.models.hashing import Floats
-from thimble.models.spec import Precision
+from thimble.models.spec import ModelSpec, Precision
 from thimble.service.engine.artifact import ArtifactError, read_artifact
 from thimble.service.engine.engine import Engine
 
@@ -41,6 +42,10 @@ MAX_BYTES = 64 << 20
 def served(path: Path) -> Engine:
     """The file as the server loads it, its golden rows scored."""
     return Engine(read_artifact(path, MAX_BYTES), "cpu", 1)
+
+
+def with_widths(spec: ModelSpec, dense_arch: list[int], over_arch: list[int]) -> ModelSpec:
+    return spec.model_copy(update={"architecture": DlrmArchitecture(dense_arch=dense_arch, over_arch=over_arch)})
 
 
 def inner_weights(model: onnx.ModelProto) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.int8]]]:
@@ -72,8 +77,7 @@ def test_every_precision_of_every_scheme_is_exported_and_served(
 
 @pytest.mark.parametrize("precision", [FP16, INT8], ids=str)
 def test_weights_weigh_what_their_precision_says(tmp_path: Path, precision: Precision) -> None:
-    spec = criteo_spec(memory=20_000).model_copy(update={"over_arch": [256, 256, 1]})
-    assert spec.dense_arch == [16, 8]
+    spec = with_widths(criteo_spec(memory=20_000), [16, 8], [256, 256, 1])
     mlp = 13 * 16 + 16 * 8 + (8 + 27 * 13) * 256 + 256 * 256 + 256
     weight = {"fp16": 2, "int8": 1}[precision.mlps]
     path = write_artifact(spec.model_copy(update={"precision": precision}), tmp_path)
@@ -111,7 +115,7 @@ def test_one_bit_of_an_fp16_memory_is_noticed_by_the_exporter(runs: dict[str, Pa
 def clicked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that learnt something, on generated clicks."""
     folder = tmp_path_factory.mktemp("clicked") / "run"
-    spec = criteo_spec(memory=16_384).model_copy(update={"over_arch": [64, 32, 1]})
+    spec = with_widths(criteo_spec(memory=16_384), [16, 8], [64, 32, 1])
     source = GeneratedClicks(spec, 30_000, 0)
     metrics = train(spec, Rows(source, 0, 20_000), Rows(source, 20_000, 30_000), Recipe(batch_size=256), folder)
     assert metrics.auc is not None and metrics.auc > 0.6
@@ -151,7 +155,7 @@ def test_generated_held_out_rows_may_be_more_than_the_runs(int8: Path) -> None:
 def test_a_row_scores_the_same_whatever_is_beside_it(int8: Path) -> None:
     engine = served(int8)
     batch = random_batch(engine.spec, 64)
-    alone = np.concatenate([engine.score(Batch(batch.dense[i : i + 1], batch.ids[i : i + 1])) for i in range(64)])
+    alone = np.concatenate([engine.score(batch.part(i, i + 1)) for i in range(64)])
     beside = Batch(
         np.concatenate([batch.dense, np.full((8, 13), 3e38, np.float32)]), batch.ids[[*range(64), *range(8)]]
     )
@@ -224,12 +228,13 @@ def test_weights_beyond_fp16(runs: dict[str, Path], tmp_path: Path, name: str, s
 
 
 def test_a_model_without_inner_layers_is_not_for_int8(tmp_path: Path) -> None:
-    spec = small_spec().model_copy(update={"dense_arch": [20], "over_arch": [1], "precision": INT8})
+    spec = with_widths(small_spec(), [20], [1]).model_copy(update={"precision": INT8})
     with pytest.raises(ExportError, match="this model has none; use fp16"):
         write_artifact(spec, tmp_path)
 
 
 def test_the_quantizer_says_nothing(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    served(write_artifact(small_spec().model_copy(update={"dense_arch": [20], "precision": INT8}), tmp_path))
+    spec = with_widths(small_spec(), [20], [12, 1]).model_copy(update={"precision": INT8})
+    served(write_artifact(spec, tmp_path))
     said = capfd.readouterr()
     assert said.out == said.err == ""

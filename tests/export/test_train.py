@@ -16,7 +16,9 @@ from thimble.export.checkpoint import Checkpoint, RunError, load_trained
 from thimble.export.click_files import FileClicks
 from thimble.export.clicks import ClickError, Clicks, ClickSource, Rows
 from thimble.export.generate import GeneratedClicks
-from thimble.export.train import Recipe, train
+from thimble.export.train import Recipe, optimizers, train
+from thimble.models.nn.dlrm import DLRM
+from thimble.models.nn.recommender import ParameterGroups
 from thimble.models.spec import Metrics, ModelSpec
 
 RECIPE = Recipe(batch_size=256, epochs=2, checkpoint_rows=1500)
@@ -244,6 +246,33 @@ def test_nothing_but_bad_rows_is_an_error(tmp_path: Path) -> None:
     source = FileClicks([tmp_path / "clicks"], spec)
     with pytest.raises(ClickError, match="no usable row"):
         train(spec, Rows(source, 0, 90), Rows(source, 90, 100), Recipe(), tmp_path / "run")
+
+
+class Forgetful(DLRM):
+    """Leaves one part out of its optimizer groups."""
+
+    def parameter_groups(self) -> ParameterGroups:
+        return super().parameter_groups()._replace(dense=[*self.dense_arch.parameters()])
+
+
+class Repetitive(DLRM):
+    """Names a part twice."""
+
+    def parameter_groups(self) -> ParameterGroups:
+        dense, sparse = super().parameter_groups()
+        return ParameterGroups([*dense, *sparse], sparse)
+
+
+@pytest.mark.parametrize(
+    ("module", "sentence"),
+    [
+        (Forgetful, "parameter over_arch.0.weight is in 0 optimizer groups of Forgetful, not in one"),
+        (Repetitive, "parameter sparse_arch.memory is in 2 optimizer groups of Repetitive, not in one"),
+    ],
+)
+def test_a_parameter_that_would_not_be_trained_once_is_named(module: type[DLRM], sentence: str) -> None:
+    with pytest.raises(RunError, match=re.escape(sentence)):
+        optimizers(module(small_spec()), 0.1, 0.1)
 
 
 def test_a_run_that_diverges_says_so(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from testing.samples import criteo_spec
 from thimble.export.graph import EXTERNAL_DATA, ExportError
 from thimble.export.untrained import export_untrained, resized
 from thimble.models.presets import preset
-from thimble.models.spec import FullEmbedding, ModelSpec
+from thimble.models.schemes.full import FullEmbedding
+from thimble.models.spec import ModelSpec
 from thimble.service.engine.artifact import read_artifact
 from thimble.service.engine.engine import Engine
 

@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from testing.samples import SCHEMES, SHARED, random_batch, small_spec
 from thimble.export.agreement import numpy_scores
-from thimble.models.nn.dlrm import DLRM, InteractionArch, Preprocess, Scorer
+from thimble.models.nn.dlrm import DLRM, MLP, InteractionArch, Preprocess
 from thimble.models.nn.embeddings import FullTables, SharedMemory
+from thimble.models.nn.recommender import Scorer
 
 
 @pytest.mark.parametrize("fields", [1, 2, 26])
@@ -90,3 +92,9 @@ def test_initial_memory_is_within_the_authors_bound() -> None:
     assert isinstance(dlrm.sparse_arch, SharedMemory)
     largest = float(dlrm.sparse_arch.memory.detach().abs().max())
     assert 0.045 < largest <= 0.050001
+
+
+def test_layers_of_an_mlp() -> None:
+    layers = list(MLP(13, [512, 128], last_relu=False))
+    assert [layer.weight.shape for layer in layers if isinstance(layer, nn.Linear)] == [(512, 13), (128, 512)]
+    assert [type(layer) for layer in layers] == [nn.Linear, nn.ReLU, nn.Linear]

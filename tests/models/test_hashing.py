@@ -7,19 +7,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from testing.samples import SHARED, random_batch, small_spec
-from thimble.models.hashing import (
-    BLOCK_PRIME,
-    ID_LIMIT,
-    ROBE_CONSTANTS,
-    HashMap,
-    Int64s,
-    block_constants,
-    hash_map,
-    lookup,
-)
+from testing.lookups import hashed, lookup
+from testing.samples import SHARED, small_spec
+from thimble.models.hashing import ID_LIMIT, HashMap, Int64s
+from thimble.models.inputs import Categorical
 from thimble.models.nn.embeddings import SharedMemory
-from thimble.models.spec import BlockEmbedding, Categorical, ModelSpec, RobeEmbedding
+from thimble.models.schemes.block import BlockEmbedding, block_constants
+from thimble.models.schemes.robe import ROBE_CONSTANTS, RobeEmbedding
+from thimble.models.spec import ModelSpec
+
+BLOCK_PRIME = BlockEmbedding.prime
 
 P = 2038074743
 R1, R2, R3 = 634329019, 1825252241, 871205356
@@ -39,8 +36,7 @@ def robe_spec(scheme: str, memory: int, chunk: int, dim: int, offsets: list[int]
                 "constants": ROBE_CONSTANTS,
                 "offsets": offsets,
             },
-            "dense_arch": [dim],
-            "over_arch": [1],
+            "architecture": {"kind": "dlrm", "dense_arch": [dim], "over_arch": [1]},
         }
     )
 
@@ -80,24 +76,24 @@ def test_chunk_size_that_does_not_divide_the_dimension(index: int, positions: li
     spec = robe_spec("robe-v1", 1000, 8, 20, [100])
     memory = np.arange(1000, dtype=np.float32)  # every float says where it lies
     assert lookup(spec, memory, np.array([[index]]))[0, 0].tolist() == positions
-    sparse = SharedMemory(spec, embedding_of(spec))
+    sparse = SharedMemory(spec, hashed(spec))
     sparse.memory.data = torch.from_numpy(memory)
     assert sparse(torch.tensor([[index]]))[0, 0].tolist() == positions
 
 
-def embedding_of(spec: ModelSpec) -> BlockEmbedding | RobeEmbedding:
-    assert isinstance(spec.embedding, BlockEmbedding | RobeEmbedding)
-    return spec.embedding
+def hash_map(spec: ModelSpec) -> HashMap:
+    return hashed(spec).hash_map(spec.embedding_dim)
 
 
 def published_starts(spec: ModelSpec, field: int, value: int) -> list[int]:
     """The formulas of the design, in Python's integers, which do not overflow."""
-    embedding, chunks = embedding_of(spec), spec.chunks
+    embedding, chunks = hashed(spec), hashed(spec).chunks(spec.embedding_dim)
     m, z = embedding.memory_length, embedding.chunk_size
     if isinstance(embedding, BlockEmbedding):
         lo, hi = value % 2**30, value // 2**30
         a, b, s = embedding.a[field], embedding.b[field], embedding.s[field]
         return [z * ((lo * a[c] + hi * b[c] + s[c]) % (2**31 - 1) % (m // z)) for c in range(chunks)]
+    assert isinstance(embedding, RobeEmbedding)
     x = embedding.offsets[field] + value
     if embedding.scheme == "robe-v1":
         return [(x * R3 + c * R2 + R1) % P % (m - z + 1) for c in range(chunks)]
@@ -131,7 +127,7 @@ def test_starts_equal_the_published_formulas_and_lie_inside_the_memory(case: tup
     assert starts.tolist() == [
         [published_starts(spec, f, value) for f, value in enumerate(row)] for row in ids.tolist()
     ]
-    embedding = embedding_of(spec)
+    embedding = hashed(spec)
     assert starts.min() >= 0
     assert starts.max() + embedding.chunk_size <= embedding.memory_length
     again = hash_map(ModelSpec.model_validate_json(spec.model_dump_json())).starts(ids)
@@ -142,7 +138,7 @@ def test_starts_equal_the_published_formulas_and_lie_inside_the_memory(case: tup
 @given(models())
 def test_torch_reads_what_numpy_reads_bit_for_bit(case: tuple[ModelSpec, Int64s]) -> None:
     spec, ids = case
-    sparse = SharedMemory(spec, embedding_of(spec))
+    sparse = SharedMemory(spec, hashed(spec))
     by_numpy = lookup(spec, sparse.memory.detach().numpy().ravel(), ids)
     with torch.inference_mode():
         by_torch = sparse(torch.from_numpy(ids)).numpy()
@@ -198,16 +194,8 @@ def test_fields_do_not_share_a_map() -> None:
     assert len({tuple(field) for field in starts.tolist()}) == 5
 
 
-def test_full_tables_have_no_map() -> None:
-    spec = small_spec("full")
-    with pytest.raises(ValueError, match="full tables are not hashed"):
-        hash_map(spec)
-    with pytest.raises(ValueError, match="full tables are not hashed"):
-        lookup(spec, np.zeros(1, np.float32), random_batch(spec, 1).ids)
-
-
 def test_unseen_and_missing_ids_have_embeddings() -> None:
     spec = small_spec("block", kinds=("int",), rows=1)
     assert spec.fields == [Categorical(name="f0", kind="int", rows=1)]
-    memory = np.arange(embedding_of(spec).memory_length, dtype=np.float32)
+    memory = np.arange(hashed(spec).memory_length, dtype=np.float32)
     assert np.isfinite(lookup(spec, memory, np.array([[0], [ID_LIMIT - 1]]))).all()

@@ -1,10 +1,22 @@
+import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from testing.samples import SCHEMES, small_spec
-from thimble.models.spec import GoldenRows, Metrics, ModelSpec, Precision, PrecisionCost, Provenance, layer_widths
+from thimble.models.spec import (
+    GoldenRows,
+    Metrics,
+    ModelSpec,
+    Precision,
+    PrecisionCost,
+    Provenance,
+    SpecError,
+    parse_spec,
+)
 
 
 def complete_spec(scheme: str) -> ModelSpec:
@@ -55,6 +67,7 @@ def field(name: str) -> dict[str, Any]:
     return {"name": name, "kind": "hex", "rows": 3}
 
 
+DLRM = small_spec().model_dump()["architecture"]
 BLOCK = small_spec("block").model_dump()["embedding"]
 ROBE = small_spec("robe-v1").model_dump()["embedding"]
 GOLDEN = {name: [1.0] for name in small_spec().dense} | {field.name: ["a"] for field in small_spec().fields}
@@ -70,14 +83,15 @@ GOLDEN = {name: [1.0] for name in small_spec().dense} | {field.name: ["a"] for f
         (changed(dense=[" padded"]), ["dense"]),
         (changed(fields=[]), ["fields"]),
         (changed(fields=[field("")]), ["fields", "name"]),
-        (changed(dense_arch=[8, 21]), ["dense_arch must end with embedding_dim 20, not 21"]),
-        (changed(dense_arch=[0, 20]), ["dense_arch"]),
-        (changed(over_arch=[4, 2]), ["over_arch must end with 1, not 2"]),
+        (changed(architecture={**DLRM, "dense_arch": [8, 21]}), ["dense_arch must end with embedding_dim 20, not 21"]),
+        (changed(architecture={**DLRM, "dense_arch": [0, 20]}), ["dense_arch"]),
+        (changed(architecture={**DLRM, "over_arch": [4, 2]}), ["over_arch must end with 1, not 2"]),
+        (changed(architecture={**DLRM, "kind": "transformer"}), ["architecture", "kind"]),
         (changed(embedding_dim=0), ["embedding_dim"]),
         (changed(name="a/b"), ["name"]),
         (changed(name=".."), ["name"]),
         (changed(name=""), ["name"]),
-        (changed(schema_version=2), ["schema_version 2", "(1)"]),
+        (changed(schema_version=3), ["schema_version 3", "(2)"]),
         (changed(precision="int8"), ["precision"]),
         (changed(precision={"mlps": "int3"}), ["precision", "mlps"]),
         (changed(precision={"memory": "int8"}), ["precision", "memory"]),
@@ -88,9 +102,12 @@ GOLDEN = {name: [1.0] for name in small_spec().dense} | {field.name: ["a"] for f
         (changed(embedding={**BLOCK, "memory_length": 999}), ["memory_length 999", "chunk_size 8"]),
         (changed(embedding={**BLOCK, "scheme": "cuckoo"}), ["cuckoo"]),
         (changed(embedding={**BLOCK, "version": 2}), ["embedding", "version"]),
-        (changed(embedding={**ROBE, "offsets": [0] * 6}), ["6 offsets or table lengths for 7 fields"]),
+        (changed(embedding={**ROBE, "offsets": [0] * 6}), ["6 offsets for 7 fields"]),
+        (changed(embedding={**ROBE, "offsets": [*range(6), -1]}), ["embedding", "offsets", "6"]),
+        (changed(embedding={**ROBE, "offsets": [*range(6), 1 << 60]}), ["embedding", "offsets", "6"]),
+        (changed(embedding={**ROBE, "constants": [1, 2, 1 << 31]}), ["embedding", "constants", "2"]),
         (changed(embedding={**ROBE, "memory_length": 8}), ["memory_length 8 must exceed chunk_size 8"]),
-        (changed(embedding={"scheme": "full", "table_rows": [5]}), ["1 offsets or table lengths for 7 fields"]),
+        (changed(embedding={"scheme": "full", "table_rows": [5]}), ["1 table lengths for 7 fields"]),
         (changed(embedding={"scheme": "full", "table_rows": [0] * 7}), ["table_rows"]),
         (changed(golden={"features": GOLDEN | {"f9": ["a"]}, "scores": [0.5]}), ["golden", "f9"]),
         (changed(golden={"features": {"d0": [1.0]}, "scores": [0.5]}), ["golden", "d1", "f6"]),
@@ -108,6 +125,13 @@ def test_each_refusal_names_the_culprit(document: dict[str, Any], culprits: list
         assert culprit in str(caught.value)
 
 
+def test_a_spec_is_read_where_there_is_neither_torch_nor_onnx() -> None:
+    modules = "thimble.models.features, thimble.models.presets, thimble.models.schemes, thimble.models.architectures"
+    code = f"import sys, {modules}; print(*sys.modules)"
+    loaded = subprocess.check_output([sys.executable, "-c", code], text=True).split()
+    assert "numpy" in loaded and not {"torch", "onnx", "onnxruntime"} & set(loaded)
+
+
 def test_specs_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         small_spec().name = "other"
@@ -118,5 +142,22 @@ def test_feature_names_dense_first() -> None:
     assert spec.feature_names == ["d0", "d1", "f0", "f1"]
 
 
-def test_layer_widths() -> None:
-    assert layer_widths(13, [512, 128]) == [(13, 512), (512, 128)]
+@pytest.mark.parametrize(
+    ("document", "place"),
+    [
+        (changed(separator="|"), "separator"),
+        (changed(architecture={**DLRM, "cross_layers": 3}), "architecture.cross_layers"),
+        (changed(embedding={**BLOCK, "hot_rows": 9}), "embedding.block.hot_rows"),
+        (changed(fields=[{**field("f0"), "length": 4}]), "fields.0.length"),
+    ],
+)
+def test_an_unknown_key_is_refused_by_its_name(document: dict[str, Any], place: str) -> None:
+    with pytest.raises(SpecError, match=f"^{place} is a key that this program does not know$"):
+        parse_spec(json.dumps(document))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"schema_version": 99}', json.dumps(changed(fields=[]))])
+def test_what_is_no_spec_is_refused_in_one_sentence(text: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        parse_spec(text)
+    assert "\n" not in str(caught.value)

@@ -16,9 +16,9 @@ from onnx import helper
 
 from testing import runtimes
 from testing.artifacts import write_artifact
-from testing.lookups import SHAPES, lookup_model, random_memory
+from testing.lookups import SHAPES, hashed, lookup, lookup_model, random_memory
 from testing.samples import SHARED, random_batch, small_spec
-from thimble.models.hashing import ID_LIMIT, lookup
+from thimble.models.hashing import ID_LIMIT
 from thimble.ops.library import LIBRARY
 
 ROOT = Path(__file__).parents[2]
@@ -128,7 +128,7 @@ def test_ids_and_constants_beyond_their_range_are_cut_to_it(scheme: str) -> None
     spec = small_spec(scheme)
     memory = random_memory(spec)
     extremes = np.array([-1, -(1 << 63), (1 << 63) - 1, 1 << 60, -(1 << 60), 7, 0])
-    constants = np.random.default_rng(0).choice(extremes, (3, 7, spec.chunks))
+    constants = np.random.default_rng(0).choice(extremes, (3, 7, hashed(spec).chunks(spec.embedding_dim)))
     ids = np.stack([np.roll(extremes, i) for i in range(7)])
     (found,) = session(lookup_model(spec, memory, body=False, constants=constants)).run(None, {"ids": ids})
     tamed = lookup_model(spec, memory, body=False, constants=constants & ((1 << 31) - 1))

@@ -6,12 +6,12 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from thimble.service.http.responses import errors
-from thimble.service.http.schemas import input_widths
 from thimble.service.http.tags import Tag
 from thimble.service.releases.catalogue import Catalogue
 from thimble.service.releases.loader import Model
 from thimble.service.telemetry.statistics import statistics
 from thimble.service.wire import inference
+from thimble.service.wire.tensors import DATATYPES
 
 EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository", "parameters", "statistics"]
 
@@ -165,8 +165,8 @@ def _metadata(model: Model, versions: list[str]) -> ModelMetadata:
         versions=versions,
         platform=inference.PLATFORM,
         inputs=[
-            Tensor(name=name, datatype=inference.DATATYPES[name][0], shape=[-1, width])
-            for name, width in input_widths(model.spec).items()
+            Tensor(name=tensor.name, datatype=DATATYPES[tensor.dtype][0], shape=[-1, tensor.width])
+            for tensor in model.spec.inputs
         ],
         outputs=[Tensor(name=inference.OUTPUT, datatype="FP32", shape=[-1])],
     )
@@ -179,8 +179,8 @@ def _config(model: Model, max_rows: int) -> ModelConfig:
         backend="onnxruntime",
         max_batch_size=max_rows,
         input=[
-            ConfiguredTensor(name=name, data_type=f"TYPE_{inference.DATATYPES[name][0]}", dims=[width])
-            for name, width in input_widths(model.spec).items()
+            ConfiguredTensor(name=tensor.name, data_type=f"TYPE_{DATATYPES[tensor.dtype][0]}", dims=[tensor.width])
+            for tensor in model.spec.inputs
         ],
         output=[ConfiguredTensor(name=inference.OUTPUT, data_type="TYPE_FP32", dims=[])],
         dynamic_batching=DynamicBatching(

@@ -53,7 +53,6 @@ def models_router(catalogue: Catalogue) -> APIRouter:
 
 def _described(model: Model, part: Part) -> ModelDescription:
     spec = model.spec
-    dense = [Feature(name=name, kind="number") for name in spec.dense]
     return ModelDescription(
         name=model.name,
         version=model.version,
@@ -65,6 +64,6 @@ def _described(model: Model, part: Part) -> ModelDescription:
         file_bytes=model.file_bytes,
         embedding_bytes=spec.embedding_bytes,
         full_table_bytes=spec.full_table_bytes,
-        features=[*dense, *(Feature(name=field.name, kind=field.kind) for field in spec.fields)],
+        features=[Feature(name=feature.name, kind=feature.kind) for feature in spec.features],
         metrics=spec.metrics.model_dump() if spec.metrics else None,
     )

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from thimble.models.base import FLOAT_BYTES
 from thimble.models.features import Batch
 from thimble.models.hashing import Floats
 from thimble.models.spec import ModelSpec
@@ -66,6 +67,7 @@ class Backlog:
     """
 
     def __init__(self, spec: ModelSpec) -> None:
+        self._inputs = spec.inputs
         self._message_rows = max(MESSAGE_BYTES // _row_bytes(spec), 1)
         self._batches: deque[_Scored] = deque()
         self.rows = 0
@@ -91,14 +93,16 @@ class Backlog:
             batches.append(self._batches.popleft())
             rows += len(batches[-1].scores)
         parts = [part for batch in batches for part in batch.parts]
-        dense = _joined([part.dense for part in parts], np.float32)
-        ids = _joined([part.ids for part in parts], np.int64)
+        joined = Batch._make(
+            _joined([part[i] for part in parts], tensor.dtype) for i, tensor in enumerate(self._inputs)
+        )
         scores = _joined([batch.scores for batch in batches], np.float32)
         if (end := self._message_rows) < rows:
-            self._batches.appendleft(_Scored(live, [Batch(dense[end:], ids[end:])], scores[end:]))
+            self._batches.appendleft(_Scored(live, [joined.part(end, rows)], scores[end:]))
         rows = min(rows, end)
         self.rows -= rows
-        return Message(live, rows, (_LIVE.pack(live), dense[:end].data, ids[:end].data, scores[:end].data))
+        content = (*joined.part(0, rows), scores[:rows])
+        return Message(live, rows, (_LIVE.pack(live), *(array.data for array in content)))
 
     def clear(self) -> list[tuple[int, int]]:
         """Forget all rows. Returns how many there were, by live version."""
@@ -134,16 +138,17 @@ def max_bytes(spec: ModelSpec) -> int:
 
 def unpacked(spec: ModelSpec, message: bytes) -> tuple[int, Batch, Floats]:
     """What version made which scores of which rows, from the bytes of a message."""
-    numbers, fields = len(spec.dense), len(spec.fields)
     rows = (len(message) - _LIVE.size) // _row_bytes(spec)
-    ids_at = _LIVE.size + rows * numbers * 4
-    scores_at = ids_at + rows * fields * 8
-    dense = np.frombuffer(message, np.float32, rows * numbers, _LIVE.size).reshape(rows, numbers)
-    ids = np.frombuffer(message, np.int64, rows * fields, ids_at).reshape(rows, fields)
-    scores = np.frombuffer(message, np.float32, rows, scores_at)
+    at, tensors = _LIVE.size, []
+    for tensor in spec.inputs:
+        array = np.frombuffer(message, tensor.dtype, rows * tensor.width, at)
+        tensors.append(array.reshape(rows, tensor.width))
+        at += array.nbytes
+    scores = np.frombuffer(message, np.float32, rows, at)
     (live,) = _LIVE.unpack_from(message)
-    return live, Batch(dense, ids), scores
+    return live, Batch._make(tensors), scores
 
 
 def _row_bytes(spec: ModelSpec) -> int:
-    return len(spec.dense) * 4 + len(spec.fields) * 8 + 4
+    """A row and its score."""
+    return sum(tensor.row_bytes for tensor in spec.inputs) + FLOAT_BYTES

@@ -28,11 +28,11 @@ def _scored(engine: Engine, batch: Batch) -> Floats:
     """Scores of a batch. On a processor that requests want as well, the core is yielded to them every few rows."""
     if engine.provider != CPU:
         return engine.score(batch)
-    scores = np.empty(len(batch.ids), np.float32)
+    scores = np.empty(batch.rows, np.float32)
     for start in range(0, len(scores), YIELD_ROWS):
         os.sched_yield()
-        part = slice(start, start + YIELD_ROWS)
-        scores[part] = engine.score(Batch(batch.dense[part], batch.ids[part]))
+        stop = start + YIELD_ROWS
+        scores[start:stop] = engine.score(batch.part(start, stop))
     return scores
 
 

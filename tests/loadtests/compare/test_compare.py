@@ -18,7 +18,7 @@ from tests.loadtests.test_cli import thimble_load
 from thimble.loadtests.compare import compare
 from thimble.loadtests.results.comparison import NAMES, Comparison, ComparisonJournal, Settings
 from thimble.loadtests.traffic.requests import Traffic
-from thimble.models.spec import Kind
+from thimble.models.inputs import Kind
 
 QUICK = ["--rounds", "1", "--seconds", "0.3", "--rows", "8"]
 

@@ -95,7 +95,13 @@ def respec(model: onnx.ModelProto, **changes: object) -> None:
 
 
 def test_a_newer_schema_version(changed: Changed) -> None:
-    assert "schema_version 2" in refusal(changed(lambda model: respec(model, schema_version=2)))
+    assert "schema_version 3" in refusal(changed(lambda model: respec(model, schema_version=3, invented_later=1)))
+
+
+def test_a_key_that_is_not_known(changed: Changed) -> None:
+    assert "separator is a key that this program does not know" in refusal(
+        changed(lambda model: respec(model, separator="|"))
+    )
 
 
 def test_an_unknown_scheme(changed: Changed) -> None:

@@ -6,7 +6,6 @@ import pytest
 
 from testing.artifacts import write_artifact
 from testing.samples import random_batch, small_spec
-from thimble.models.features import Batch
 from thimble.service.engine.artifact import read_artifact
 from thimble.service.engine.buffers import BucketRunner, CpuRunner, HostBuffers, sizes
 from thimble.service.engine.engine import Engine
@@ -42,13 +41,13 @@ def test_sizes_are_powers_of_two_up_to_the_batch() -> None:
 @pytest.mark.parametrize("kind", ["cpu", "buckets"])
 def test_bound_buffers_score_as_separate_runs_do(path: Path, kind: str) -> None:
     """Buckets are for GPUs; they are run on a CPU here, which has no graphs to capture."""
-    host = HostBuffers(SPEC, 20)
+    host = HostBuffers(SPEC.inputs, 20)
     runs = CpuRunner(session(path), host) if kind == "cpu" else BucketRunner(session(path), host, "cpu")
     kept = []
     for rows in (20, 1, 3, 16, 17, 2, 20, 5):
         batch = random_batch(SPEC, rows, seed=rows)
         half = rows // 2
-        parts = [Batch(batch.dense[:half], batch.ids[:half]), Batch(batch.dense[half:], batch.ids[half:])]
+        parts = [batch.part(0, half), batch.part(half, rows)]
         assert host.fill(parts) == rows
         (expected,) = session(path).run(["score"], batch._asdict())
         kept.append((runs.run(rows), expected))

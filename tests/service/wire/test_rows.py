@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testing.samples import small_spec
-from thimble.models.spec import Kind
+from thimble.models.inputs import Kind
 from thimble.service.errors import RequestError
 from thimble.service.wire.rows import JSON, TSV, RowReader
 

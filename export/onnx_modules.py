@@ -1,0 +1,73 @@
+"""Modules in the form in which they are exported, so that the models themselves know nothing of ONNX.
+
+A form computes what the module does, in operators that ONNX Runtime runs faster, or, for the lookup, in the one that
+is ours.
+"""
+
+import copy
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from thimble.models.nn.dlrm import InteractionArch, Preprocess
+from thimble.models.nn.embeddings import SharedMemory
+from thimble.models.schemes.base import OP_DOMAIN, OP_NAME
+
+symbolic = torch.onnx.ops.symbolic
+
+
+class OnnxPreprocess(nn.Module):
+    """`Preprocess` with one operator for what is missing and what is negative."""
+
+    def forward(self, dense: Tensor) -> Tensor:
+        positive = symbolic("ThresholdedRelu", (dense,), attrs={"alpha": 0.0}, dtype=dense.dtype, shape=dense.shape)
+        return torch.log(positive + 1)
+
+
+class OnnxInteractionArch(InteractionArch):
+    """`InteractionArch`; the exporter would take one operator more to put the shape of the triangles together."""
+
+    def triangles(self, row: Tensor) -> Tensor:
+        batch_1 = symbolic("Shape", (row,), attrs={"end": 2}, dtype=torch.int64, shape=(2,))
+        shape = (row.shape[0], len(self.triangle))
+        return symbolic("Expand", (self.triangle, batch_1), dtype=torch.int64, shape=shape)
+
+
+class OnnxSharedMemory(nn.Module):
+    """`SharedMemory` as one node of our own operator."""
+
+    constants: Tensor
+
+    def __init__(self, shared: SharedMemory) -> None:
+        super().__init__()
+        self.memory = shared.memory
+        self.register_buffer("constants", shared.constants)
+        self.dim = shared.dim
+        self.attributes = shared.embedding.op_attributes(shared.dim)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return symbolic(
+            f"{OP_DOMAIN}::{OP_NAME}",
+            (ids, self.memory, self.constants),
+            attrs={**self.attributes},
+            dtype=torch.float32,
+            shape=(*ids.shape, self.dim),
+            version=1,
+        )
+
+
+FORMS: dict[type[nn.Module], Callable[..., nn.Module]] = {
+    Preprocess: lambda _: OnnxPreprocess(),
+    InteractionArch: lambda plain: OnnxInteractionArch(plain.fields),
+    SharedMemory: OnnxSharedMemory,
+}
+
+
+def for_export(module: nn.Module) -> nn.Module:
+    """The same module with all parts that have a form for the export in it. Weights are shared, not copied."""
+    if form := FORMS.get(type(module)):
+        return form(module)
+    copied = copy.copy(module)
+    copied._modules = {name: child if child is None else for_export(child) for name, child in module._modules.items()}
+    return copied

@@ -1,0 +1,38 @@
+"""What an architecture is."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+from thimble.models.base import Frozen
+from thimble.models.hashing import Floats
+from thimble.models.schemes.base import Weights
+
+
+class BaseArchitecture(Frozen, ABC):
+    """All of a model but its features and its embeddings: what makes logits of them.
+
+    Its torch module is in a file of the same name in `thimble.models.nn`.
+    """
+
+    kind: str
+
+    @abstractmethod
+    def check(self, embedding_dim: int) -> None:
+        """ValueError: it does not go with embeddings of this dimension."""
+
+    @abstractmethod
+    def logits(self, weights: Weights, tensors: Mapping[str, Floats], embeddings: Floats) -> Floats:
+        """The forward pass in numpy, which every backend must equal up to rounding: logits float32 [rows].
+
+        `weights` are the torch module's, `tensors` the model's inputs by name (the ids among them are in `embeddings`
+        [rows, fields, dim] already).
+        """
+
+    @property
+    @abstractmethod
+    def float_layers(self) -> frozenset[str]:
+        """Linear layers of the torch module that stay in float32 when all others are computed in integers."""
+
+    @abstractmethod
+    def __str__(self) -> str:
+        """Its sizes in one line."""

@@ -1,0 +1,50 @@
+"""What every architecture's torch module is."""
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from thimble.models.nn.embeddings import FullTables, SharedMemory
+from thimble.models.spec import ModelSpec
+
+
+class ParameterGroups(NamedTuple):
+    """The parameters by the optimizer that suits them: few of `sparse`, the embeddings, are touched by a batch."""
+
+    dense: list[nn.Parameter]
+    sparse: list[nn.Parameter]
+
+
+class Recommender(nn.Module, ABC):
+    """dense [batch, numbers] float32 and ids [batch, fields] int64 -> logits [batch].
+
+    `sparse_arch` turns the ids into embeddings [batch, fields, dim].
+    """
+
+    sparse_arch: SharedMemory | FullTables
+
+    @abstractmethod
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__()
+
+    @abstractmethod
+    def forward(self, dense: Tensor, ids: Tensor) -> Tensor: ...
+
+    def parameter_groups(self) -> ParameterGroups:
+        """Every parameter in exactly one group, which the trainer checks."""
+        sparse = list(self.sparse_arch.parameters())
+        known = set(map(id, sparse))
+        return ParameterGroups([parameter for parameter in self.parameters() if id(parameter) not in known], sparse)
+
+
+class Scorer(nn.Module):
+    """What is exported: a model whose answer is a probability. Weights are called `dlrm.` and their name in files."""
+
+    def __init__(self, dlrm: nn.Module) -> None:
+        super().__init__()
+        self.dlrm = dlrm
+
+    def forward(self, dense: Tensor, ids: Tensor) -> Tensor:
+        return torch.sigmoid(self.dlrm(dense, ids))

@@ -1,0 +1,34 @@
+"""The embedding schemes, a file each.
+
+A new one is a subclass of `HashedEmbedding` in a file of its own, named in `_Scheme` below and nowhere else: its
+torch module and its ONNX function follow from it. One that is not hashed brings a torch module of its own, which
+`thimble.models.nn.embeddings.sparse_arch` has to name. The native op knows maps by name too; what it does not know
+runs as the ONNX function.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, get_args
+
+from pydantic import Field
+
+from thimble.models.inputs import Categorical
+from thimble.models.schemes.block import BlockEmbedding
+from thimble.models.schemes.full import FullEmbedding
+from thimble.models.schemes.robe import RobeEmbedding
+
+_Scheme = BlockEmbedding | RobeEmbedding | FullEmbedding
+Embedding = Annotated[_Scheme, Field(discriminator="scheme")]
+
+SCHEMES: dict[str, type[_Scheme]] = {
+    name: kind for kind in get_args(_Scheme) for name in get_args(kind.model_fields["scheme"].annotation)
+}
+"""The schemes by name."""
+
+
+def embedding_for(
+    scheme: str, fields: Sequence[Categorical], dim: int, memory_bytes: int, chunk: int, seed: int
+) -> Embedding:
+    """An untrained embedding; `memory_bytes` is rounded down to whole chunks. ValueError: no such scheme, few bytes."""
+    if scheme not in SCHEMES:
+        raise ValueError(f"no scheme {scheme!r}; there are {', '.join(SCHEMES)}")
+    return SCHEMES[scheme].create(scheme, fields, dim, memory_bytes, chunk, seed)

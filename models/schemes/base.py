@@ -1,0 +1,103 @@
+"""What an embedding scheme is, and the operator that looks hashed embeddings up."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from thimble.models.base import FLOAT_BYTES, Frozen, Positive
+from thimble.models.hashing import Floats, HashMap, Int64s
+from thimble.models.inputs import Categorical
+
+OP_DOMAIN, OP_NAME = "thimble", "HashLookup"
+
+Weights = Mapping[str, npt.NDArray[Any]]
+"""A torch module's state dict in numpy."""
+
+
+class EmbeddingScheme(Frozen, ABC):
+    """How ids become embeddings. A subclass is one scheme, or several that differ in constants alone."""
+
+    scheme: str
+    version: int
+
+    @classmethod
+    @abstractmethod
+    def create(
+        cls, scheme: str, fields: Sequence[Categorical], dim: int, memory_bytes: int, chunk: int, seed: int
+    ) -> Self:
+        """An untrained embedding. ValueError: too few bytes."""
+
+    @abstractmethod
+    def check(self, fields: int, dim: int) -> None:
+        """ValueError: it is not one for so many fields and this dimension."""
+
+    @abstractmethod
+    def weights(self, dim: int) -> int:
+        """Numbers that are trained."""
+
+    @abstractmethod
+    def lookup(self, weights: Weights, ids: Int64s, dim: int) -> Floats:
+        """ids [batch, fields] -> embeddings [batch, fields, dim], from the weights of its torch module, in float32.
+
+        What float16 weights hold is widened, which changes no value.
+        """
+
+
+class HashedEmbedding(EmbeddingScheme):
+    """One memory that every field reads in chunks at hashed places.
+
+    The torch module is `thimble.models.nn.embeddings.SharedMemory`, for each of them; in a file it is one node
+    `thimble::HashLookup`.
+    """
+
+    prime: ClassVar[int]
+
+    memory_length: Positive
+    chunk_size: Positive
+
+    @abstractmethod
+    def hash_map(self, dim: int) -> HashMap:
+        """Where the chunks lie, for embeddings of this dimension."""
+
+    @property
+    @abstractmethod
+    def memory_shape(self) -> tuple[int, ...]:
+        """[slots, chunk_size] where chunks are aligned, so that one is a row, else [memory_length]."""
+
+    @property
+    @abstractmethod
+    def onnx_chunks(self) -> str:
+        """ONNX nodes, as text, that make `chunked` [batch, fields, chunks, chunk_size] of `memory` and `hash`.
+
+        `hash` [batch, fields, chunks] is the sum modulo `prime`. `thimble.export.lookup_function` has the nodes around
+        them, whose results may be used too.
+        """
+
+    def chunks(self, dim: int) -> int:
+        """Chunks that make up one embedding."""
+        return -(-dim // self.chunk_size)
+
+    def op_attributes(self, dim: int) -> dict[str, str | int]:
+        """Of the node: they say to any runtime which map it is."""
+        return {"scheme": self.scheme, "version": self.version, "chunk_size": self.chunk_size, "dim": dim}
+
+    def weights(self, dim: int) -> int:
+        return self.memory_length
+
+    def lookup(self, weights: Weights, ids: Int64s, dim: int) -> Floats:
+        starts = self.hash_map(dim).starts(ids)
+        positions = starts[..., None] + np.arange(self.chunk_size)  # [batch, fields, chunks, chunk_size]
+        chunks = weights["memory"].ravel()[positions].reshape(*ids.shape, self.chunks(dim) * self.chunk_size)
+        embeddings: Floats = chunks[..., :dim].astype(np.float32)
+        return embeddings
+
+    @staticmethod
+    def whole_chunks(memory_bytes: int, chunk: int) -> int:
+        """The floats that so many bytes hold, rounded down to whole chunks. ValueError: not even two chunks."""
+        length = memory_bytes // FLOAT_BYTES // chunk * chunk
+        if length <= chunk:
+            raise ValueError(f"a memory of {memory_bytes} bytes does not hold two chunks of {chunk} floats")
+        return length
