@@ -16,8 +16,7 @@ import httpx
 import numpy as np
 import orjson
 
-from thimble.client.encoding import HEADER_LENGTH, infer_request
-from thimble.models.hashing import Floats, Int64s
+from thimble.client.encoding import HEADER_LENGTH, Floats, Int64s, infer_request
 
 Value = int | float | str | None
 Features = Mapping[str, Value | Sequence[Value]]

@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import orjson
 
-from thimble.models.hashing import Floats, Int64s
+Floats = npt.NDArray[np.float32]
+Int64s = npt.NDArray[np.int64]
 
 HEADER_LENGTH = "inference-header-content-length"
 DATATYPES = {"float32": "FP32", "int64": "INT64"}

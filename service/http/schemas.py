@@ -115,13 +115,13 @@ def infer_request(spec: ModelSpec, version: int) -> type[BaseModel]:
         }
         return _model(f"{datatype.title()}Tensor", spec, version, fields)
 
-    tensors = tuple(
-        reduce(or_, [tensor(it.name, it.width, datatype, ELEMENTS[datatype]) for datatype in DATATYPES[it.dtype]])
-        for it in spec.inputs
-    )
+    tensors = []
+    for it in spec.inputs:
+        sent = [tensor(it.name, it.width, datatype, ELEMENTS[datatype]) for datatype in DATATYPES[it.dtype]]
+        tensors.append(reduce(or_, sent))
     fields = {
         "id": (str | None, None),
-        "inputs": (GenericAlias(tuple, tensors), Field(description="in any order")),
+        "inputs": (GenericAlias(tuple, tuple(tensors)), Field(description="in any order")),
         "outputs": (Annotated[list[RequestedOutput], Field(max_length=1)] | None, None),
         "parameters": (InferParameters | None, None),
     }

@@ -1,1 +1,1 @@
-"""Bytes to rows, scores to bytes: JSON, tab-separated lines, the Open Inference Protocol, requests to load a model."""
+"""Bytes to rows, scores to bytes: JSON, tab-separated lines, the Open Inference Protocol, compression."""

@@ -1,1 +1,1 @@
-"""The routes beside scoring, a router for each subject."""
+"""The routes of the application, a router for each subject."""
