@@ -65,8 +65,8 @@ class FeatureError(ValueError):
         self.reason = reason
 
 
-class _BadValueError(ValueError):
-    pass
+class BadValueError(ValueError):
+    """Why values are not of their kind: what is wrong with the first of them, where there is only one."""
 
 
 def shown(value: object) -> str:
@@ -109,6 +109,11 @@ def column_from_values(feature: Feature, values: Column) -> npt.NDArray[Any]:
     return _encode(feature.name, values, _FROM_VALUES[feature.kind], missing=None)
 
 
+def good_values(kind: ValueKind) -> Callable[[Column], npt.NDArray[Any]]:
+    """What turns typed values into an array, all at once and without a look for blanks. It raises BadValueError."""
+    return _FROM_VALUES[kind]
+
+
 def encode_column(kind: ValueKind, values: Column, *, typed: bool) -> tuple[npt.NDArray[Any], dict[int, str]]:
     """A feature's column of its tensor, [rows], and what is wrong with its bad rows, which come out as missing.
 
@@ -136,7 +141,10 @@ def _batch(spec: ModelSpec, columns: Sequence[Column], encode: Callable[[Feature
 
 
 def _encode(feature: str, values: Column, convert: Callable[[Column], Array], missing: str | None) -> Array:
-    encoded, bad = _encode_good(values, convert, missing)
+    try:
+        return convert(values)
+    except BadValueError:  # or there are blanks among them
+        encoded, bad = _encode_good(values, convert, missing)
     for row, reason in bad.items():
         raise FeatureError(feature, row, reason)
     return encoded
@@ -151,7 +159,7 @@ def _encode_good(
     """
     try:
         return convert(values), {}
-    except _BadValueError as error:
+    except BadValueError as error:
         if len(values) == 1:
             blank = isinstance(values[0], str) and not values[0].strip()
             return convert([missing]), {} if blank else {first: str(error)}
@@ -166,18 +174,18 @@ def _encode_good(
 
 def _numbers_from_text(tokens: Column) -> Floats:
     if not _only(tokens, _NUMERIC):
-        raise _BadValueError(f"{shown(tokens[0])} is not a finite number")
+        raise BadValueError(f"{shown(tokens[0])} is not a finite number")
     try:
         return _float32([float(token) if token else math.nan for token in tokens])
-    except _BadValueError:
+    except BadValueError:
         raise
     except ValueError:
-        raise _BadValueError(f"{shown(tokens[0])} is not a finite number") from None
+        raise BadValueError(f"{shown(tokens[0])} is not a finite number") from None
 
 
 def _numbers_from_values(values: Column) -> Floats:
     if not _NUMBER.issuperset(map(type, values)):
-        raise _BadValueError(f"{shown(values[0])} is not a number")
+        raise BadValueError(f"{shown(values[0])} is not a number")
     return _float32(values)
 
 
@@ -189,13 +197,13 @@ def _float32(values: Column) -> Floats:
     with np.errstate(over="ignore"):  # what rounds to the largest number is that; its shortest decimal is above it
         narrow = wide.astype(np.float32)
     if np.isinf(narrow).any():
-        raise _BadValueError(f"{shown(values[0])} is not a finite float32 number")
+        raise BadValueError(f"{shown(values[0])} is not a finite float32 number")
     return narrow
 
 
 def _ints_from_text(tokens: Column) -> Int64s:
     if not _only(tokens, _DECIMAL) or max(map(len, tokens), default=0) > _MAX_INT_DIGITS:
-        raise _BadValueError(f"{shown(tokens[0])} is not an integer from 0 to 2^{ID_BITS} - 1")
+        raise BadValueError(f"{shown(tokens[0])} is not an integer from 0 to 2^{ID_BITS} - 1")
     return _int64([int(token) if token else 0 for token in tokens])
 
 
@@ -213,12 +221,12 @@ def _whole(value: object) -> int:
         return value
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    raise _BadValueError(f"{shown(value)} is not an integer")
+    raise BadValueError(f"{shown(value)} is not an integer")
 
 
 def _int64(ids: Sequence[int]) -> Int64s:
     if ids and not 0 <= min(ids) <= max(ids) < ID_LIMIT:
-        raise _BadValueError(f"id {shown(ids[0])} is not in the range 0 to 2^{ID_BITS} - 1")
+        raise BadValueError(f"id {shown(ids[0])} is not in the range 0 to 2^{ID_BITS} - 1")
     return np.array(ids, dtype=np.int64)
 
 
@@ -228,9 +236,9 @@ def _hex_ids(tokens: Column) -> Int64s:
         return ids
     tokens = [token or "" for token in tokens]
     if not _only(tokens, _HEX):
-        raise _BadValueError(f"{shown(tokens[0])} is not a hexadecimal token")
+        raise BadValueError(f"{shown(tokens[0])} is not a hexadecimal token")
     if max(map(len, tokens), default=0) > _MAX_HEX_DIGITS:
-        raise _BadValueError(f"{shown(tokens[0])} is longer than {_MAX_HEX_DIGITS} hexadecimal digits")
+        raise BadValueError(f"{shown(tokens[0])} is longer than {_MAX_HEX_DIGITS} hexadecimal digits")
     return np.array([int(token, 16) if token else 0 for token in tokens], dtype=np.int64)
 
 
@@ -253,13 +261,13 @@ def _string_ids(tokens: Column) -> Int64s:
     try:
         return np.array([digest(t.encode()) >> 4 if t and not t.isspace() else 0 for t in tokens], dtype=np.int64)
     except UnicodeEncodeError:
-        raise _BadValueError(f"{shown(tokens[0])} is not valid Unicode text") from None
+        raise BadValueError(f"{shown(tokens[0])} is not valid Unicode text") from None
 
 
 def _from_strings(convert: Callable[[Column], Int64s], wanted: str) -> Callable[[Column], Int64s]:
     def from_values(values: Column) -> Int64s:
         if not _TEXT.issuperset(map(type, values)):
-            raise _BadValueError(f"{shown(values[0])} is not {wanted}")
+            raise BadValueError(f"{shown(values[0])} is not {wanted}")
         return convert(values)
 
     return from_values

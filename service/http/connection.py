@@ -128,13 +128,13 @@ class Connection(asyncio.Protocol):
     def _on_head(self, head: Head) -> None:
         self._head, self._refused = head, False
         taken = self._ask_small_requests(head) if self._may_be_small(head) else None
-        if isinstance(taken, Reply):
+        if taken is None:
+            self._append_application()
+        elif isinstance(taken, Reply):
             self._refused = True
             self._write(taken)
-        elif taken is not None:
-            self._call, self._body = taken, b""
         else:
-            self._append_application()
+            self._call, self._body = taken, b""
         self._in_time()
 
     def _on_body(self, body: bytes) -> None:
@@ -249,10 +249,13 @@ class Connection(asyncio.Protocol):
 
     def _watch(self) -> None:
         """Let a clock run wherever the client is the one to go on."""
-        self._idle.stop()
-        if (self._parser.in_headers and len(self._exchanges) < 2) or (self._parser.in_body and not self._exchanges):
+        parser, waiting = self._parser, len(self._exchanges)
+        if (parser.in_headers and waiting < 2) or (parser.in_body and not waiting):
+            self._idle.stop()
             self._late = self._late or self._loop.call_later(self._serving.patience, self._too_late)
-        elif not self._exchanges:
+        elif waiting:
+            self._idle.stop()
+        else:
             self._idle.start()
 
     def _in_time(self) -> None:

@@ -32,11 +32,12 @@ class Exchange:
     `started` and `answered` say how far the answer is; a client that has `left` gets none.
     """
 
+    started = answered = left = False
+
     def __init__(
         self, state: State, transport: asyncio.Transport, on_answered: Callable[[], None], keep_alive: bool
     ) -> None:
         self.keep_alive = keep_alive
-        self.started = self.answered = self.left = False
         self._state = state
         self._transport = transport
         self._on_answered = on_answered

@@ -98,9 +98,11 @@ class RequestParser:
             if method == b"CONNECT":
                 raise RequestError(400, "CONNECT is not supported: this is no proxy", unread=True)
             return
-        self._check_host(version)
+        fields = dict(self._headers)
+        if b"host" not in fields or len(fields) < len(self._headers):
+            self._check_host(version)
         keep_alive = version != "1.0" and parser.should_keep_alive()
-        self._on_head(Head(method, self._url, version, self._headers, dict(self._headers), keep_alive))
+        self._on_head(Head(method, self._url, version, self._headers, fields, keep_alive))
         self.in_headers, self.in_body = False, True
 
     def on_body(self, body: bytes) -> None:

@@ -99,7 +99,7 @@ class ScoringCall:
         model = self._scoring.catalogue.route(self._target.model, self._target.version, self._headers)
         self._model = model
         self._note["model"], self._note["version"] = model.name, model.version
-        self._encoding = bodies.encoding(self._headers)
+        self._encoding = bodies.encoding(self._headers) if b"content-encoding" in self._headers else None
 
     def overload(self) -> Reply | None:
         """The refusal of a request that finds the queue full, whatever its body; it is counted and not logged."""
@@ -115,15 +115,31 @@ class ScoringCall:
         """Score a whole body. `gone` says whether the client has left. It does not raise."""
         assert self._model is not None
         self._body, self._gone, self._send = body, gone, send
-        self._ask(self._model)
+        self._guard(self._ask, self._model)
 
     def fail(self, error: Exception, send: Callable[[Reply], None]) -> None:
         """Answer with an error instead of scores."""
         self._finish(failure(error, named(self._path, self._note)), send)
 
+    # Each step calls the next. What begins a row of them, or goes on with it after a pause, is guarded.
+
+    def _guard(self, step: Callable[..., None], *given: Any) -> None:
+        try:
+            step(*given)
+        except Exception as error:
+            self.fail(error, self._send)
+
+    def _beside(self, work: Callable[[], Result], then: Callable[[Result], None]) -> None:
+        """Do work in a thread, and go on with what comes of it."""
+        done = asyncio.get_running_loop().run_in_executor(None, work)
+        done.add_done_callback(lambda _: self._guard(lambda: then(done.result())))
+
     def _ask(self, model: Model) -> None:
-        read = partial(self._read, model, self._scoring.codecs.of(model))
-        self._go_on(self._bytes_to_read, lambda size: self._step(size, read, self._submit))
+        codecs = self._scoring.codecs.of(model)
+        if self._bytes_to_read() <= INLINE_BYTES:
+            self._submit(model, self._read(model, codecs))
+        else:
+            self._beside(partial(self._read, model, codecs), partial(self._submit, model))
 
     def _bytes_to_read(self) -> int:
         """How many bytes of the body have to be decompressed or read as text. RequestError."""
@@ -132,51 +148,37 @@ class ScoringCall:
         length = header_length(self._headers) if self._target.inference else None
         return len(self._body) if length is None or inference.BYTES in self._body[:length] else length
 
-    def _read(self, model: Model, codecs: Codecs) -> tuple[Model, Question]:
+    def _read(self, model: Model, codecs: Codecs) -> Question:
         """What the request asks of a model. RequestError."""
         body = self._body
         if self._encoding is not None:
             body = compression.decompress(body, self._encoding, self._scoring.max_body_bytes)
         if self._target.inference:
             asked = codecs.inferences.read(body, header_length(self._headers))
-            return model, Question(asked.batch, asked.timeout, partial(_inferred, model, asked))
+            return Question(asked.batch, asked.timeout, partial(_inferred, model, asked))
         content_type = self._headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
         batch = codecs.rows.read(content_type.decode("latin-1"), body)
-        return model, Question(batch, _timeout(self._headers), partial(_scored, model))
+        return Question(batch, _timeout(self._headers), partial(_scored, model))
 
-    def _submit(self, asked: tuple[Model, Question]) -> None:
-        model, question = asked
-        model.batcher.submit(question.batch, question.timeout, self._gone, partial(self._scored, model, question))
+    def _submit(self, model: Model, question: Question) -> None:
+        told = partial(self._guard, self._scored, model, question)
+        model.batcher.submit(question.batch, question.timeout, self._gone, told)
 
     def _scored(self, model: Model, question: Question, scores: Floats | Exception) -> None:
-        if isinstance(scores, UnusableError) and (live := self._scoring.catalogue.fallback(model)) is not None:
-            self._ask(live)  # nobody has to suffer from a bad canary
-            return
         if isinstance(scores, Exception):
-            self.fail(scores, self._send)
+            live = self._scoring.catalogue.fallback(model) if isinstance(scores, UnusableError) else None
+            if live is None:
+                raise scores
+            self._ask(live)  # nobody has to suffer from a bad canary
             return
         self._model = model
         self._note["version"], self._note["rows"] = model.version, len(scores)
-        self._go_on(partial(question.answer, scores), self._encode)
-
-    def _encode(self, answer: Answer) -> None:
+        answer = question.answer(scores)
         encoding = _encoding_of(answer, self._headers)
-        size = len(answer.body) if encoding else 0
-        self._step(size, partial(_reply_of, answer, encoding), lambda reply: self._finish(reply, self._send))
-
-    def _step(self, size: int, work: Callable[[], Result], then: Callable[[Result], None]) -> None:
-        """Do work on so many bytes, in a thread where they are many, and go on with what comes of it."""
-        if size <= INLINE_BYTES:
-            self._go_on(work, then)
+        if encoding is None or len(answer.body) <= INLINE_BYTES:
+            self._finish(_reply_of(answer, encoding), self._send)
         else:
-            done = asyncio.get_running_loop().run_in_executor(None, work)
-            done.add_done_callback(lambda _: self._go_on(done.result, then))
-
-    def _go_on(self, work: Callable[[], Result], then: Callable[[Result], None]) -> None:
-        try:
-            then(work())
-        except Exception as error:
-            self.fail(error, self._send)
+            self._beside(partial(_reply_of, answer, encoding), lambda reply: self._finish(reply, self._send))
 
     def _finish(self, reply: Reply, send: Callable[[Reply], None]) -> None:
         if self._entry is not None:

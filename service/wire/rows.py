@@ -11,10 +11,12 @@ import numpy.typing as npt
 import orjson
 
 from thimble.models.features import (
+    BadValueError,
     Batch,
     FeatureError,
     batch_from_text,
     column_from_values,
+    good_values,
     shown,
 )
 from thimble.models.hashing import Floats, Int64s
@@ -121,7 +123,7 @@ class _SingleRow:
             return None
         try:
             return Batch(*[read(features) for read in self._readers])
-        except (OverflowError, struct.error, FeatureError):
+        except (OverflowError, struct.error, BadValueError):
             return None
 
 
@@ -129,15 +131,16 @@ def _row_reader(tensor: InputTensor) -> Callable[[dict[str, Any]], Array] | None
     """Reads a tensor of one row, [1, width], or raises one of the errors above."""
     if len(tensor.kinds) > 1:
         return None
-    names, feature = [feature.name for feature in tensor.features], Feature("", tensor.kinds[0])
-    if feature.kind != "number":
-        return lambda features: column_from_values(feature, [*map(features.get, names)])[None]
+    names, (kind,) = [feature.name for feature in tensor.features], tensor.kinds
+    if kind != "number":
+        convert = good_values(kind)
+        return lambda features: convert([*map(features.get, names)])[None]
     pack = struct.Struct(f"<{tensor.width}f").pack
 
     def read_numbers(features: dict[str, Any]) -> Array:
         numbers = [*map(features.get, names)]
         if not _NUMBER.issuperset(map(type, numbers)):
-            raise FeatureError("", 0, "not a number")
+            raise BadValueError("not a number")
         return np.frombuffer(pack(*[nan if number is None else number for number in numbers]), _FLOAT32)[None]
 
     return read_numbers
