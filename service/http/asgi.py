@@ -2,14 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message, Scope
 
-from thimble.service.http.exchange import Exchange, State
-from thimble.service.http.flow import Flow
+from thimble.service.http.exchange import Exchange, Link
 from thimble.service.http.parser import Head, split_url
 from thimble.service.http.replies import CLOSE, Client, Reply
 
@@ -23,21 +21,11 @@ log = logging.getLogger("thimble")
 class ApplicationExchange(Exchange):
     """The server's side of one ASGI request."""
 
-    def __init__(
-        self,
-        state: State,
-        transport: asyncio.Transport,
-        on_answered: Callable[[], None],
-        flow: Flow,
-        app: ASGIApp,
-        head: Head,
-        client: Client | None,
-    ) -> None:
+    def __init__(self, link: Link, app: ASGIApp, head: Head, client: Client | None) -> None:
         """RequestError 400: what it asks for is no path."""
-        super().__init__(state, transport, on_answered, head.keep_alive)
-        self._flow = flow
+        super().__init__(link, head.keep_alive)
         self._app = app
-        self._scope = _scope(head, transport, client)
+        self._scope = _scope(head, link.transport, client)
         self._expects_continue = head.expects_continue
         self._body = bytearray()
         self._more_body = True
@@ -48,15 +36,15 @@ class ApplicationExchange(Exchange):
     def start(self) -> None:
         """Run the application."""
         task = asyncio.get_running_loop().create_task(self._run())
-        self._state.tasks.add(task)
-        task.add_done_callback(self._state.tasks.discard)
+        self._link.state.tasks.add(task)
+        task.add_done_callback(self._link.state.tasks.discard)
 
     def feed(self, body: bytes) -> None:
         """A part of its body has come."""
         if not self.answered:
             self._body += body
             if len(self._body) > READ_AHEAD_BYTES:
-                self._flow.pause_reading()
+                self._link.pause_reading()
             self._news.set()
 
     def feed_end(self) -> None:
@@ -76,16 +64,16 @@ class ApplicationExchange(Exchange):
             log.error("Exception in ASGI application", exc_info=error)
         if not (self.answered or self.left):
             if self.started:  # half of an answer cannot be taken back
-                self._transport.close()
+                self._link.transport.close()
             else:
                 self.reply(FAILED)
 
     async def _receive(self) -> Message:
-        if self._expects_continue and not self._transport.is_closing():
-            self._transport.write(CONTINUE)
+        if self._expects_continue and not self._link.transport.is_closing():
+            self._link.transport.write(CONTINUE)
         self._expects_continue = False
         if not (self.left or self.answered):
-            self._flow.resume_reading()
+            self._link.resume_reading()
             await self._news.wait()
             self._news.clear()
         if self.left or self.answered:
@@ -94,8 +82,7 @@ class ApplicationExchange(Exchange):
         return {"type": "http.request", "body": body, "more_body": self._more_body}
 
     async def _send(self, message: Message) -> None:
-        if not (self._flow.writable or self.left):
-            await self._flow.drained()
+        await self._link.writable.wait()
         if self.left:
             return
         self._expects_continue = False
@@ -107,7 +94,7 @@ class ApplicationExchange(Exchange):
         if self._chunked:
             body = (b"%x\r\n%b\r\n" % (len(body), body) if body else b"") + (b"" if more else b"0\r\n\r\n")
         # the head goes along: a write to a socket costs as much as reading a whole request
-        self._transport.write(self._unsent + body)
+        self._link.transport.write(self._unsent + body)
         self._unsent = b""
         if not more:
             self._news.set()

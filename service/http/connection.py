@@ -11,9 +11,7 @@ from starlette.types import ASGIApp
 from thimble.service.errors import RequestError
 from thimble.service.http.asgi import ApplicationExchange, address
 from thimble.service.http.bodies import Headers
-from thimble.service.http.exchange import Exchange, State
-from thimble.service.http.flow import Flow
-from thimble.service.http.idle import IdleClock
+from thimble.service.http.exchange import Exchange, Link, State
 from thimble.service.http.parser import Head, RequestParser
 from thimble.service.http.replies import Client, Header, Reply
 
@@ -64,7 +62,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._parser = RequestParser(self._on_head, self._on_body, self._on_end)
         self._transport: asyncio.Transport
-        self._flow: Flow
+        self._link: Link
         self._peer: Client | None = None
         # not yet answered: the first is being answered, the others wait
         self._exchanges: deque[Exchange] = deque()
@@ -78,11 +76,12 @@ class Connection(asyncio.Protocol):
         self._last_words: RequestError | None = None
         self._late: asyncio.TimerHandle | None = None
         self._stuck: asyncio.TimerHandle | None = None
-        self._idle = IdleClock(serving.keep_alive, self._close)
+        self._idle_since: float | None = None
+        self._idle_end: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
-        self._flow = Flow(transport, self._exchanges)
+        self._link = Link(self._state, transport, self._exchanges, self._on_answered)
         self._peer = address(transport, "peername")
         self._state.connections.add(self)
         self._watch()
@@ -95,20 +94,19 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._state.connections.discard(self)
-        for timer in (self._late, self._stuck):
+        for timer in (self._late, self._stuck, self._idle_end):
             if timer is not None:
                 timer.cancel()
-        self._idle.close()
-        self._flow.resume_writing()
+        self._link.writable.set()
         self._leave()
         self._parser.close()
 
     def pause_writing(self) -> None:
-        self._flow.pause_writing()
+        self._link.writable.clear()
         self._stuck = self._loop.call_later(self._serving.patience, self._transport.abort)
 
     def resume_writing(self) -> None:
-        self._flow.resume_writing()
+        self._link.writable.set()
         if self._stuck is not None:
             self._stuck.cancel()
             self._stuck = None
@@ -147,7 +145,7 @@ class Connection(asyncio.Protocol):
         self._in_time()
         if self._call is not None:
             call, self._call = self._call, None
-            exchange = self._incoming = Exchange(self._state, self._transport, self._on_answered, keep_alive=True)
+            exchange = self._incoming = Exchange(self._link, keep_alive=True)
             self._exchanges.append(exchange)
             call.begin(self._body, exchange.gone, exchange.reply)
         elif isinstance(self._incoming, ApplicationExchange) and not self._refused:
@@ -157,7 +155,7 @@ class Connection(asyncio.Protocol):
         """The client expects an answer now, takes it, and then goes on."""
         return (
             not self._exchanges
-            and self._flow.writable
+            and self._link.writable.is_set()
             and head.method == b"POST"
             and head.version == "1.1"
             and head.keep_alive
@@ -173,14 +171,12 @@ class Connection(asyncio.Protocol):
     def _append_application(self) -> None:
         if len(self._exchanges) > PIPELINED:
             raise RequestError(400, f"{PIPELINED} requests wait on this connection already", unread=True)
-        exchange = self._incoming = ApplicationExchange(
-            self._state, self._transport, self._on_answered, self._flow, self._serving.app, self._head, self._peer
-        )
+        exchange = self._incoming = ApplicationExchange(self._link, self._serving.app, self._head, self._peer)
         self._exchanges.append(exchange)
         if len(self._exchanges) == 1:
             exchange.start()
         else:
-            self._flow.pause_reading()
+            self._link.pause_reading()
 
     def _hand_over(self) -> None:
         """Leave a request to the application after all."""
@@ -194,7 +190,7 @@ class Connection(asyncio.Protocol):
         if self._transport.is_closing():
             self._close()
             return
-        self._flow.resume_reading()
+        self._link.resume_reading()
         if self._exchanges:
             self._exchanges[0].start()
         elif self._last_words is not None:
@@ -209,7 +205,7 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.close()
         if self._transport.is_closing():  # TLS says farewell, which is waited for no longer than an answer to be taken
-            self._close(max(self._serving.patience - self._idle.seconds, 0))
+            self._close(max(self._serving.patience - self._idle(), 0))
 
     def _refuse(self, error: RequestError) -> None:
         """Answer the request that is coming in with an error, after all those before it, and close."""
@@ -242,21 +238,35 @@ class Connection(asyncio.Protocol):
     def _close(self, patience: float | None = None) -> None:
         """Close once the client has taken what was written, or has had the time to."""
         self._in_time()
-        self._idle.stop()
+        self._idle_since = None
         self._transport.close()
         seconds = self._serving.patience if patience is None else patience
         self._late = self._loop.call_later(seconds, self._transport.abort)
 
     def _watch(self) -> None:
         """Let a clock run wherever the client is the one to go on."""
-        parser, waiting = self._parser, len(self._exchanges)
-        if (parser.in_headers and waiting < 2) or (parser.in_body and not waiting):
-            self._idle.stop()
+        self._idle_since = None
+        parser, unanswered = self._parser, len(self._exchanges)
+        if (parser.in_headers and unanswered < 2) or (parser.in_body and not unanswered):
             self._late = self._late or self._loop.call_later(self._serving.patience, self._too_late)
-        elif waiting:
-            self._idle.stop()
-        else:
-            self._idle.start()
+        elif not unanswered:
+            self._idle_since = self._loop.time()
+            if self._idle_end is None:
+                self._idle_end = self._loop.call_later(self._serving.keep_alive, self._end_idling)
+
+    def _end_idling(self) -> None:
+        """Close if it has been idle all the time; one clock for many requests is cheaper than one for each."""
+        self._idle_end = None
+        if self._idle_since is not None:
+            left = self._serving.keep_alive - self._idle()
+            if left > 0:
+                self._idle_end = self._loop.call_later(left, self._end_idling)
+            else:
+                self._close()
+
+    def _idle(self) -> float:
+        """Seconds since the last answer."""
+        return 0 if self._idle_since is None else self._loop.time() - self._idle_since
 
     def _in_time(self) -> None:
         if self._late is not None:

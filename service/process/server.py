@@ -15,7 +15,6 @@ from typing import Any, cast
 
 import uvicorn
 import uvloop
-from starlette.types import ASGIApp
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.server import ServerState
 
@@ -81,19 +80,6 @@ async def _serve(settings: Settings) -> None:
     registry.close()
 
 
-def _config(app: ASGIApp) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        http=Connection,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-    )
-
-
 class Server(uvicorn.Server):
     """uvicorn's, that can be told to stop some time before it does.
 
@@ -109,7 +95,8 @@ class Server(uvicorn.Server):
 
             app = tracing = Tracing(app)
             self._flush = tracing.close
-        super().__init__(_config(app))
+        quiet: dict[str, Any] = {"log_config": None, "access_log": False, "server_header": False}
+        super().__init__(uvicorn.Config(app, http=Connection, ws="none", lifespan="off", **quiet))
         self._state = State()
         self.server_state = cast(ServerState, self._state)  # uvicorn goes by its attributes
         # uvicorn's types of ASGI are its own
