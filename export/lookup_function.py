@@ -4,8 +4,7 @@
 
 The attributes `scheme` and `version` say which map it is, so each has a body of its own and a new one leaves those of
 older files as they are. `constants` are a, b and s of that map (`thimble.models.hashing`). What a float16 memory holds
-is widened. (Older files have a function that leaves it float16, and a Cast behind it. The native op widens there too,
-and the Cast has nothing left to do.)
+is widened.
 """
 
 import onnx
