@@ -40,7 +40,10 @@ ROOMS: dict[str, set[str]] = {
     "service.http": {"models", "service.engine", "service.releases", "service.wire"},
     "service.process": {"service.engine", "service.http", "service.releases"},
     "service": {"service.engine", "service.http", "service.process"},
-    "loadtests": {"client", "models"},
+    "loadtests.traffic": {"client", "models"},
+    "loadtests.results": {"client", "loadtests.traffic", "models"},
+    "loadtests.report": {"loadtests.results", "models"},
+    "loadtests": {"client", "loadtests.report", "loadtests.results", "loadtests.traffic", "models"},
 }
 # All of service may import these.
 LEAVES = {"service.errors", "service.settings", "service.telemetry", "service.watched"}

@@ -210,7 +210,7 @@ def test_every_model_is_proven_before_it_is_there(
     ways: dict[str, Callable[[], object]] = {
         "trained": lambda: export_run(load_trained(runs["block"]), tmp_path),
         "untrained": lambda: export_untrained(criteo_spec("full"), tmp_path),
-        "tests": lambda: write_artifact(small_spec(), tmp_path),
+        "test model": lambda: write_artifact(small_spec(), tmp_path),
     }
     with pytest.raises(ExportError, match="the proof failed"):
         ways[way]()
