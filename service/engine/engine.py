@@ -36,9 +36,6 @@ INLINE_SECONDS = {CPU: 0.005, CUDA: 0.0}
 # float32, where TensorFloat's 10 bits would miss the golden rows.
 CUDA_OPTIONS = {"arena_extend_strategy": "kSameAsRequested", "enable_cuda_graph": "1", "use_tf32": "0"}
 
-# How far a golden row's score may be from the one written: processors and providers add in different orders, and an
-# int8 layer makes a whole step of the last bit of a sum that is rounded.
-
 
 def check_runtime() -> None:
     """Both runtime packages own the folder onnxruntime/, so which of two installed ones runs is an accident."""
