@@ -6,10 +6,9 @@ wrong before that leaves all as it was. What is retired answers the requests tha
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 from thimble.models.features import shown
 from thimble.service.engine.artifact import ArtifactError, read_artifact
@@ -32,33 +31,21 @@ from thimble.service.telemetry.metrics import CHANGES, LIVE
 
 log = logging.getLogger("thimble")
 
-
-class OtherWorkers(Protocol):
-    """The other workers of the server."""
-
-    async def sync(self, model: str) -> list[str]:
-        """Have all of them serve what is written down for a model. Returns what kept them from it."""
-        ...
-
-
-class NoOtherWorkers:
-    """Those of a server with one worker."""
-
-    async def sync(self, model: str) -> list[str]:
-        return []
+Sync = Callable[[str], Awaitable[list[str]]]
+"""Has the server's other workers serve what is written down for a model. Returns what kept them from it."""
 
 
 class Changes:
     """Changes what a catalogue serves, one change at a time."""
 
     def __init__(
-        self, settings: Settings, catalogue: Catalogue, repository: Repository | None, workers: OtherWorkers
+        self, settings: Settings, catalogue: Catalogue, repository: Repository | None, sync: Sync | None
     ) -> None:
         """Without a repository there is nothing to change to."""
         self._settings = settings
         self._catalogue = catalogue
         self._repository = repository
-        self._workers = workers
+        self._sync = sync
         self._loader = Loader(settings, self._on_unhealthy)
         self._changing = asyncio.Lock()
         # A version may be taken out during a change: what is decided last is written last, and read only when written.
@@ -158,7 +145,7 @@ class Changes:
             except (ArtifactError, ReleaseError, StoreError) as error:
                 raise self._refused(name, error) from None
             self._switch(versions, release, loaded)
-        if problems := await self._workers.sync(name):
+        if self._sync is not None and (problems := await self._sync(name)):
             raise RequestError(500, f"not all workers serve it: {'; '.join(problems)}")
 
     async def _keep(self, repository: Repository, name: str, release: Release) -> None:
@@ -242,7 +229,8 @@ class Changes:
                 await self._keep(self._repository, name, release)
         except StoreError as error:
             log.error("this will not outlast a restart: %s", error)
-        await self._workers.sync(name)
+        if self._sync is not None:
+            await self._sync(name)
 
     def _changeable(self) -> Repository:
         if self._repository is None:
