@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from thimble.models.spec import ModelSpec
 from thimble.service.engine.artifact import ArtifactError
+from thimble.service.releases import release
 from thimble.service.releases.loader import Loader, Model
 from thimble.service.releases.release import Release, ReleaseError
 from thimble.service.releases.repository import StoredVersion
@@ -62,7 +63,7 @@ class ReleaseLoader:
         if wanted.canary is not None:
             loaded.canary = await self._optional(loaded, self._canary(wanted.canary.version, live))
         if wanted.shadow is not None:
-            loaded.shadow = await self._optional(loaded, self._shadow(wanted, live))
+            loaded.shadow = await self._optional(loaded, self._shadow(wanted.shadow, live))
         return loaded
 
     async def _optional(self, loaded: LoadedRelease, loading: Awaitable[Loaded]) -> Loaded | None:
@@ -75,11 +76,10 @@ class ReleaseLoader:
             return None
 
     async def _version(self, version: int) -> Model:
-        present, stored = self._versions.loaded().get(version), self._stored.get(version)
-        if present is not None and (stored is None or present.stored.stamp == stored.stamp):
+        present = self._versions.loaded().get(version)
+        if present is not None and self._stored.get(version, present.stored).stamp == present.stored.stamp:
             return present
-        if stored is None:
-            raise ReleaseError(f"version {version} of {self._versions.name} is not in the repository")
+        stored = self._find(version)
         try:
             model = await self._load(stored)
         except ArtifactError as error:
@@ -109,24 +109,24 @@ class ReleaseLoader:
         _check_features(model.spec, version, live)
         return model
 
-    async def _shadow(self, wanted: Release, live: Model) -> Shadow:
-        assert wanted.shadow is not None
-        stored = self._stored.get(wanted.shadow.version)
-        if stored is None:
-            raise ReleaseError(f"version {wanted.shadow.version} of {self._versions.name} is not in the repository")
-        present = self._versions.shadow
-        if present is not None and present.running and (present.stored, present.wanted) == (stored, wanted.shadow):
+    async def _shadow(self, wanted: release.Shadow, live: Model) -> Shadow:
+        stored, present = self._find(wanted.version), self._versions.shadow
+        if present is not None and present.running and (present.stored, present.wanted) == (stored, wanted):
             shadow = present
         else:
-            shadow = Shadow(self._loader.task(stored.path), stored, wanted.shadow)
+            shadow = Shadow(self._loader.task(stored.path), stored, wanted)
             await shadow.start()
         try:
             _check_features(shadow.spec, stored.version, live)
         except ReleaseError:
-            if shadow is not present:
-                shadow.stop()
+            self._versions.reject(shadow)
             raise
         return shadow
+
+    def _find(self, version: int) -> StoredVersion:
+        if version not in self._stored:
+            raise ReleaseError(f"version {version} of {self._versions.name} is not in the repository")
+        return self._stored[version]
 
 
 def _check_features(spec: ModelSpec, version: int, live: Model) -> None:

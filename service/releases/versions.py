@@ -7,7 +7,7 @@ from typing import Literal
 
 from thimble.service.errors import RequestError
 from thimble.service.releases.loader import Model
-from thimble.service.releases.release import FOLLOW_NEWEST, Canary, Release
+from thimble.service.releases.release import FOLLOW_NEWEST, Release
 from thimble.service.releases.repository import Stamp
 from thimble.service.releases.shadow.host import Shadow
 
@@ -47,10 +47,12 @@ class ModelVersions:
 
     def pick(self, headers: Mapping[bytes, bytes]) -> Model | None:
         """The version for a request that names none: by its routing key, if it has one, else by chance."""
-        if self.canary is None:
+        wanted = self.release.canary
+        if self.canary is None or wanted is None:
             return self.live
-        assert self.release.canary is not None
-        return self.canary if _is_for(self.release.canary, self.name, headers) else self.live
+        key = headers.get(ROUTING_KEY)
+        taken = random.random() < wanted.weight if key is None else wanted.takes(self.name, key)  # noqa: S311 - no secret
+        return self.canary if taken else self.live
 
     def version(self, number: str) -> Model:
         """The version that a request names. RequestError 404."""
@@ -69,11 +71,10 @@ class ModelVersions:
         if self.previous in release.taken_out:
             self.previous = None
         self.release, self.live, self.canary = release, live, canary
-        busy = {live, canary}
         standby = [*also]
         if live is not None and self.previous in before:
             standby.append(before[self.previous])
-        self.standby = {model.version: model for model in standby if model not in busy}
+        self.standby = {model.version: model for model in standby if model not in (live, canary)}
         self._point_at_shadow()
         return [model for model in before.values() if model not in self.loaded().values()]
 
@@ -91,10 +92,6 @@ class ModelVersions:
 
     def _point_at_shadow(self) -> None:
         for model, _ in self:
-            shadowed = model is self.live and self.shadow is not None
-            model.batcher.mirror = partial(self.shadow.mirror, model.version) if self.shadow and shadowed else None
-
-
-def _is_for(canary: Canary, name: str, headers: Mapping[bytes, bytes]) -> bool:
-    key = headers.get(ROUTING_KEY)
-    return random.random() < canary.weight if key is None else canary.takes(name, key)  # noqa: S311 - no secret
+            model.batcher.mirror = None
+        if self.live is not None and self.shadow is not None:
+            self.live.batcher.mirror = partial(self.shadow.mirror, self.live.version)
