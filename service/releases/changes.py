@@ -16,7 +16,7 @@ from thimble.service.errors import RequestError
 from thimble.service.releases.catalogue import Catalogue
 from thimble.service.releases.loader import Loader, Model
 from thimble.service.releases.release import FOLLOW_NEWEST, Release, ReleaseError
-from thimble.service.releases.release_loader import Load, LoadedRelease, ReleaseLoader
+from thimble.service.releases.release_loader import ReleaseLoader
 from thimble.service.releases.repository import (
     NAME,
     Repository,
@@ -25,7 +25,7 @@ from thimble.service.releases.repository import (
     TakenError,
     stored_version,
 )
-from thimble.service.releases.versions import ModelVersions
+from thimble.service.releases.versions import LoadedRelease, ModelVersions
 from thimble.service.settings import Settings
 from thimble.service.telemetry.metrics import CHANGES, LIVE
 
@@ -160,7 +160,7 @@ class Changes:
         status = 400 if isinstance(error, ArtifactError) else 409 if conflict else 507
         return RequestError(status, str(error))
 
-    async def _follow(self, name: str, load: Load) -> str | None:
+    async def _follow(self, name: str, load: Callable[[StoredVersion], Awaitable[Model]]) -> str | None:
         """Serve what is written down for a model as far as it can be had. Returns what kept from it."""
         repository = self._repository
         assert repository is not None
@@ -185,8 +185,7 @@ class Changes:
         if loaded.canary is None:
             release = release.model_copy(update={"canary": None})
         before = versions.live
-        retired = versions.switch(release, loaded.live, loaded.canary, loaded.also)
-        versions.set_shadow(loaded.shadow)
+        retired = versions.switch(release, loaded)
         self._catalogue.add(versions)
         for model in retired:
             model.metrics.withdraw()

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
@@ -13,6 +14,17 @@ from thimble.service.releases.shadow.host import Shadow
 
 ROUTING_KEY = b"routing-key"
 Part = Literal["live", "canary", "standby"]
+
+
+@dataclass
+class LoadedRelease:
+    """The versions of a release, loaded. `missing` says why some of those that were asked for are not there."""
+
+    live: Model | None = None
+    canary: Model | None = None
+    also: list[Model] = field(default_factory=list)
+    shadow: Shadow | None = None
+    missing: list[str] = field(default_factory=list)
 
 
 class ModelVersions:
@@ -63,19 +75,19 @@ class ModelVersions:
         there = ", ".join(f"version {model.version}" for model, _ in self) or "none"
         raise RequestError(404, f"version {shown} of {self.name} is not served; there is {there}")
 
-    def switch(self, release: Release, live: Model | None, canary: Model | None, also: list[Model]) -> list[Model]:
+    def switch(self, release: Release, loaded: LoadedRelease) -> list[Model]:
         """From now on these answer. Returns the versions that do not any more."""
-        before = self.loaded()
+        before, live = self.loaded(), loaded.live
         if self.live is not None and live is not None and live.version != self.live.version:
             self.previous = self.live.version
         if self.previous in release.taken_out:
             self.previous = None
-        self.release, self.live, self.canary = release, live, canary
-        standby = [*also]
+        self.release, self.live, self.canary = release, live, loaded.canary
+        standby = [*loaded.also]
         if live is not None and self.previous in before:
             standby.append(before[self.previous])
-        self.standby = {model.version: model for model in standby if model not in (live, canary)}
-        self._point_at_shadow()
+        self.standby = {model.version: model for model in standby if model not in (live, loaded.canary)}
+        self.set_shadow(loaded.shadow)
         return [model for model in before.values() if model not in self.loaded().values()]
 
     def set_shadow(self, shadow: Shadow | None) -> None:
@@ -83,15 +95,12 @@ class ModelVersions:
         if self.shadow is not None and self.shadow is not shadow:
             self.shadow.stop()
         self.shadow = shadow
-        self._point_at_shadow()
+        for model, _ in self:
+            model.batcher.mirror = None
+        if self.live is not None and shadow is not None:
+            self.live.batcher.mirror = partial(shadow.mirror, self.live.version)
 
     def reject(self, shadow: Shadow | None) -> None:
         """End one that was started for nothing, unless it is the one that listens."""
         if shadow is not None and shadow is not self.shadow:
             shadow.stop()
-
-    def _point_at_shadow(self) -> None:
-        for model, _ in self:
-            model.batcher.mirror = None
-        if self.live is not None and self.shadow is not None:
-            self.live.batcher.mirror = partial(self.shadow.mirror, self.live.version)

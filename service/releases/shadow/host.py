@@ -173,9 +173,8 @@ class Shadow:
         if self._send_timer is not None:
             self._send_timer.cancel()
             self._send_timer = None
-        lost = self._backlog.clear()
         if self._in_flight is not None:
-            lost.append((self._in_flight.live, self._in_flight.rows))
+            self._drop(self._in_flight.live, self._in_flight.rows)
             self._in_flight = None
-        for live, rows in lost:
+        for live, rows in self._backlog.clear():
             self._drop(live, rows)
