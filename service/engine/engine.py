@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import distributions
 from time import sleep
 from typing import Literal
 
@@ -39,8 +39,7 @@ CUDA_OPTIONS = {"arena_extend_strategy": "kSameAsRequested", "enable_cuda_graph"
 
 def check_runtime() -> None:
     """Both runtime packages own the folder onnxruntime/, so which of two installed ones runs is an accident."""
-    installed = [name for name in ("onnxruntime", "onnxruntime-gpu") if _installed(name)]
-    if len(installed) > 1:
+    if all(any(distributions(name=name)) for name in ("onnxruntime", "onnxruntime-gpu")):
         raise StartupError(
             "onnxruntime and onnxruntime-gpu are both installed and overwrite each other; uninstall both, then "
             "install this package with the extra cpu or gpu"
@@ -160,14 +159,6 @@ def _providers(device: Device) -> Providers:
         return {CPU: {}}
     onnxruntime.preload_dlls()
     return {CUDA: CUDA_OPTIONS, CPU: {}}
-
-
-def _installed(name: str) -> bool:
-    try:
-        distribution(name)
-    except PackageNotFoundError:
-        return False
-    return True
 
 
 def _one_line(error: Exception) -> str:

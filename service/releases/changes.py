@@ -7,7 +7,6 @@ wrong before that leaves all as it was. What is retired answers the requests tha
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from functools import partial
 from pathlib import Path
 
 from thimble.models.features import shown
@@ -17,14 +16,7 @@ from thimble.service.releases.catalogue import Catalogue
 from thimble.service.releases.loader import Loader, Model
 from thimble.service.releases.release import FOLLOW_NEWEST, Release, ReleaseError
 from thimble.service.releases.release_loader import ReleaseLoader
-from thimble.service.releases.repository import (
-    NAME,
-    Repository,
-    StoredVersion,
-    StoreError,
-    TakenError,
-    stored_version,
-)
+from thimble.service.releases.repository import NAME, Repository, StoredVersion, StoreError, TakenError, stored_version
 from thimble.service.releases.versions import LoadedRelease, ModelVersions
 from thimble.service.settings import Settings
 from thimble.service.telemetry.metrics import CHANGES, LIVE
@@ -89,12 +81,12 @@ class Changes:
             )
         async with self._changing:
             try:
-                path = await run(partial(repository.receive, name, version, content))
+                path = await run(repository.receive, name, version, content)
                 try:
                     await self._loader.verify(path)
-                    await run(partial(repository.admit, name, version, path))
+                    await run(repository.admit, name, version, path)
                 finally:
-                    await run(partial(repository.drop, path))
+                    await run(repository.drop, path)
             except ArtifactError as error:
                 reason = str(error).removeprefix(f"{path}: ")
                 raise self._refused(name, ArtifactError(f"version {version} of {name}: {reason}")) from None

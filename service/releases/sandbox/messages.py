@@ -11,7 +11,7 @@ from thimble.service.engine.engine import Device
 
 
 class Task(BaseModel):
-    """A file to verify, and how it would be run."""
+    """A file to verify, and how it would be run, which the settings of the same names say."""
 
     path: Path
     max_model_bytes: int
