@@ -59,9 +59,10 @@ class ModelVersions:
 
     def pick(self, headers: Mapping[bytes, bytes]) -> Model | None:
         """The version for a request that names none: by its routing key, if it has one, else by chance."""
-        wanted = self.release.canary
-        if self.canary is None or wanted is None:
+        if self.canary is None:
             return self.live
+        wanted = self.release.canary
+        assert wanted is not None
         key = headers.get(ROUTING_KEY)
         taken = random.random() < wanted.weight if key is None else wanted.takes(self.name, key)  # noqa: S311 - no secret
         return self.canary if taken else self.live
