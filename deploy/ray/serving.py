@@ -19,7 +19,6 @@ from thimble.service.http.app import create_app
 from thimble.service.http.keys import Keys
 from thimble.service.http.scoring import Scoring
 from thimble.service.releases import release
-from thimble.service.releases.changes import NoOtherWorkers
 from thimble.service.releases.registry import Registry
 from thimble.service.releases.release import FOLLOW_NEWEST, Release, ReleaseError
 from thimble.service.releases.repository import Repository, StoreError
@@ -68,7 +67,7 @@ class Thimble:
         logs.configure(settings.log_format)
         check_runtime()
         self._repository = Releases(settings.repository)
-        self._registry = Registry(settings, NoOtherWorkers(), self._repository)
+        self._registry = Registry(settings, self._repository)
         access_log = AccessLog() if settings.access_log else None
         scoring = Scoring(self._registry.catalogue, settings, Keys(settings), access_log)
         self._app = create_app(self._registry, scoring, settings)

@@ -4,13 +4,14 @@ The golden rows are the last check; they need a session, so `thimble.service.eng
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 from onnx import TensorProto
 from onnx.helper import np_dtype_to_tensor_dtype
 
@@ -21,8 +22,7 @@ STANDARD_DOMAINS = ("", "ai.onnx")
 # Files are read and written so much at a time: a kernel may keep the core from others until a call is done.
 PIECE_BYTES = 256 << 10
 NEWEST_OPSET = onnx.defs.onnx_opset_version()
-
-
+Found = TypeVar("Found", bound=Message)
 Signature = tuple[int, list[int | None]]
 """Element type and dimensions, None for the batch."""
 
@@ -48,7 +48,7 @@ def read_artifact(path: Path, max_bytes: int) -> Artifact:
         spec = _spec(model)
         _check_interface(model.graph, spec)
         _check_operators(model)
-        for tensor in _tensors(model):
+        for tensor in _within(model, TensorProto):
             if tensor.data_location == TensorProto.EXTERNAL:
                 _check_external(tensor, path.parent)
     except ArtifactError as error:
@@ -130,56 +130,25 @@ def _check_operators(model: onnx.ModelProto) -> None:
     defined = [(body.domain, body.name) for body in model.functions]
     if any(name != (OP_DOMAIN, OP_NAME) for name in defined) or len(defined) > 1:
         raise ArtifactError(f"it defines functions of its own besides {OP_DOMAIN}::{OP_NAME}")
-    for node in _nodes(model.graph.node):
+    for node in _within(model.graph, onnx.NodeProto):
         ours = (node.domain, node.op_type) == (OP_DOMAIN, OP_NAME)
         if node.domain not in STANDARD_DOMAINS and not (ours and defined):
             raise ArtifactError(f"operator {node.domain}::{node.op_type} is neither standard ONNX nor {OP_NAME}")
     for body in model.functions:
-        for node in _nodes(body.node):
+        for node in _within(body, onnx.NodeProto):
             if node.domain not in STANDARD_DOMAINS:
                 raise ArtifactError(f"operator {node.domain}::{node.op_type} inside {OP_NAME} is not standard ONNX")
 
 
-def _nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
-    """The nodes and those of the graphs within them."""
-    for node in nodes:
-        yield node
-        for attribute in node.attribute:
-            for graph in (attribute.g, *attribute.graphs):  # an absent one reads as empty
-                yield from _nodes(graph.node)
-
-
-def _tensors(model: onnx.ModelProto) -> Iterator[TensorProto]:
-    """Every tensor that the file holds or points to, wherever it hides."""
-    yield from _graph_tensors(model.graph)
-    for body in model.functions:
-        yield from _node_tensors(body.node)
-        for attribute in body.attribute_proto:
-            yield from _attribute_tensors(attribute)
-    for training in model.training_info:
-        yield from _graph_tensors(training.initialization)
-        yield from _graph_tensors(training.algorithm)
-
-
-def _graph_tensors(graph: onnx.GraphProto) -> Iterator[TensorProto]:
-    yield from graph.initializer
-    for sparse in graph.sparse_initializer:
-        yield from (sparse.values, sparse.indices)
-    yield from _node_tensors(graph.node)
-
-
-def _node_tensors(nodes: Iterable[onnx.NodeProto]) -> Iterator[TensorProto]:
-    for node in nodes:
-        for attribute in node.attribute:
-            yield from _attribute_tensors(attribute)
-
-
-def _attribute_tensors(attribute: onnx.AttributeProto) -> Iterator[TensorProto]:
-    yield from (attribute.t, *attribute.tensors)
-    for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):  # an absent one reads as empty
-        yield from (sparse.values, sparse.indices)
-    for graph in (attribute.g, *attribute.graphs):
-        yield from _graph_tensors(graph)
+def _within(message: Message, kind: type[Found]) -> Iterator[Found]:
+    """Every message of a kind, wherever in the file it hides: in attributes, functions, graphs within graphs."""
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for inner in [value] if isinstance(value, Message) else value:
+                if isinstance(inner, kind):
+                    yield inner
+                if not isinstance(inner, TensorProto):  # it holds neither, and to list its fields copies its data
+                    yield from _within(inner, kind)
 
 
 def _check_external(tensor: TensorProto, folder: Path) -> None:

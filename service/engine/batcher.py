@@ -19,11 +19,10 @@ import numpy as np
 
 from thimble.models.features import Batch
 from thimble.models.hashing import Floats
-from thimble.service.engine import outcomes
 from thimble.service.engine.cost import Cost
-from thimble.service.engine.outcomes import Done, RefusedError, UnusableError
+from thimble.service.engine.outcomes import Done, RefusedError, UnusableError, counted, milliseconds, waiting
 from thimble.service.engine.queue import Piece, Request, RequestQueue
-from thimble.service.telemetry.times import BatchTimes
+from thimble.service.telemetry.metrics import BatchTimes
 
 log = logging.getLogger("thimble")
 
@@ -109,20 +108,25 @@ class Batcher:
 
     def full(self) -> RefusedError | None:
         """Why any rows would be refused now: as many wait as may."""
-        if self.queued_rows < self._max_queued_rows:
+        queued, limit = self.queued_rows, self._max_queued_rows
+        if queued < limit:
             return None
-        surplus = self.queued_rows - self._max_queued_rows + 1
-        return outcomes.queue_full(self.queued_rows, self._max_queued_rows, self._cost.expected(surplus))
+        message = f"{waiting(queued)}, {limit} or more are too many"
+        return RefusedError("queue_full", message, self._cost.expected(queued - limit + 1))
 
     def _check_time(self, rows: int, now: float, timeout: float) -> None:
         alone = self._cost.at_best(rows)
         if alone > timeout:
-            raise outcomes.takes_too_long(rows, alone, timeout)
+            message = (
+                f"{counted(rows)} would take {milliseconds(alone)}, more than the timeout of {milliseconds(timeout)}"
+            )
+            raise RefusedError("timeout", message)
         if not self._busy:
             return
         late = max(self._free_at - now, 0) + self._cost.expected(self.queued_rows + rows) - timeout
         if late > 0:
-            raise outcomes.would_be_late(self.queued_rows, rows, timeout, late)
+            message = f"{waiting(self.queued_rows)}, so {rows} more would not be ready within {milliseconds(timeout)}"
+            raise RefusedError("would_be_late", message, late)
 
     def _dispatch_soon(self, loop: asyncio.AbstractEventLoop) -> None:
         """After one look at the sockets, so that requests whose bytes are there go along, if there is room for them."""

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import distributions
 from time import sleep
 from typing import Literal
 
@@ -36,14 +36,10 @@ INLINE_SECONDS = {CPU: 0.005, CUDA: 0.0}
 # float32, where TensorFloat's 10 bits would miss the golden rows.
 CUDA_OPTIONS = {"arena_extend_strategy": "kSameAsRequested", "enable_cuda_graph": "1", "use_tf32": "0"}
 
-# How far a golden row's score may be from the one written: processors and providers add in different orders, and an
-# int8 layer makes a whole step of the last bit of a sum that is rounded.
-
 
 def check_runtime() -> None:
     """Both runtime packages own the folder onnxruntime/, so which of two installed ones runs is an accident."""
-    installed = [name for name in ("onnxruntime", "onnxruntime-gpu") if _installed(name)]
-    if len(installed) > 1:
+    if all(any(distributions(name=name)) for name in ("onnxruntime", "onnxruntime-gpu")):
         raise StartupError(
             "onnxruntime and onnxruntime-gpu are both installed and overwrite each other; uninstall both, then "
             "install this package with the extra cpu or gpu"
@@ -163,14 +159,6 @@ def _providers(device: Device) -> Providers:
         return {CPU: {}}
     onnxruntime.preload_dlls()
     return {CUDA: CUDA_OPTIONS, CPU: {}}
-
-
-def _installed(name: str) -> bool:
-    try:
-        distribution(name)
-    except PackageNotFoundError:
-        return False
-    return True
 
 
 def _one_line(error: Exception) -> str:

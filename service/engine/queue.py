@@ -13,8 +13,7 @@ import numpy as np
 
 from thimble.models.features import Batch
 from thimble.models.hashing import Floats
-from thimble.service.engine import outcomes
-from thimble.service.engine.outcomes import ClientGoneError, Done
+from thimble.service.engine.outcomes import ClientGoneError, Done, RefusedError, milliseconds
 
 
 @dataclass(eq=False, slots=True)
@@ -97,5 +96,6 @@ def _wanted(request: Request, now: float) -> bool:
     if request.gone():
         request.end(ClientGoneError())
     elif now >= request.deadline:
-        request.end(outcomes.expired(request.deadline - request.arrived))
+        timeout = milliseconds(request.deadline - request.arrived)
+        request.end(RefusedError("timeout", f"the timeout of {timeout} passed before all rows were scored"))
     return not request.over

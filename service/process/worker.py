@@ -21,7 +21,7 @@ def serve_channel(settings: Settings, keys: Keys, certificate: Certificate | Non
 
 async def _serve(settings: Settings, keys: Keys, certificate: Certificate | None, channel: Channel) -> None:
     siblings = _Siblings(channel)
-    registry = await Registry.open(settings, siblings)
+    registry = await Registry.open(settings, siblings.sync)
     server = _Worker(registry, settings, keys, certificate, channel, siblings)
     server.heed_signals(lambda *_: None)  # the supervisor says when to stop
     await server.serve(sockets=[])

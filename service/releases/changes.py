@@ -6,10 +6,8 @@ wrong before that leaves all as it was. What is retired answers the requests tha
 
 import asyncio
 import logging
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Protocol
 
 from thimble.models.features import shown
 from thimble.service.engine.artifact import ArtifactError, read_artifact
@@ -17,48 +15,29 @@ from thimble.service.errors import RequestError
 from thimble.service.releases.catalogue import Catalogue
 from thimble.service.releases.loader import Loader, Model
 from thimble.service.releases.release import FOLLOW_NEWEST, Release, ReleaseError
-from thimble.service.releases.release_loader import Load, LoadedRelease, ReleaseLoader
-from thimble.service.releases.repository import (
-    NAME,
-    Repository,
-    StoredVersion,
-    StoreError,
-    TakenError,
-    stored_version,
-)
-from thimble.service.releases.versions import ModelVersions
+from thimble.service.releases.release_loader import ReleaseLoader
+from thimble.service.releases.repository import NAME, Repository, StoredVersion, StoreError, TakenError, stored_version
+from thimble.service.releases.versions import LoadedRelease, ModelVersions
 from thimble.service.settings import Settings
 from thimble.service.telemetry.metrics import CHANGES, LIVE
 
 log = logging.getLogger("thimble")
 
-
-class OtherWorkers(Protocol):
-    """The other workers of the server."""
-
-    async def sync(self, model: str) -> list[str]:
-        """Have all of them serve what is written down for a model. Returns what kept them from it."""
-        ...
-
-
-class NoOtherWorkers:
-    """Those of a server with one worker."""
-
-    async def sync(self, model: str) -> list[str]:
-        return []
+Sync = Callable[[str], Awaitable[list[str]]]
+"""Has the server's other workers serve what is written down for a model. Returns what kept them from it."""
 
 
 class Changes:
     """Changes what a catalogue serves, one change at a time."""
 
     def __init__(
-        self, settings: Settings, catalogue: Catalogue, repository: Repository | None, workers: OtherWorkers
+        self, settings: Settings, catalogue: Catalogue, repository: Repository | None, sync: Sync | None
     ) -> None:
         """Without a repository there is nothing to change to."""
         self._settings = settings
         self._catalogue = catalogue
         self._repository = repository
-        self._workers = workers
+        self._sync = sync
         self._loader = Loader(settings, self._on_unhealthy)
         self._changing = asyncio.Lock()
         # A version may be taken out during a change: what is decided last is written last, and read only when written.
@@ -102,12 +81,12 @@ class Changes:
             )
         async with self._changing:
             try:
-                path = await run(partial(repository.receive, name, version, content))
+                path = await run(repository.receive, name, version, content)
                 try:
                     await self._loader.verify(path)
-                    await run(partial(repository.admit, name, version, path))
+                    await run(repository.admit, name, version, path)
                 finally:
-                    await run(partial(repository.drop, path))
+                    await run(repository.drop, path)
             except ArtifactError as error:
                 reason = str(error).removeprefix(f"{path}: ")
                 raise self._refused(name, ArtifactError(f"version {version} of {name}: {reason}")) from None
@@ -158,7 +137,7 @@ class Changes:
             except (ArtifactError, ReleaseError, StoreError) as error:
                 raise self._refused(name, error) from None
             self._switch(versions, release, loaded)
-        if problems := await self._workers.sync(name):
+        if self._sync is not None and (problems := await self._sync(name)):
             raise RequestError(500, f"not all workers serve it: {'; '.join(problems)}")
 
     async def _keep(self, repository: Repository, name: str, release: Release) -> None:
@@ -173,7 +152,7 @@ class Changes:
         status = 400 if isinstance(error, ArtifactError) else 409 if conflict else 507
         return RequestError(status, str(error))
 
-    async def _follow(self, name: str, load: Load) -> str | None:
+    async def _follow(self, name: str, load: Callable[[StoredVersion], Awaitable[Model]]) -> str | None:
         """Serve what is written down for a model as far as it can be had. Returns what kept from it."""
         repository = self._repository
         assert repository is not None
@@ -198,8 +177,7 @@ class Changes:
         if loaded.canary is None:
             release = release.model_copy(update={"canary": None})
         before = versions.live
-        retired = versions.switch(release, loaded.live, loaded.canary, loaded.also)
-        versions.set_shadow(loaded.shadow)
+        retired = versions.switch(release, loaded)
         self._catalogue.add(versions)
         for model in retired:
             model.metrics.withdraw()
@@ -242,7 +220,8 @@ class Changes:
                 await self._keep(self._repository, name, release)
         except StoreError as error:
             log.error("this will not outlast a restart: %s", error)
-        await self._workers.sync(name)
+        if self._sync is not None:
+            await self._sync(name)
 
     def _changeable(self) -> Repository:
         if self._repository is None:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, TypeVarTuple
 
 from thimble.models.spec import ModelSpec
 from thimble.ops.library import find_native_ops
@@ -31,6 +31,7 @@ from thimble.service.settings import Settings
 from thimble.service.telemetry.metrics import ModelMetrics
 
 Result = TypeVar("Result")
+Given = TypeVarTuple("Given")
 
 # Beside requests that use all of a core, a thread that is so nice gets a tenth of it. Much less would be dangerous: it
 # may hold the interpreter's lock when it has to wait.
@@ -95,9 +96,9 @@ class Loader:
         verdict = await self._verifier.verify(task)
         return await self.in_loader_thread(lambda: self._model(stored, verdict.artifact(task), PAUSE_SECONDS))
 
-    async def in_loader_thread(self, work: Callable[[], Result]) -> Result:
+    async def in_loader_thread(self, work: Callable[[*Given], Result], *given: *Given) -> Result:
         """Have something done in the thread that loads, while requests are answered."""
-        return await self._loop.run_in_executor(self._thread, work)
+        return await self._loop.run_in_executor(self._thread, work, *given)
 
     def close(self) -> None:
         """End what runs beside the serving."""
@@ -105,15 +106,7 @@ class Loader:
 
     def task(self, path: Path) -> Task:
         """What the sandbox process has to know to run a file as it would be run here."""
-        settings = self._settings
-        return Task(
-            path=path.absolute(),
-            max_model_bytes=settings.max_model_bytes,
-            device=settings.device,
-            threads=settings.threads,
-            batch_rows=settings.batch_rows,
-            ops_library=settings.ops_library,
-        )
+        return Task.model_validate({**self._settings.model_dump(), "path": path.absolute()})
 
     def _on_model_freed(self) -> None:
         """A model is no more, which may be noticed anywhere: see to its memory from the event loop."""
@@ -132,14 +125,8 @@ class Loader:
         weakref.finalize(engine, self._on_model_freed).atexit = False
         metrics = ModelMetrics(stored.model, stored.version)
         guard = HealthGuard(metrics.unusable, partial(self._on_unhealthy, stored.model, stored.version))
-        batcher = Batcher(
-            engine,
-            engine.warm_up(pause),
-            settings.max_queued_rows,
-            settings.timeout_ms / 1e3,
-            metrics.batch,
-            guard.check,
-        )
+        cost, timeout = engine.warm_up(pause), settings.timeout_ms / 1e3
+        batcher = Batcher(engine, cost, settings.max_queued_rows, timeout, metrics.batch, guard.check)
         return Model(stored, len(artifact.content), engine, batcher, metrics)
 
 

@@ -8,9 +8,8 @@ from typing import Self
 from thimble.service.engine.artifact import ArtifactError
 from thimble.service.errors import StartupError
 from thimble.service.releases.catalogue import Catalogue
-from thimble.service.releases.changes import Changes, NoOtherWorkers, OtherWorkers
-from thimble.service.releases.polling import poll
-from thimble.service.releases.repository import MODEL_FILE, Repository
+from thimble.service.releases.changes import Changes, Sync
+from thimble.service.releases.repository import MODEL_FILE, Repository, Snapshot
 from thimble.service.settings import Settings
 
 log = logging.getLogger("thimble")
@@ -19,19 +18,18 @@ log = logging.getLogger("thimble")
 class Registry:
     """All models of a repository: the `catalogue` of what is served, and the `changes` of it."""
 
-    def __init__(self, settings: Settings, workers: OtherWorkers, repository: Repository | None) -> None:
-        """Without a repository the models are those of the settings' one file."""
+    def __init__(self, settings: Settings, repository: Repository | None, sync: Sync | None = None) -> None:
+        """Without a repository the models are those of the settings' one file. `sync` has other workers follow."""
         self._settings = settings
         self._repository = repository
         self._polling: asyncio.Task[None] | None = None
         self.catalogue = Catalogue()
-        self.changes = Changes(settings, self.catalogue, repository, workers)
+        self.changes = Changes(settings, self.catalogue, repository, sync)
 
     @classmethod
-    async def open(cls, settings: Settings, workers: OtherWorkers | None = None) -> Self:
+    async def open(cls, settings: Settings, sync: Sync | None = None) -> Self:
         """A registry of what the settings name, loaded. StartupError."""
-        repository = None if settings.repository.is_file() else Repository(settings.repository)
-        registry = cls(settings, workers or NoOtherWorkers(), repository)
+        registry = cls(settings, None if settings.repository.is_file() else Repository(settings.repository), sync)
         await registry.load()
         return registry
 
@@ -55,15 +53,31 @@ class Registry:
             raise StartupError(
                 f"{repository.folder}: none of its models can be served" if seen else _nothing_in(repository.folder)
             )
-        if seconds := self._settings.poll_s:
-            polling = poll(repository, seen, seconds, self.changes.reconcile)
-            self._polling = asyncio.get_running_loop().create_task(polling)
+        if self._settings.poll_s:
+            self._polling = asyncio.get_running_loop().create_task(self._poll(repository, seen))
 
     def close(self) -> None:
         """End what runs beside the serving."""
         if self._polling is not None:
             self._polling.cancel()
         self.changes.close()
+
+    async def _poll(self, repository: Repository, served: dict[str, Snapshot]) -> None:
+        """Reconcile each model that changed since `served`. A change counts once two snapshots have it: files grow."""
+        before = served
+        while True:
+            await asyncio.sleep(self._settings.poll_s)
+            try:
+                now = await asyncio.to_thread(repository.snapshot)
+            except OSError as error:
+                log.error("%s: %s", repository.folder, error.strerror)
+                continue
+            for name, snapshot in now.items():
+                if snapshot == before.get(name) and snapshot != served.get(name):
+                    served[name] = snapshot
+                    if problem := await self.changes.reconcile(name):
+                        log.error("%s", problem)
+            before = now
 
 
 def _nothing_in(folder: Path) -> str:

@@ -2,53 +2,35 @@
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeVar
 
 from thimble.models.spec import ModelSpec
 from thimble.service.engine.artifact import ArtifactError
+from thimble.service.releases import release
 from thimble.service.releases.loader import Loader, Model
 from thimble.service.releases.release import Release, ReleaseError
 from thimble.service.releases.repository import StoredVersion
 from thimble.service.releases.shadow.host import Shadow
-from thimble.service.releases.versions import ModelVersions
+from thimble.service.releases.versions import LoadedRelease, ModelVersions
 
 Loaded = TypeVar("Loaded")
-Load = Callable[[StoredVersion], Awaitable[Model]]
 log = logging.getLogger("thimble")
 
 
-@dataclass
-class LoadedRelease:
-    """The versions of a release, loaded. `missing` says why some of those that were asked for are not there."""
-
-    live: Model | None = None
-    canary: Model | None = None
-    also: list[Model] = field(default_factory=list)
-    shadow: Shadow | None = None
-    missing: list[str] = field(default_factory=list)
-
-
+@dataclass(frozen=True)
 class ReleaseLoader:
-    """Loads what one release of a model asks for; what is loaded already is taken as it is."""
+    """Loads what one release of a model asks for; what is loaded already is taken as it is.
 
-    def __init__(
-        self,
-        versions: ModelVersions,
-        stored: dict[int, StoredVersion],
-        loader: Loader,
-        load: Load,
-        strict: bool,
-    ) -> None:
-        """`stored` are the versions in the repository.
+    `stored` are the versions in the repository. Unless `strict`, a release does without what is refused, but for a live
+    version that it names.
+    """
 
-        Unless `strict`, a release does without what is refused, but for a live version that it names.
-        """
-        self._versions = versions
-        self._stored = stored
-        self._loader = loader
-        self._load = load
-        self._strict = strict
+    versions: ModelVersions
+    stored: dict[int, StoredVersion]
+    loader: Loader
+    load_version: Callable[[StoredVersion], Awaitable[Model]]
+    strict: bool
 
     async def load(self, wanted: Release) -> LoadedRelease:
         """Everything that is wanted. ArtifactError, ReleaseError: why it cannot be had."""
@@ -62,71 +44,70 @@ class ReleaseLoader:
         if wanted.canary is not None:
             loaded.canary = await self._optional(loaded, self._canary(wanted.canary.version, live))
         if wanted.shadow is not None:
-            loaded.shadow = await self._optional(loaded, self._shadow(wanted, live))
+            loaded.shadow = await self._optional(loaded, self._shadow(wanted.shadow, live))
         return loaded
 
     async def _optional(self, loaded: LoadedRelease, loading: Awaitable[Loaded]) -> Loaded | None:
         try:
             return await loading
         except (ArtifactError, ReleaseError) as error:
-            if self._strict:
+            if self.strict:
                 raise
             loaded.missing.append(str(error))
             return None
 
     async def _version(self, version: int) -> Model:
-        present, stored = self._versions.loaded().get(version), self._stored.get(version)
-        if present is not None and (stored is None or present.stored.stamp == stored.stamp):
+        present = self.versions.loaded().get(version)
+        if present is not None and self.stored.get(version, present.stored).stamp == present.stored.stamp:
             return present
-        if stored is None:
-            raise ReleaseError(f"version {version} of {self._versions.name} is not in the repository")
+        stored = self._find(version)
         try:
-            model = await self._load(stored)
+            model = await self.load_version(stored)
         except ArtifactError as error:
-            self._versions.refused[version] = (stored.stamp, str(error))
+            self.versions.refused[version] = (stored.stamp, str(error))
             raise
-        self._versions.refused.pop(version, None)
+        self.versions.refused.pop(version, None)
         return model
 
     async def _newest(self) -> Model:
         """The newest version, or the newest that is good. One that was refused before is not tried twice."""
-        for version, stored in self._stored.items():
-            stamp, _ = self._versions.refused.get(version, (None, ""))
-            if stamp == stored.stamp and not self._strict:
+        for version, stored in self.stored.items():
+            stamp, _ = self.versions.refused.get(version, (None, ""))
+            if stamp == stored.stamp and not self.strict:
                 continue
             try:
                 return await self._version(version)
             except ArtifactError as error:
-                if self._strict:
+                if self.strict:
                     raise
                 log.error("refused %s", error)
-        if self._versions.live is not None:
-            return self._versions.live
-        raise ReleaseError(f"no version of {self._versions.name} can be served")
+        if self.versions.live is not None:
+            return self.versions.live
+        raise ReleaseError(f"no version of {self.versions.name} can be served")
 
     async def _canary(self, version: int, live: Model) -> Model:
         model = await self._version(version)
         _check_features(model.spec, version, live)
         return model
 
-    async def _shadow(self, wanted: Release, live: Model) -> Shadow:
-        assert wanted.shadow is not None
-        stored = self._stored.get(wanted.shadow.version)
-        if stored is None:
-            raise ReleaseError(f"version {wanted.shadow.version} of {self._versions.name} is not in the repository")
-        present = self._versions.shadow
-        if present is not None and present.running and (present.stored, present.wanted) == (stored, wanted.shadow):
+    async def _shadow(self, wanted: release.Shadow, live: Model) -> Shadow:
+        stored, present = self._find(wanted.version), self.versions.shadow
+        if present is not None and present.running and (present.stored, present.wanted) == (stored, wanted):
             shadow = present
         else:
-            shadow = Shadow(self._loader.task(stored.path), stored, wanted.shadow)
+            shadow = Shadow(self.loader.task(stored.path), stored, wanted)
             await shadow.start()
         try:
             _check_features(shadow.spec, stored.version, live)
         except ReleaseError:
-            if shadow is not present:
-                shadow.stop()
+            self.versions.reject(shadow)
             raise
         return shadow
+
+    def _find(self, version: int) -> StoredVersion:
+        if version not in self.stored:
+            raise ReleaseError(f"version {version} of {self.versions.name} is not in the repository")
+        return self.stored[version]
 
 
 def _check_features(spec: ModelSpec, version: int, live: Model) -> None:

@@ -2,17 +2,29 @@
 
 import random
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
 from thimble.service.errors import RequestError
 from thimble.service.releases.loader import Model
-from thimble.service.releases.release import FOLLOW_NEWEST, Canary, Release
+from thimble.service.releases.release import FOLLOW_NEWEST, Release
 from thimble.service.releases.repository import Stamp
 from thimble.service.releases.shadow.host import Shadow
 
 ROUTING_KEY = b"routing-key"
 Part = Literal["live", "canary", "standby"]
+
+
+@dataclass
+class LoadedRelease:
+    """The versions of a release, loaded. `missing` says why some of those that were asked for are not there."""
+
+    live: Model | None = None
+    canary: Model | None = None
+    also: list[Model] = field(default_factory=list)
+    shadow: Shadow | None = None
+    missing: list[str] = field(default_factory=list)
 
 
 class ModelVersions:
@@ -49,8 +61,11 @@ class ModelVersions:
         """The version for a request that names none: by its routing key, if it has one, else by chance."""
         if self.canary is None:
             return self.live
-        assert self.release.canary is not None
-        return self.canary if _is_for(self.release.canary, self.name, headers) else self.live
+        wanted = self.release.canary
+        assert wanted is not None
+        key = headers.get(ROUTING_KEY)
+        taken = random.random() < wanted.weight if key is None else wanted.takes(self.name, key)  # noqa: S311 - no secret
+        return self.canary if taken else self.live
 
     def version(self, number: str) -> Model:
         """The version that a request names. RequestError 404."""
@@ -61,20 +76,19 @@ class ModelVersions:
         there = ", ".join(f"version {model.version}" for model, _ in self) or "none"
         raise RequestError(404, f"version {shown} of {self.name} is not served; there is {there}")
 
-    def switch(self, release: Release, live: Model | None, canary: Model | None, also: list[Model]) -> list[Model]:
+    def switch(self, release: Release, loaded: LoadedRelease) -> list[Model]:
         """From now on these answer. Returns the versions that do not any more."""
-        before = self.loaded()
+        before, live = self.loaded(), loaded.live
         if self.live is not None and live is not None and live.version != self.live.version:
             self.previous = self.live.version
         if self.previous in release.taken_out:
             self.previous = None
-        self.release, self.live, self.canary = release, live, canary
-        busy = {live, canary}
-        standby = [*also]
+        self.release, self.live, self.canary = release, live, loaded.canary
+        standby = [*loaded.also]
         if live is not None and self.previous in before:
             standby.append(before[self.previous])
-        self.standby = {model.version: model for model in standby if model not in busy}
-        self._point_at_shadow()
+        self.standby = {model.version: model for model in standby if model not in (live, loaded.canary)}
+        self.set_shadow(loaded.shadow)
         return [model for model in before.values() if model not in self.loaded().values()]
 
     def set_shadow(self, shadow: Shadow | None) -> None:
@@ -82,19 +96,12 @@ class ModelVersions:
         if self.shadow is not None and self.shadow is not shadow:
             self.shadow.stop()
         self.shadow = shadow
-        self._point_at_shadow()
+        for model, _ in self:
+            model.batcher.mirror = None
+        if self.live is not None and shadow is not None:
+            self.live.batcher.mirror = partial(shadow.mirror, self.live.version)
 
     def reject(self, shadow: Shadow | None) -> None:
         """End one that was started for nothing, unless it is the one that listens."""
         if shadow is not None and shadow is not self.shadow:
             shadow.stop()
-
-    def _point_at_shadow(self) -> None:
-        for model, _ in self:
-            shadowed = model is self.live and self.shadow is not None
-            model.batcher.mirror = partial(self.shadow.mirror, model.version) if self.shadow and shadowed else None
-
-
-def _is_for(canary: Canary, name: str, headers: Mapping[bytes, bytes]) -> bool:
-    key = headers.get(ROUTING_KEY)
-    return random.random() < canary.weight if key is None else canary.takes(name, key)  # noqa: S311 - no secret

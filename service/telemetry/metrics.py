@@ -6,17 +6,17 @@ With several workers each keeps its counts in files that all of them read, so ev
 
 import os
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 from prometheus_client.registry import REGISTRY
-
-from thimble.service.telemetry.times import BatchTimes
 
 # Seconds. A row takes some hundred microseconds, a full batch some milliseconds, and a timeout is ten seconds.
 _TIMES = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 _MODEL = ("model", "version")
+STAGE_NAMES = ("compute_input", "compute_infer", "compute_output")  # Triton's
 
 
 class BulkHistogram(Histogram):
@@ -72,6 +72,21 @@ WORKER_DEATHS = Counter("thimble_worker_deaths", "Workers that died and were rep
 LIVE = Gauge("thimble_live_version", "The version that answers", ("model",), multiprocess_mode="livemax")
 
 
+class BatchTimes(NamedTuple):
+    """A batch that was scored, times in seconds.
+
+    `waited` has the requests of which it held the first rows, `queued` is how many rows wait behind it.
+    """
+
+    rows: int
+    requests: int
+    queued: int
+    waited: list[float]
+    fill: float
+    run: float
+    give: float
+
+
 class ModelMetrics:
     """The metrics of one version of a model."""
 
@@ -81,9 +96,7 @@ class ModelMetrics:
         self._queue, self._run, self._batch = QUEUE.labels(*labels), RUN.labels(*labels), BATCH.labels(*labels)
         self.unusable = UNUSABLE.labels(*labels).inc
         self._last, self._queued = LAST.labels(*labels), QUEUED.labels(*labels)
-        self._fill, self._infer, self._give = (
-            STAGES.labels(*labels, stage) for stage in ("compute_input", "compute_infer", "compute_output")
-        )
+        self._fill, self._infer, self._give = (STAGES.labels(*labels, stage) for stage in STAGE_NAMES)
 
     def describe(self, provider: str, lookup: str | None, scheme: str, precision: str) -> None:
         """Say how the model is served."""
@@ -111,45 +124,6 @@ class ModelMetrics:
         self._give.inc(times.give * times.requests)
         self._last.set_to_current_time()
         self._queued.set(times.queued)
-
-
-class ShadowMetrics:
-    """The metrics of a shadow."""
-
-    def __init__(self, model: str, version: int) -> None:
-        self._labels = (model, str(version))
-        self._dropped: dict[int, Counter] = {}
-
-    def up(self, running: bool) -> None:
-        """Its process has started, or is gone."""
-        SHADOW_UP.labels(*self._labels).set(running)
-
-    def crashed(self) -> None:
-        """Its process has died."""
-        SHADOW_CRASHES.labels(*self._labels).inc()
-
-    def dropped(self, live: int, rows: int) -> None:
-        """It was too busy to be shown rows."""
-        if live not in self._dropped:  # on a busy core most batches are, and to look labels up takes longest
-            self._dropped[live] = SHADOW_ROWS.labels(*self._labels, str(live), "dropped")
-        self._dropped[live].inc(rows)
-
-    def compared(
-        self, live: int, outcomes: Mapping[str, int], absolute: float, signed: float, above: Mapping[float, int]
-    ) -> None:
-        """It has scored rows beside version `live`, or failed to.
-
-        `outcomes` counts the rows by what became of them; `absolute` and `signed` are sums of its scores less the live
-        ones; `above` counts the rows that differ by more than each bound.
-        """
-        labels = (*self._labels, str(live))
-        for outcome, rows in outcomes.items():
-            if rows:
-                SHADOW_ROWS.labels(*labels, outcome).inc(rows)
-        for bound, rows in above.items():
-            SHADOW_ABOVE.labels(*labels, str(bound)).inc(rows)
-        SHADOW_ABSOLUTE.labels(*labels).inc(absolute)
-        SHADOW_SIGNED.labels(*labels).inc(signed)
 
 
 def exposition() -> bytes:

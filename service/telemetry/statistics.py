@@ -1,25 +1,20 @@
 """What the server counted of a model, in the form of Triton's statistics."""
 
 from collections import defaultdict
-from collections.abc import Iterator
 from typing import Any
 
-from prometheus_client.metrics_core import Metric
-
-from thimble.service.telemetry.metrics import all_metrics
+from thimble.service.telemetry.metrics import STAGE_NAMES, all_metrics
 
 
 def statistics(model: str, version: int) -> dict[str, Any]:
     """A model's numbers as Triton's statistics extension has them."""
     sums: dict[str, float] = defaultdict(float)
-    for sample in _samples(model, str(version)):
-        outcome = "" if "status" not in sample.labels else "_ok" if sample.labels["status"] == "200" else "_refused"
-        sums[sample.name + outcome + sample.labels.get("stage", "")] += sample.value
-    served = int(sums["thimble_queue_seconds_count"])
-    compute = {
-        stage: _duration(served, sums[f"thimble_stage_seconds_total{stage}"])
-        for stage in ("compute_input", "compute_infer", "compute_output")
-    }
+    for sample in (sample for metric in all_metrics().collect() for sample in metric.samples):
+        labels = sample.labels
+        if (labels.get("model"), labels.get("version")) == (model, str(version)):
+            outcome = "" if "status" not in labels else "_ok" if labels["status"] == "200" else "_refused"
+            sums[sample.name + outcome + labels.get("stage", "")] += sample.value
+    served = sums["thimble_queue_seconds_count"]
     return {
         "name": model,
         "version": str(version),
@@ -27,12 +22,12 @@ def statistics(model: str, version: int) -> dict[str, Any]:
         "inference_count": int(sums["thimble_batch_rows_sum"]),
         "execution_count": int(sums["thimble_batch_rows_count"]),
         "inference_stats": {
-            "success": _duration(int(sums["thimble_request_seconds_count_ok"]), sums["thimble_request_seconds_sum_ok"]),
+            "success": _duration(sums["thimble_request_seconds_count_ok"], sums["thimble_request_seconds_sum_ok"]),
             "fail": _duration(
-                int(sums["thimble_request_seconds_count_refused"]), sums["thimble_request_seconds_sum_refused"]
+                sums["thimble_request_seconds_count_refused"], sums["thimble_request_seconds_sum_refused"]
             ),
             "queue": _duration(served, sums["thimble_queue_seconds_sum"]),
-            **compute,
+            **{stage: _duration(served, sums[f"thimble_stage_seconds_total{stage}"]) for stage in STAGE_NAMES},
             "cache_hit": _duration(0, 0),
             "cache_miss": _duration(0, 0),
         },
@@ -40,13 +35,5 @@ def statistics(model: str, version: int) -> dict[str, Any]:
     }
 
 
-def _duration(count: int, seconds: float) -> dict[str, int]:
-    return {"count": count, "ns": int(seconds * 1e9)}
-
-
-def _samples(model: str, version: str) -> Iterator[Any]:
-    metrics: Iterator[Metric] = iter(all_metrics().collect())
-    for metric in metrics:
-        for sample in metric.samples:
-            if (sample.labels.get("model"), sample.labels.get("version")) == (model, version):
-                yield sample
+def _duration(count: float, seconds: float) -> dict[str, int]:
+    return {"count": int(count), "ns": int(seconds * 1e9)}

@@ -27,6 +27,9 @@ class SentTensor(NamedTuple):
     rows: int
     data: memoryview | list[Any]
 
+    def refused(self, reason: str) -> RequestError:
+        return RequestError(400, f"{self.input.name}: {reason}")
+
 
 def read(tensor: SentTensor) -> Array:
     """[rows, width]. RequestError 400 names the value that its feature does not take."""
@@ -42,7 +45,7 @@ def read(tensor: SentTensor) -> Array:
     except FeatureError as error:
         row, column = divmod(error.row, tensor.input.width)
         name = tensor.input.features[column].name
-        raise RequestError(400, f"{tensor.input.name}: {name} in row {row}: {error.reason}") from None
+        raise tensor.refused(f"{name} in row {row}: {error.reason}") from None
     return values.reshape(tensor.rows, tensor.input.width)
 
 
@@ -54,23 +57,21 @@ def _read_binary(tensor: SentTensor, data: memoryview) -> Array:
         row, column = np.argwhere(bad)[0]
         name = tensor.input.features[column].name
         if tensor.datatype == "FP32":
-            raise RequestError(400, f"{tensor.input.name}: {name} is infinite in row {row}")
-        raise RequestError(
-            400, f"{tensor.input.name}: {name} is {array[row, column]} in row {row}, not in 0 to 2^60 - 1"
-        )
+            raise tensor.refused(f"{name} is infinite in row {row}")
+        raise tensor.refused(f"{name} is {array[row, column]} in row {row}, not in 0 to 2^60 - 1")
     return array
 
 
 def _read_text(tensor: SentTensor) -> Array:
     tokens = _strings(tensor) if isinstance(tensor.data, memoryview) else tensor.data
     if not all(isinstance(token, str) for token in tokens):
-        raise RequestError(400, f"{tensor.input.name}: data of datatype BYTES must be strings")
+        raise tensor.refused("data of datatype BYTES must be strings")
     columns = []
     for column, feature in enumerate(tensor.input.features):
         try:
             columns.append(column_from_text(feature, tokens[column :: tensor.input.width]))
         except FeatureError as error:
-            raise RequestError(400, f"{tensor.input.name}: {error} (row {error.row})") from None
+            raise tensor.refused(f"{error} (row {error.row})") from None
     return np.stack(columns, axis=1)
 
 
@@ -99,15 +100,11 @@ def _strings(tensor: SentTensor) -> list[str]:
         start = at + _LENGTH.size
         at = start + _LENGTH.unpack_from(data, at)[0]
         if at > len(data):
-            raise RequestError(
-                400, f"{tensor.input.name}: element {len(texts)} is longer than what is left of its data"
-            )
+            raise tensor.refused(f"element {len(texts)} is longer than what is left of its data")
         texts.append(data[start:at])
     if len(texts) < count or at != len(data):
-        raise RequestError(
-            400, f"{tensor.input.name}: its {len(data)} bytes are not the {count} elements that its shape says"
-        )
+        raise tensor.refused(f"its {len(data)} bytes are not the {count} elements that its shape says")
     try:
         return [text.decode() for text in texts]
     except UnicodeDecodeError:
-        raise RequestError(400, f"{tensor.input.name}: its data is not valid UTF-8") from None
+        raise tensor.refused("its data is not valid UTF-8") from None

@@ -6,13 +6,14 @@ import os
 import signal
 import socket
 import sys
+import time
 from asyncio.subprocess import PIPE, Process
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Self
 
 from thimble.service.engine.artifact import ArtifactError
 from thimble.service.releases.sandbox.messages import Task, Verdict
-from thimble.service.releases.sandbox.yielding import yielding
 from thimble.service.settings import ADMIN_KEYS, API_KEYS
 
 # A model of 100 GB off a slow disk takes so long; a file that hangs ONNX Runtime must not block releases for ever.
@@ -22,6 +23,8 @@ IDLE_SECONDS = 10
 MAX_VERDICT_BYTES = 1 << 28
 # Of what the process said last, in a sentence on how it ended.
 SHOWN = 300
+# How long the event loop leaves the core to the process, and how often.
+YIELD_SECONDS, EVERY_SECONDS = 0.0002, 0.04
 log = logging.getLogger("thimble")
 
 
@@ -59,7 +62,7 @@ class Sandbox:
         assert tasks is not None and verdicts is not None
         self._last_words = ""
         try:
-            async with asyncio.timeout(TIMEOUT_SECONDS), yielding():
+            async with asyncio.timeout(TIMEOUT_SECONDS), _yielding():
                 with suppress(RuntimeError, OSError):  # it may have ended already: reading tells
                     tasks.write(f"{task.model_dump_json()}\n".encode())
                 line = await verdicts.readline()
@@ -123,3 +126,25 @@ class Verifier:
             self._idle_end.cancel()
         if self._sandbox is not None:
             self._sandbox.end()
+
+
+@asynccontextmanager
+async def _yielding() -> AsyncIterator[None]:
+    """Have the event loop that fills the core leave it now and then to what runs with the lowest priority.
+
+    Such a process is stopped the moment the loop wants its core back, so that no request waits longer than the loop
+    sleeps; but on a core that is never idle it would hardly ever run. A process of some small share and a higher
+    priority would do without yielding, but the kernel hands out a core for milliseconds at a time, and requests would
+    wait for those.
+    """
+    task = asyncio.get_running_loop().create_task(_yield_core())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+async def _yield_core() -> None:
+    while True:
+        await asyncio.sleep(EVERY_SECONDS)
+        time.sleep(YIELD_SECONDS)  # noqa: ASYNC251 - the loop itself is to sleep, not this task

@@ -1,7 +1,6 @@
 """What the server and the sandbox process tell each other: a file to verify, and what was found."""
 
 from pathlib import Path
-from typing import Self
 
 import xxhash
 from pydantic import BaseModel
@@ -12,7 +11,7 @@ from thimble.service.engine.engine import Device
 
 
 class Task(BaseModel):
-    """A file to verify, and how it would be run."""
+    """A file to verify, and how it would be run, which the settings of the same names say."""
 
     path: Path
     max_model_bytes: int
@@ -29,20 +28,15 @@ class Verdict(BaseModel):
     spec: ModelSpec | None = None
     refused: str | None = None
 
-    @classmethod
-    def of(cls, artifact: Artifact) -> Self:
-        """That of a good file."""
-        return cls(digest=_digest(artifact.content), spec=artifact.spec)
-
     def artifact(self, task: Task) -> Artifact:
         """The file that was verified, read again. ArtifactError: it is another one by now, or gone."""
         assert self.spec is not None
         content = read_content(task.path, task.max_model_bytes)
-        if _digest(content) != self.digest:
+        if digest(content) != self.digest:
             raise ArtifactError(f"{task.path}: changed while it was being loaded")
         return Artifact(task.path, content, self.spec)
 
 
-def _digest(content: bytes) -> str:
+def digest(content: bytes) -> str:
     """It tells one version from another written meanwhile, which needs no cryptography."""
     return xxhash.xxh3_128_hexdigest(content)

@@ -15,10 +15,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from thimble.ops.library import find_native_ops
-from thimble.service.engine.artifact import Artifact, ArtifactError, read_artifact
+from thimble.service.engine.artifact import ArtifactError, read_artifact
 from thimble.service.engine.engine import Engine
 from thimble.service.errors import StartupError
-from thimble.service.releases.sandbox.messages import Task, Verdict
+from thimble.service.releases.sandbox.messages import Task, Verdict, digest
 from thimble.service.releases.shadow.process import follow
 
 
@@ -27,14 +27,15 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the server ends this one
     with suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-    _be_the_first_to_die()
+    with suppress(OSError):  # should memory run out, let it be this process that is killed and not the server
+        Path("/proc/self/oom_score_adj").write_text("1000")
     for line in sys.stdin:
         task = Task.model_validate_json(line)
         engine = None
         try:
             artifact = read_artifact(task.path, task.max_model_bytes)
-            engine = _engine(task, artifact)
-            verdict = Verdict.of(artifact)
+            engine = Engine(artifact, task.device, task.threads, find_native_ops(task.ops_library), task.batch_rows)
+            verdict = Verdict(digest=digest(artifact.content), spec=artifact.spec)
             del artifact
         except (ArtifactError, StartupError) as error:
             verdict = Verdict(refused=str(error))
@@ -43,17 +44,6 @@ def main() -> None:
             follow(engine, socket.socket(fileno=int(sys.argv[1])))
             return
         del engine
-
-
-def _engine(task: Task, artifact: Artifact) -> Engine:
-    """The engine that would serve it. ArtifactError, StartupError."""
-    return Engine(artifact, task.device, task.threads, find_native_ops(task.ops_library), task.batch_rows)
-
-
-def _be_the_first_to_die() -> None:
-    """Should memory run out, let it be this process that is killed and not the server."""
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ import logging
 import socket
 from collections.abc import Sequence
 
+from prometheus_client import Counter
+
 from thimble.models.features import Batch
 from thimble.models.hashing import Floats
 from thimble.models.spec import ModelSpec
@@ -18,8 +20,8 @@ from thimble.service.releases import release
 from thimble.service.releases.repository import StoredVersion
 from thimble.service.releases.sandbox.host import Sandbox
 from thimble.service.releases.sandbox.messages import Task
-from thimble.service.releases.shadow.messages import COMPARISON_BYTES, Backlog, Comparison, Message
-from thimble.service.telemetry.metrics import ShadowMetrics
+from thimble.service.releases.shadow.messages import COMPARISON_BYTES, DIFFERENCES, Backlog, Comparison, Message
+from thimble.service.telemetry import metrics
 
 # A shadow that crashed is started again after so many seconds, which double each time up to the maximum.
 RESTART_SECONDS, MAX_RESTART_SECONDS = 1.0, 60.0
@@ -34,9 +36,11 @@ class Shadow:
     def __init__(self, task: Task, stored: StoredVersion, wanted: release.Shadow) -> None:
         self.wanted = wanted
         self.stored = stored
+        self._name = f"version {stored.version} of {stored.model}"
         self._task = task
         self._credit = 0.0
-        self._metrics = ShadowMetrics(stored.model, stored.version)
+        self._labels = (stored.model, str(stored.version))
+        self._dropped_rows: dict[int, Counter] = {}
         self._sandbox: Sandbox | None = None
         self._socket: socket.socket | None = None
         self._restarting: asyncio.Task[None] | None = None
@@ -67,7 +71,7 @@ class Shadow:
         self._backlog = Backlog(self.spec)
         ours.setblocking(False)
         self._socket = ours
-        self._metrics.up(True)
+        metrics.SHADOW_UP.labels(*self._labels).set(1)
         asyncio.get_running_loop().add_reader(ours, self._on_message)
 
     def mirror(self, live: int, parts: Sequence[Batch], scores: Floats) -> None:
@@ -79,7 +83,7 @@ class Shadow:
         if self._socket is not None and self._backlog.add(live, parts, scores):
             self._send_soon()
         else:
-            self._metrics.dropped(live, len(scores))
+            self._drop(live, len(scores))
 
     def stop(self) -> None:
         """End it."""
@@ -101,15 +105,13 @@ class Shadow:
         if self._send_timer is not None:
             self._send_timer.cancel()
             self._send_timer = None
-        if self._in_flight is not None or not self._backlog.rows:
-            return
         assert self._socket is not None
         message = self._backlog.take()
         try:
             self._socket.sendmsg(message.content)
             self._in_flight = message
         except OSError:  # it is gone, which its end of the socket tells
-            self._metrics.dropped(message.live, message.rows)
+            self._drop(message.live, message.rows)
 
     def _on_message(self) -> None:
         assert self._socket is not None
@@ -125,27 +127,33 @@ class Shadow:
             self._send_soon()
             return
         self._disconnect()
-        self._metrics.crashed()
+        metrics.SHADOW_CRASHES.labels(*self._labels).inc()
         self._restarting = asyncio.get_running_loop().create_task(self._restart())
 
-    def _record(self, comparison: Comparison) -> None:
-        self._metrics.compared(
-            comparison.live, comparison.outcomes, comparison.absolute, comparison.signed, comparison.diverged
-        )
-        if (unusable := comparison.failed + comparison.not_finite) and not self._reported:
+    def _drop(self, live: int, rows: int) -> None:
+        if live not in self._dropped_rows:  # on a busy core most batches are, and to look labels up takes longest
+            self._dropped_rows[live] = metrics.SHADOW_ROWS.labels(*self._labels, str(live), "dropped")
+        self._dropped_rows[live].inc(rows)
+
+    def _record(self, compared: Comparison) -> None:
+        labels = (*self._labels, str(compared.live))
+        unusable = compared.not_finite + compared.failed
+        outcomes = {"scored": compared.rows - unusable, "not_finite": compared.not_finite, "failed": compared.failed}
+        for outcome, rows in outcomes.items():
+            if rows:
+                metrics.SHADOW_ROWS.labels(*labels, outcome).inc(rows)
+        for bound, rows in zip(DIFFERENCES, compared.above, strict=True):
+            metrics.SHADOW_ABOVE.labels(*labels, str(bound)).inc(rows)
+        metrics.SHADOW_ABSOLUTE.labels(*labels).inc(compared.absolute)
+        metrics.SHADOW_SIGNED.labels(*labels).inc(compared.signed)
+        if unusable and not self._reported:
             self._reported = True
-            name, version = self.stored.model, self.stored.version
-            log.error("the shadow, version %d of %s, gave no usable score for %d rows", version, name, unusable)
+            log.error("the shadow, %s, gave no usable score for %d rows", self._name, unusable)
 
     async def _restart(self) -> None:
         assert self._sandbox is not None
-        log.error(
-            "the shadow, version %d of %s, %s; it is started again in %g s",
-            self.stored.version,
-            self.stored.model,
-            await self._sandbox.ending(),
-            self._restart_seconds,
-        )
+        ending = await self._sandbox.ending()
+        log.error("the shadow, %s, %s; it is started again in %g s", self._name, ending, self._restart_seconds)
         while True:
             await asyncio.sleep(self._restart_seconds)
             self._restart_seconds = min(2 * self._restart_seconds, MAX_RESTART_SECONDS)
@@ -161,13 +169,12 @@ class Shadow:
         asyncio.get_running_loop().remove_reader(self._socket)
         self._socket.close()
         self._socket = None
-        self._metrics.up(False)
+        metrics.SHADOW_UP.labels(*self._labels).set(0)
         if self._send_timer is not None:
             self._send_timer.cancel()
             self._send_timer = None
-        lost = self._backlog.clear()
         if self._in_flight is not None:
-            lost.append((self._in_flight.live, self._in_flight.rows))
+            self._drop(self._in_flight.live, self._in_flight.rows)
             self._in_flight = None
-        for live, rows in lost:
-            self._metrics.dropped(live, rows)
+        for live, rows in self._backlog.clear():
+            self._drop(live, rows)

@@ -35,17 +35,6 @@ class Comparison(NamedTuple):
     signed: float
     above: tuple[int, ...]
 
-    @property
-    def outcomes(self) -> dict[str, int]:
-        """How many rows were scored, and how many were not."""
-        scored = self.rows - self.not_finite - self.failed
-        return {"scored": scored, "not_finite": self.not_finite, "failed": self.failed}
-
-    @property
-    def diverged(self) -> dict[float, int]:
-        """How many rows differ by more than each of `DIFFERENCES`."""
-        return dict(zip(DIFFERENCES, self.above, strict=True))
-
     @classmethod
     def unpack(cls, message: bytes) -> "Comparison":
         live, rows, not_finite, failed, absolute, signed, *above = _COMPARISON.unpack(message)

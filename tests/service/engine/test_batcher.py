@@ -15,7 +15,7 @@ from thimble.models.hashing import Floats
 from thimble.service.engine.batcher import Batcher
 from thimble.service.engine.cost import Cost
 from thimble.service.engine.outcomes import ClientGoneError, RefusedError, UnusableError
-from thimble.service.telemetry.times import BatchTimes
+from thimble.service.telemetry.metrics import BatchTimes
 
 BATCH_ROWS = 256
 POISON = 666

@@ -7,7 +7,6 @@ import pytest
 
 from thimble.service.errors import RequestError, StartupError
 from thimble.service.releases.catalogue import Catalogue
-from thimble.service.releases.changes import NoOtherWorkers
 from thimble.service.releases.registry import Registry
 from thimble.service.releases.release import FOLLOW_NEWEST, Release
 from thimble.service.releases.repository import Repository, StoreError
@@ -107,7 +106,7 @@ class Told(Repository):
 def test_what_is_served_may_be_said_elsewhere_than_in_the_repository(repository: Path) -> None:
     async def follow() -> None:
         told = Told(repository)
-        registry = Registry(Settings(repository=repository), NoOtherWorkers(), told)
+        registry = Registry(Settings(repository=repository), told)
         await registry.load()
         models, changes = registry.catalogue, registry.changes
         assert served(models) == [("a", 2), ("b", 1)]

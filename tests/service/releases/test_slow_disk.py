@@ -8,7 +8,6 @@ import numpy as np
 
 from tests.service.releases.operator import SPOILED_ABOVE, bring
 from thimble.models.features import Batch
-from thimble.service.releases.changes import NoOtherWorkers
 from thimble.service.releases.loader import Model
 from thimble.service.releases.registry import Registry
 from thimble.service.releases.release import Release
@@ -30,7 +29,7 @@ class SlowRepository(Repository):
 
 
 async def opened(repository: SlowRepository) -> Registry:
-    registry = Registry(Settings(repository=repository.folder), NoOtherWorkers(), repository)
+    registry = Registry(Settings(repository=repository.folder), repository)
     await registry.load()
     return registry
 
