@@ -11,9 +11,8 @@ from thimble.models.features import shown
 from thimble.service.errors import RequestError
 from thimble.service.http.keys import Keys
 from thimble.service.http.load_request import version_from
-from thimble.service.http.responses import CHANGE_ERRORS, errors
-from thimble.service.http.routes.dependencies import FILE_BODY, PUSH_SECONDS, AdminKey, Body, json_body
-from thimble.service.http.tags import Tag
+from thimble.service.http.responses import CHANGE_ERRORS, FILE_BODY, errors, json_body
+from thimble.service.http.routes.dependencies import PUSH_SECONDS, AdminKey, Body
 from thimble.service.releases.changes import Changes
 from thimble.service.releases.release import Canary, Release, ReleaseError, Shadow, parsed
 from thimble.service.releases.versions import ModelVersions
@@ -51,7 +50,7 @@ def releases_router(changes: Changes, settings: Settings, keys: Keys) -> APIRout
     """The routes over the changes of what is served."""
     router = APIRouter(
         prefix="/v1/models/{model}",
-        tags=[Tag.RELEASES],
+        tags=["releases"],
         dependencies=[Depends(AdminKey(keys))],
         responses=errors(*CHANGE_ERRORS),
     )
