@@ -101,13 +101,13 @@ def inference_router(catalogue: Catalogue, max_rows: int) -> APIRouter:
         return Statistics(model_stats=[statistics(model.name, model.version) for model in catalogue])
 
     for prefix in ("/models/{model}", "/models/{model}/versions/{version}"):
-        router.include_router(_model_router(catalogue, max_rows), prefix=prefix, responses=errors(404))
+        router.include_router(_model_router(prefix, catalogue, max_rows))
     return router
 
 
-def _model_router(catalogue: Catalogue, max_rows: int) -> APIRouter:
+def _model_router(prefix: str, catalogue: Catalogue, max_rows: int) -> APIRouter:
     """The routes of one model, or of one of its versions."""
-    router = APIRouter()
+    router = APIRouter(prefix=prefix, responses=errors(404))
 
     async def find(model: str, version: str | None = None) -> Model:
         return catalogue.find(model, version)

@@ -57,10 +57,13 @@ def releases_router(changes: Changes, settings: Settings, keys: Keys) -> APIRout
     release_body = Body(settings.max_body_bytes, settings.read_timeout_s)
     file_body = Body(settings.max_model_bytes, PUSH_SECONDS)
 
+    async def state(model: str) -> ReleaseState:
+        return await asyncio.to_thread(_state, changes, changes.model_versions(model))
+
     @router.get("/release")
     async def read_release(model: str) -> ReleaseState:
         """What is served of a model."""
-        return await asyncio.to_thread(_state, changes, changes.model_versions(model))
+        return await state(model)
 
     @router.put("/release", openapi_extra=json_body(Release(live=1, canary=Canary(version=2, weight=0.05))))
     async def change_release(model: str, body: Annotated[bytes, Depends(release_body)]) -> ReleaseState:
@@ -70,13 +73,13 @@ def releases_router(changes: Changes, settings: Settings, keys: Keys) -> APIRout
         loaded and verified, and takes effect at once, or nothing does.
         """
         await changes.release(model, _release(body, changes.model_versions(model)))
-        return await asyncio.to_thread(_state, changes, changes.model_versions(model))
+        return await state(model)
 
     @router.post("/rollback")
     async def roll_back(model: str) -> ReleaseState:
         """Serve the version that was live before, and follow no newer one."""
         await changes.roll_back(model)
-        return await asyncio.to_thread(_state, changes, changes.model_versions(model))
+        return await state(model)
 
     @router.put("/versions/{version}", openapi_extra=FILE_BODY)
     async def push_version(model: str, version: str, body: Annotated[bytes, Depends(file_body)]) -> Stored:
