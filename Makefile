@@ -19,7 +19,7 @@ help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
 
 run: .venv/run ## install, serve what is in artifacts/ on 127.0.0.1:8000 (PORT=) and show a first score
-	@$(BIN)/python -m thimble.service.first_score http://127.0.0.1:$(PORT) & \
+	@$(BIN)/python -m thimble.client.first_score http://127.0.0.1:$(PORT) & \
 	exec $(BIN)/thimble-serve artifacts --host 127.0.0.1 --port $(PORT)
 
 test: .venv/dev ops ## install and run every test
@@ -63,7 +63,7 @@ clean: ## remove the environment, training runs, builds and caches; artifacts st
 	@touch $@
 
 .venv/run: pyproject.toml constraints.txt
-	$(call install,$(RUNTIME))
+	$(call install,$(RUNTIME)$(comma)client)
 	@touch $@
 
 .venv/load: pyproject.toml constraints.txt

@@ -1,8 +1,8 @@
-"""What the parts of a spec have in common."""
+"""What the parts of a spec have in common, and how everything read by pydantic says what is wrong."""
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 FLOAT_BYTES = 4
 HALF_BYTES = 2
@@ -17,3 +17,10 @@ class Frozen(BaseModel):
     """A part that never changes. An unknown key is refused: what a newer program wrote must not be lost in silence."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def sentence(error: ValidationError, whole: str = "") -> str:
+    """The first thing that is wrong: the key, or the name of the whole where it is no key's fault, and why."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    place, reason = ".".join(map(str, first["loc"])) or whole, first["msg"].removeprefix("Value error, ")
+    return f"{place}: {reason}" if place else reason

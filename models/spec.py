@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import Field, ValidationError, computed_field, model_validator
 
 from thimble.models.architectures import Architecture
-from thimble.models.base import FLOAT_BYTES, HALF_BYTES, Frozen, Name, Positive
+from thimble.models.base import FLOAT_BYTES, HALF_BYTES, Frozen, Name, Positive, sentence
 from thimble.models.inputs import Categorical, Feature, InputTensor, input_tensors
 from thimble.models.schemes import Embedding
 
@@ -176,8 +176,6 @@ def parse_spec(text: str | bytes) -> ModelSpec:
         return ModelSpec.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
         if first["type"] == "extra_forbidden":
-            raise SpecError(f"{key} is a key that this program does not know") from None
-        reason = first["msg"].removeprefix("Value error, ")
-        raise SpecError(f"{key}: {reason}" if key else reason) from None
+            raise SpecError(f"{'.'.join(map(str, first['loc']))} is a key that this program does not know") from None
+        raise SpecError(sentence(error)) from None

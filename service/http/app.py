@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from thimble.service.errors import RequestError, error_body
 from thimble.service.http.access import Logged
 from thimble.service.http.keys import Gate
-from thimble.service.http.openapi import SUMMARY, Description
+from thimble.service.http.openapi import Description
 from thimble.service.http.routes.health import health_router
 from thimble.service.http.routes.inference import inference_router
 from thimble.service.http.routes.models import models_router
@@ -26,13 +26,31 @@ from thimble.service.releases.registry import Registry
 from thimble.service.settings import Settings
 from thimble.service.wire.rows import JSON
 
+SUMMARY = (
+    "Serves click-through models whose embedding tables are one small shared array: rows of features in, "
+    "click probabilities out. The examples are rows that the models know; send them as they are."
+)
+# In the order of what people come for.
+TAGS = {
+    "score": "Rows of features in, click probabilities out.",
+    "models": "What is served.",
+    "releases": "Which versions of a model answer: bring one, try it on a share of the traffic, go back.",
+    "Open Inference Protocol": "Scoring for clients of Triton and KServe, and what else they ask for.",
+    "health": "Probes and metrics.",
+}
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 def create_app(registry: Registry, scoring: Scoring, settings: Settings) -> ASGIApp:
     """The application over the models of a registry, with the keys and the access log of their scoring."""
     catalogue, changes, keys = registry.catalogue, registry.changes, scoring.keys
-    app: FastAPI = FastAPIOffline(redoc_url=None, title="Thimble", description=SUMMARY, version=version("thimble-ctr"))
+    app: FastAPI = FastAPIOffline(
+        redoc_url=None,
+        title="Thimble",
+        description=SUMMARY,
+        version=version("thimble-ctr"),
+        openapi_tags=[{"name": name, "description": line} for name, line in TAGS.items()],
+    )
     app.include_router(scoring_router(scoring))
     app.include_router(models_router(catalogue))
     app.include_router(releases_router(changes, settings, keys))

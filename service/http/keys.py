@@ -35,18 +35,11 @@ class KeyRing:
     def __bool__(self) -> bool:
         return bool(self._fixed) or self._file is not None
 
-    @property
-    def watches(self) -> bool:
-        """Whether it has a file to look at."""
-        return self._file is not None
-
     def holds(self, digest: bytes) -> bool:
         """Whether it has a key of this digest."""
         self.refresh()
-        found = False
-        for known in (*self._fixed, *(self._file.value if self._file else ())):
-            found |= hmac.compare_digest(digest, known)
-        return found
+        known = (*self._fixed, *(self._file.value if self._file else ()))
+        return sum(hmac.compare_digest(digest, other) for other in known) > 0  # any() would stop at the first
 
     def refresh(self) -> None:
         """Read the file again if it has changed."""
@@ -55,43 +48,35 @@ class KeyRing:
 
 
 class Keys:
-    """The keys of a server. Without any for scoring, everybody may; without any for changes, nobody may."""
+    """The keys of a server. Without any for scoring, everybody may; without any for changes, nobody may.
+
+    `guard_scoring`: a key is needed for everything but the probes. `guard_changes`: there are keys that allow changes.
+    `watch`: there are files of keys, which may change.
+    """
 
     def __init__(self, settings: Settings) -> None:
         """StartupError."""
         self._api = KeyRing(settings.api_keys_file, API_KEYS)
         self._admin = KeyRing(settings.admin_keys_file, ADMIN_KEYS)
+        self.guard_scoring = bool(self._api)
+        self.guard_changes = bool(self._admin)
+        self.watch = settings.api_keys_file is not None or settings.admin_keys_file is not None
 
     def refresh(self) -> None:
         """Take changed files into account, as every check does."""
         self._api.refresh()
         self._admin.refresh()
 
-    @property
-    def watch(self) -> bool:
-        """Whether they may change."""
-        return self._api.watches or self._admin.watches
-
-    @property
-    def guard_scoring(self) -> bool:
-        """Whether a key is needed for everything but the probes."""
-        return bool(self._api)
-
-    @property
-    def guard_changes(self) -> bool:
-        """Whether there are keys that allow changes."""
-        return bool(self._admin)
-
     def check(self, headers: Headers) -> None:
         """RequestError 401: a key is needed, and there is none, or a wrong one."""
-        if self._api:
+        if self.guard_scoring:
             digest = _digest(headers)
             if not self._api.holds(digest) | self._admin.holds(digest):
                 raise _unknown(headers, "a key")
 
     def check_admin(self, headers: Headers) -> None:
         """RequestError: 401 there is no key, or a wrong one, 403 it allows no changes, or none does."""
-        if not self._admin:
+        if not self.guard_changes:
             raise RequestError(403, "this is off: no admin key is set (--admin-keys-file)", unread=True)
         digest = _digest(headers)
         admin, api = self._admin.holds(digest), self._api.holds(digest)

@@ -9,22 +9,12 @@ from fastapi.openapi.constants import REF_TEMPLATE
 from fastapi.openapi.utils import get_openapi
 
 from thimble.service.http.keys import OPEN_PATHS, Keys
-from thimble.service.http.operations import scoring_operations
+from thimble.service.http.operations import scoring_routes
 from thimble.service.http.responses import MEANINGS, ErrorBody
-from thimble.service.http.tags import DESCRIPTIONS
 from thimble.service.releases.catalogue import Catalogue
 from thimble.service.releases.loader import Model
 from thimble.service.releases.versions import Part
 from thimble.service.wire.rows import JSON
-
-SUMMARY = (
-    "Serves click-through models whose embedding tables are one small shared array: rows of features in, "
-    "click probabilities out. The examples are rows that the models know; send them as they are."
-)
-_UNAUTHORIZED = {
-    "description": MEANINGS[401],
-    "content": {JSON: {"schema": {"$ref": REF_TEMPLATE.format(model=ErrorBody.__name__)}}},
-}
 
 
 class Description:
@@ -49,8 +39,8 @@ class Description:
             title=app.title,
             version=app.version,
             description=app.description,
-            tags=[{"name": tag, "description": line} for tag, line in DESCRIPTIONS.items()],
-            routes=app.routes,
+            tags=app.openapi_tags,
+            routes=[*scoring_routes(self._catalogue), *app.routes],
         )
         schemas = description["components"]["schemas"]
         for unused in ("HTTPValidationError", "ValidationError"):
@@ -59,9 +49,6 @@ class Description:
             operation["responses"].pop("422", None)  # a path that names no model is a 404
             for media in operation.get("requestBody", {}).get("content", {}).values():
                 schemas |= media["schema"].pop("$defs", {})
-        scoring = scoring_operations(self._catalogue)
-        description["paths"] = scoring.paths | description["paths"]
-        schemas |= scoring.schemas
         if self._keys.guard_scoring or self._keys.guard_changes:
             _describe_keys(description, self._keys)
         return description
@@ -70,11 +57,12 @@ class Description:
 def _describe_keys(description: dict[str, Any], keys: Keys) -> None:
     """Say which operations need a key."""
     description["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    error = {"schema": {"$ref": REF_TEMPLATE.format(model=ErrorBody.__name__)}}
     for path, operation in _operations(description):
         changes = "403" in operation["responses"]
         if path not in OPEN_PATHS and (keys.guard_scoring or (changes and keys.guard_changes)):
             operation["security"] = [{"key": []}]
-            operation["responses"]["401"] = _UNAUTHORIZED
+            operation["responses"]["401"] = {"description": MEANINGS[401], "content": {JSON: error}}
 
 
 def _operations(description: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

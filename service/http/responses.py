@@ -1,10 +1,12 @@
-"""The errors that routes answer with, as they are described."""
+"""What the description says of the errors that routes answer with, and of the bodies that they read themselves."""
 
 from typing import Any
 
+from fastapi.openapi.constants import REF_TEMPLATE
 from pydantic import BaseModel, ConfigDict, Field
 
-BINARY = "application/octet-stream"
+from thimble.service.wire.rows import JSON
+
 MEANINGS = {
     400: "malformed, or a value out of range",
     401: "a key is needed, and there is none or an unknown one",
@@ -21,6 +23,9 @@ MEANINGS = {
 }
 # Of a route that changes what is served.
 CHANGE_ERRORS = (400, 403, 404, 408, 409, 413, 415, 507)
+BYTES = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+# The `openapi_extra` of a route whose body is a file.
+FILE_BODY = {"requestBody": {"required": True, "content": BYTES}}
 
 
 class ErrorBody(BaseModel):
@@ -32,3 +37,10 @@ class ErrorBody(BaseModel):
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a FastAPI route that may answer with these."""
     return {status: {"model": ErrorBody, "description": MEANINGS[status]} for status in statuses}
+
+
+def json_body(example: BaseModel, required: bool = True) -> dict[str, Any]:
+    """The `openapi_extra` of a route that reads a model from its body itself. The example is such a body."""
+    schema = type(example).model_json_schema(ref_template=REF_TEMPLATE)
+    media = {"schema": schema, "example": example.model_dump(exclude_defaults=True)}
+    return {"requestBody": {"required": required, "content": {JSON: media}}}

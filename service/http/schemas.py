@@ -3,7 +3,6 @@
 Values are described as the readers in `thimble.service.wire` take them, so that what a schema allows is answered.
 """
 
-import re
 from functools import reduce
 from operator import or_
 from types import GenericAlias
@@ -91,18 +90,18 @@ class RequestedOutput(BaseModel):
     parameters: OutputParameters | None = None
 
 
-def score_request(spec: ModelSpec, version: int) -> type[BaseModel]:
-    """A request to score rows: a feature that is left out is missing in all of them."""
+def score_request(spec: ModelSpec, model: str) -> type[BaseModel]:
+    """A request to score rows: a feature that is left out is missing in all of them. `model` is part of its name."""
     fields = {
         f"feature_{place}": (FEATURES[feature.kind], Field(default=None, alias=feature.name, title=feature.name))
         for place, feature in enumerate(spec.features)
     }
-    features = _model("Features", spec, version, fields, _Strict)
-    return _model("ScoreRequest", spec, version, {"features": (features, ...)}, _Strict)
+    features = _model("Features", model, fields, _Strict)
+    return _model("ScoreRequest", model, {"features": (features, ...)}, _Strict)
 
 
-def infer_request(spec: ModelSpec, version: int) -> type[BaseModel]:
-    """A request of the Open Inference Protocol whose tensors are JSON."""
+def infer_request(spec: ModelSpec, model: str) -> type[BaseModel]:
+    """A request of the Open Inference Protocol whose tensors are JSON. `model` is part of its name."""
 
     def tensor(name: str, width: int, datatype: str, value: Any) -> type[BaseModel]:
         row = Annotated[list[value], Field(min_length=width, max_length=width)]
@@ -113,7 +112,7 @@ def infer_request(spec: ModelSpec, version: int) -> type[BaseModel]:
             "shape": (GenericAlias(tuple, (Annotated[int, Field(ge=1)], _constant[width])), ...),
             "data": (Rows[row] | flat, Field(description="row by row, or a list for each row")),
         }
-        return _model(f"{datatype.title()}Tensor", spec, version, fields)
+        return _model(f"{datatype.title()}Tensor", model, fields)
 
     tensors = []
     for it in spec.inputs:
@@ -125,10 +124,8 @@ def infer_request(spec: ModelSpec, version: int) -> type[BaseModel]:
         "outputs": (Annotated[list[RequestedOutput], Field(max_length=1)] | None, None),
         "parameters": (InferParameters | None, None),
     }
-    return _model("InferRequest", spec, version, fields)
+    return _model("InferRequest", model, fields)
 
 
-def _model(
-    kind: str, spec: ModelSpec, version: int, fields: dict[str, Any], base: type[BaseModel] = BaseModel
-) -> type[BaseModel]:
-    return create_model(re.sub(r"\W", "_", f"{kind}_{spec.name}_{version}"), __base__=base, **fields)
+def _model(kind: str, model: str, fields: dict[str, Any], base: type[BaseModel] = BaseModel) -> type[BaseModel]:
+    return create_model(f"{kind}_{model}", __base__=base, **fields)

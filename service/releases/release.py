@@ -6,6 +6,8 @@ from typing import Annotated, Self
 import xxhash
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from thimble.models.base import sentence
+
 Version = Annotated[int, Field(gt=0, lt=10**18)]
 _HASHES = 1 << 64
 
@@ -70,10 +72,7 @@ def parsed(content: bytes) -> Release:
     try:
         return Release.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        reason = first["msg"].removeprefix("Value error, ")
-        raise ReleaseError(f"{where}: {reason}" if where else reason) from None
+        raise ReleaseError(sentence(error)) from None
 
 
 def read(path: Path) -> Release:

@@ -4,6 +4,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from thimble.models.base import sentence
 from thimble.service.errors import RequestError
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -14,7 +15,4 @@ def validated(model: type[Body], content: bytes) -> Body:
     try:
         return model.model_validate_json(content if content.strip() else b"{}")
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"])) or "the request"
-        reason = first["msg"].removeprefix("Value error, ").replace("Invalid JSON", "invalid JSON")
-        raise RequestError(400, f"{place}: {reason}") from None
+        raise RequestError(400, sentence(error, "the request").replace("Invalid JSON", "invalid JSON")) from None

@@ -33,7 +33,7 @@ def test_torch_is_not_in_its_process(small_artifact: Path) -> None:
         httpx.get(f"{server.url}/v1/models")
         maps = Path(f"/proc/{server.process.pid}/maps").read_text()
     assert "onnxruntime" in maps and "torch" not in maps
-    modules = "import sys, thimble.service.cli, thimble.service.first_score; print('torch' in sys.modules)"
+    modules = "import sys, thimble.service.cli, thimble.client.first_score; print('torch' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", modules], text=True).strip() == "False"
 
 

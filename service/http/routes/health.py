@@ -7,7 +7,6 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from thimble.service.http.responses import errors
-from thimble.service.http.tags import Tag
 from thimble.service.releases.catalogue import Catalogue
 from thimble.service.telemetry.metrics import exposition
 
@@ -18,7 +17,7 @@ class Status(BaseModel):
 
 def health_router(catalogue: Catalogue) -> APIRouter:
     """The routes over the models of a catalogue."""
-    router = APIRouter(tags=[Tag.HEALTH])
+    router = APIRouter(tags=["health"])
 
     @router.get("/healthz")
     async def alive() -> Status:

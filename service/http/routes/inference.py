@@ -1,15 +1,14 @@
 """The Open Inference Protocol (v2) with Triton's extensions; inference itself is in `thimble.service.http.scoring`."""
 
-from typing import Any
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
 
 from thimble.service.http.responses import errors
-from thimble.service.http.tags import Tag
 from thimble.service.releases.catalogue import Catalogue
 from thimble.service.releases.loader import Model
-from thimble.service.telemetry.statistics import statistics
+from thimble.service.telemetry.statistics import ModelStatistics, statistics
 from thimble.service.wire import inference
 from thimble.service.wire.tensors import DATATYPES
 
@@ -59,34 +58,6 @@ class ModelConfig(BaseModel):
     dynamic_batching: DynamicBatching
 
 
-class Duration(BaseModel):
-    count: int
-    ns: int
-
-
-class InferenceStatistics(BaseModel):
-    success: Duration
-    fail: Duration
-    queue: Duration
-    compute_input: Duration
-    compute_infer: Duration
-    compute_output: Duration
-    cache_hit: Duration
-    cache_miss: Duration
-
-
-class ModelStatistics(BaseModel):
-    """`inference_count` counts rows, `execution_count` batches, and the `inference_stats` requests."""
-
-    name: str
-    version: str
-    last_inference: int
-    inference_count: int
-    execution_count: int
-    inference_stats: InferenceStatistics
-    batch_stats: list[Any]
-
-
 class Statistics(BaseModel):
     model_stats: list[ModelStatistics]
 
@@ -106,8 +77,7 @@ class ModelReady(BaseModel):
 
 def inference_router(catalogue: Catalogue, max_rows: int) -> APIRouter:
     """The routes over the models of a catalogue."""
-    router = APIRouter(prefix="/v2", tags=[Tag.PROTOCOL])
-    models = APIRouter(prefix="/models/{model}", responses=errors(404))
+    router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
 
     @router.get("")
     async def server_metadata(request: Request) -> ServerMetadata:
@@ -128,66 +98,60 @@ def inference_router(catalogue: Catalogue, max_rows: int) -> APIRouter:
     @router.get("/models/stats")
     def statistics_of_all_models() -> Statistics:
         """The statistics of all models, of all workers together."""
-        return Statistics(model_stats=[_statistics(model) for model in catalogue])
+        return Statistics(model_stats=[statistics(model.name, model.version) for model in catalogue])
 
-    @models.get("/versions/{version}")
-    @models.get("")
-    async def model_metadata(model: str, version: str | None = None) -> ModelMetadata:
-        """A model's inputs and outputs; -1 is the number of rows."""
-        found = catalogue.find(model, version)
-        return _metadata(found, sorted(str(other.version) for other in catalogue if other.name == found.name))
-
-    @models.get("/versions/{version}/ready")
-    @models.get("/ready")
-    async def model_ready(model: str, version: str | None = None) -> ModelReady:
-        """The model is ready to score."""
-        return ModelReady(name=catalogue.find(model, version).name, ready=True)
-
-    @models.get("/versions/{version}/config")
-    @models.get("/config")
-    async def model_config(model: str, version: str | None = None) -> ModelConfig:
-        """A model's configuration in Triton's form."""
-        return _config(catalogue.find(model, version), max_rows)
-
-    @models.get("/versions/{version}/stats")
-    @models.get("/stats")
-    def model_statistics(model: str, version: str | None = None) -> Statistics:
-        """A model's statistics, of all workers together."""
-        return Statistics(model_stats=[_statistics(catalogue.find(model, version))])
-
-    router.include_router(models)
+    for prefix in ("/models/{model}", "/models/{model}/versions/{version}"):
+        router.include_router(_model_router(prefix, catalogue, max_rows))
     return router
 
 
-def _metadata(model: Model, versions: list[str]) -> ModelMetadata:
-    return ModelMetadata(
-        name=model.name,
-        versions=versions,
-        platform=inference.PLATFORM,
-        inputs=[
-            Tensor(name=tensor.name, datatype=DATATYPES[tensor.dtype][0], shape=[-1, tensor.width])
-            for tensor in model.spec.inputs
-        ],
-        outputs=[Tensor(name=inference.OUTPUT, datatype="FP32", shape=[-1])],
-    )
+def _model_router(prefix: str, catalogue: Catalogue, max_rows: int) -> APIRouter:
+    """The routes of one model, or of one of its versions."""
+    router = APIRouter(prefix=prefix, responses=errors(404))
 
+    async def find(model: str, version: str | None = None) -> Model:
+        return catalogue.find(model, version)
 
-def _config(model: Model, max_rows: int) -> ModelConfig:
-    return ModelConfig(
-        name=model.name,
-        platform=inference.PLATFORM,
-        backend="onnxruntime",
-        max_batch_size=max_rows,
-        input=[
-            ConfiguredTensor(name=tensor.name, data_type=f"TYPE_{DATATYPES[tensor.dtype][0]}", dims=[tensor.width])
-            for tensor in model.spec.inputs
-        ],
-        output=[ConfiguredTensor(name=inference.OUTPUT, data_type="TYPE_FP32", dims=[])],
-        dynamic_batching=DynamicBatching(
-            preferred_batch_size=[model.engine.batch_rows], max_queue_delay_microseconds=0
-        ),
-    )
+    @router.get("")
+    async def model_metadata(model: Annotated[Model, Depends(find)]) -> ModelMetadata:
+        """A model's inputs and outputs; -1 is the number of rows."""
+        return ModelMetadata(
+            name=model.name,
+            versions=sorted(str(other.version) for other in catalogue if other.name == model.name),
+            platform=inference.PLATFORM,
+            inputs=[
+                Tensor(name=tensor.name, datatype=DATATYPES[tensor.dtype][0], shape=[-1, tensor.width])
+                for tensor in model.spec.inputs
+            ],
+            outputs=[Tensor(name=inference.OUTPUT, datatype="FP32", shape=[-1])],
+        )
 
+    @router.get("/ready")
+    async def model_ready(model: Annotated[Model, Depends(find)]) -> ModelReady:
+        """The model is ready to score."""
+        return ModelReady(name=model.name, ready=True)
 
-def _statistics(model: Model) -> ModelStatistics:
-    return ModelStatistics.model_validate(statistics(model.name, model.version))
+    @router.get("/config")
+    async def model_config(model: Annotated[Model, Depends(find)]) -> ModelConfig:
+        """A model's configuration in Triton's form."""
+        return ModelConfig(
+            name=model.name,
+            platform=inference.PLATFORM,
+            backend="onnxruntime",
+            max_batch_size=max_rows,
+            input=[
+                ConfiguredTensor(name=tensor.name, data_type=f"TYPE_{DATATYPES[tensor.dtype][0]}", dims=[tensor.width])
+                for tensor in model.spec.inputs
+            ],
+            output=[ConfiguredTensor(name=inference.OUTPUT, data_type="TYPE_FP32", dims=[])],
+            dynamic_batching=DynamicBatching(
+                preferred_batch_size=[model.engine.batch_rows], max_queue_delay_microseconds=0
+            ),
+        )
+
+    @router.get("/stats")
+    def model_statistics(model: Annotated[Model, Depends(find)]) -> Statistics:
+        """A model's statistics, of all workers together."""
+        return Statistics(model_stats=[statistics(model.name, model.version)])
+
+    return router

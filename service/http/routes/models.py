@@ -6,7 +6,6 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from thimble.service.engine.engine import Lookup
-from thimble.service.http.tags import Tag
 from thimble.service.releases.catalogue import Catalogue
 from thimble.service.releases.loader import Model
 from thimble.service.releases.versions import Part
@@ -41,7 +40,7 @@ class ModelDescription(BaseModel):
 
 def models_router(catalogue: Catalogue) -> APIRouter:
     """The route over the models of a catalogue."""
-    router = APIRouter(tags=[Tag.MODELS])
+    router = APIRouter(tags=["models"])
 
     @router.get("/v1/models")
     async def list_models() -> list[ModelDescription]:

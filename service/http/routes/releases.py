@@ -11,9 +11,8 @@ from thimble.models.features import shown
 from thimble.service.errors import RequestError
 from thimble.service.http.keys import Keys
 from thimble.service.http.load_request import version_from
-from thimble.service.http.responses import CHANGE_ERRORS, errors
-from thimble.service.http.routes.dependencies import FILE_BODY, PUSH_SECONDS, AdminKey, Body, json_body
-from thimble.service.http.tags import Tag
+from thimble.service.http.responses import CHANGE_ERRORS, FILE_BODY, errors, json_body
+from thimble.service.http.routes.dependencies import PUSH_SECONDS, AdminKey, Body
 from thimble.service.releases.changes import Changes
 from thimble.service.releases.release import Canary, Release, ReleaseError, Shadow, parsed
 from thimble.service.releases.versions import ModelVersions
@@ -51,17 +50,20 @@ def releases_router(changes: Changes, settings: Settings, keys: Keys) -> APIRout
     """The routes over the changes of what is served."""
     router = APIRouter(
         prefix="/v1/models/{model}",
-        tags=[Tag.RELEASES],
+        tags=["releases"],
         dependencies=[Depends(AdminKey(keys))],
         responses=errors(*CHANGE_ERRORS),
     )
     release_body = Body(settings.max_body_bytes, settings.read_timeout_s)
     file_body = Body(settings.max_model_bytes, PUSH_SECONDS)
 
+    async def state(model: str) -> ReleaseState:
+        return await asyncio.to_thread(_state, changes, changes.model_versions(model))
+
     @router.get("/release")
     async def read_release(model: str) -> ReleaseState:
         """What is served of a model."""
-        return await asyncio.to_thread(_state, changes, changes.model_versions(model))
+        return await state(model)
 
     @router.put("/release", openapi_extra=json_body(Release(live=1, canary=Canary(version=2, weight=0.05))))
     async def change_release(model: str, body: Annotated[bytes, Depends(release_body)]) -> ReleaseState:
@@ -71,13 +73,13 @@ def releases_router(changes: Changes, settings: Settings, keys: Keys) -> APIRout
         loaded and verified, and takes effect at once, or nothing does.
         """
         await changes.release(model, _release(body, changes.model_versions(model)))
-        return await asyncio.to_thread(_state, changes, changes.model_versions(model))
+        return await state(model)
 
     @router.post("/rollback")
     async def roll_back(model: str) -> ReleaseState:
         """Serve the version that was live before, and follow no newer one."""
         await changes.roll_back(model)
-        return await asyncio.to_thread(_state, changes, changes.model_versions(model))
+        return await state(model)
 
     @router.put("/versions/{version}", openapi_extra=FILE_BODY)
     async def push_version(model: str, version: str, body: Annotated[bytes, Depends(file_body)]) -> Stored:

@@ -8,9 +8,8 @@ from pydantic import BaseModel, Field, StrictBool
 
 from thimble.service.http.keys import Keys
 from thimble.service.http.load_request import LoadBody, LoadRequest
-from thimble.service.http.responses import CHANGE_ERRORS, errors
-from thimble.service.http.routes.dependencies import PUSH_SECONDS, AdminKey, Body, json_body
-from thimble.service.http.tags import Tag
+from thimble.service.http.responses import CHANGE_ERRORS, errors, json_body
+from thimble.service.http.routes.dependencies import PUSH_SECONDS, AdminKey, Body
 from thimble.service.releases.changes import Changes
 from thimble.service.settings import Settings
 from thimble.service.wire.validation import validated
@@ -31,7 +30,7 @@ class IndexEntry(BaseModel):
 
 def repository_router(changes: Changes, settings: Settings, keys: Keys) -> APIRouter:
     """The routes over the changes of what is served."""
-    router = APIRouter(prefix="/v2/repository", tags=[Tag.PROTOCOL], responses=errors(*CHANGE_ERRORS))
+    router = APIRouter(prefix="/v2/repository", tags=["Open Inference Protocol"], responses=errors(*CHANGE_ERRORS))
     admin = [Depends(AdminKey(keys))]
     small_body = Body(settings.max_body_bytes, settings.read_timeout_s)
     # base64 makes four bytes of three

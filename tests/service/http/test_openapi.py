@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import onnx
 import pytest
+from fastapi.openapi.utils import get_openapi
 
 from testing.artifacts import write_artifact
 from testing.samples import small_spec
@@ -18,7 +19,7 @@ from thimble.export.evaluate import read_spec
 from thimble.export.golden import golden_batch
 from thimble.export.graph import describe
 from thimble.models.spec import GoldenRows
-from thimble.service.http.operations import scoring_operations
+from thimble.service.http.operations import scoring_routes
 from thimble.service.releases.registry import Registry
 from thimble.service.releases.release import Release, parsed
 from thimble.service.settings import Settings
@@ -38,7 +39,8 @@ def test_examples_are_a_row_that_both_forms_can_carry(tmp_path: Path) -> None:
     onnx.save_model(model, path)
 
     catalogue = asyncio.run(Registry.open(Settings(repository=tmp_path))).catalogue
-    operation = scoring_operations(catalogue).paths["/v1/score"]["post"]
+    description = get_openapi(title="", version="", routes=scoring_routes(catalogue))
+    operation = description["paths"]["/v1/score"]["post"]
     forms = operation["requestBody"]["content"]
     expected = operation["responses"]["200"]["content"]["application/json"]["example"]["scores"]
     score = catalogue.find().engine.score
@@ -73,6 +75,21 @@ def test_every_schema_that_is_named_is_there(client: httpx.Client) -> None:
     description = client.get("/openapi.json").json()
     known = {f"#/components/schemas/{name}" for name in description["components"]["schemas"]}
     assert set(references(description)) == known
+
+
+def test_models_whose_names_are_nearly_alike_are_told_apart(tmp_path: Path) -> None:
+    for number, name in enumerate(("a-b", "a.b", "a_b"), 1):
+        path = write_artifact(small_spec(dense=number, kinds=("int",)), tmp_path / "written", "same")
+        path.parent.parent.rename(tmp_path / name)
+    with running(tmp_path) as server:
+        description = httpx.get(f"{server.url}/openapi.json").json()
+    schemas = description["components"]["schemas"]
+    for number, name in enumerate(("a-b", "a.b", "a_b"), 1):
+        body = description["paths"][f"/v1/models/{name}/score"]["post"]["requestBody"]["content"]["application/json"]
+        request = schemas[body["schema"]["$ref"].rpartition("/")[2]]
+        features = schemas[request["properties"]["features"]["$ref"].rpartition("/")[2]]
+        assert set(body["example"]["features"]) <= set(features["properties"])
+        assert set(features["properties"]) == {*(f"d{i}" for i in range(number)), "f0"}
 
 
 def references(node: Any) -> Iterator[str]:
