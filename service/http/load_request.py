@@ -25,16 +25,12 @@ class SpecificVersions(BaseModel):
     versions: Annotated[list[Version], Field(min_length=1)]
 
 
-class AllVersions(BaseModel):
-    pass
-
-
 class VersionPolicy(BaseModel):
     """One of these. The highest of several versions is live."""
 
     latest: LatestVersions | None = None
     specific: SpecificVersions | None = None
-    all: AllVersions | None = None
+    all: dict[str, Any] | None = None
 
 
 class LoadConfig(BaseModel):
@@ -87,7 +83,7 @@ class LoadRequest:
                 return FOLLOW_NEWEST
             case VersionPolicy(latest=LatestVersions(num_versions=int(count))):
                 chosen = sorted(stored)[-count:]
-            case VersionPolicy(all=AllVersions()):
+            case VersionPolicy(all=dict()):
                 chosen = sorted(stored)
             case _:
                 chosen = []

@@ -3,8 +3,9 @@
 from typing import Any
 
 from fastapi.openapi.constants import REF_TEMPLATE
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from thimble.models.base import Frozen
 from thimble.service.wire.rows import JSON
 
 MEANINGS = {
@@ -28,9 +29,7 @@ BYTES = {"application/octet-stream": {"schema": {"type": "string", "format": "bi
 FILE_BODY = {"requestBody": {"required": True, "content": BYTES}}
 
 
-class ErrorBody(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class ErrorBody(Frozen):
     error: str = Field(description="one sentence that says what is wrong")
 
 

@@ -9,8 +9,9 @@ from types import GenericAlias
 from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, RootModel, create_model
+from pydantic import BaseModel, Field, RootModel, create_model
 
+from thimble.models.base import Frozen
 from thimble.models.hashing import ID_LIMIT
 from thimble.models.spec import ModelSpec
 from thimble.service.wire.tensors import DATATYPES
@@ -48,10 +49,6 @@ FEATURES = {"number": NumberFeature, "int": IntegerFeature, "hex": HexFeature, "
 # An element of a tensor in JSON, by its datatype.
 ELEMENTS: dict[str, Any] = {"FP32": Float32 | None, "INT64": Id | None, "BYTES": str}
 _constant: Any = Literal  # mypy takes no variable in it
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
 
 
 class ScoreAnswer(BaseModel):
@@ -96,8 +93,8 @@ def score_request(spec: ModelSpec, model: str) -> type[BaseModel]:
         f"feature_{place}": (FEATURES[feature.kind], Field(default=None, alias=feature.name, title=feature.name))
         for place, feature in enumerate(spec.features)
     }
-    features = _model("Features", model, fields, _Strict)
-    return _model("ScoreRequest", model, {"features": (features, ...)}, _Strict)
+    features = _model("Features", model, fields, Frozen)
+    return _model("ScoreRequest", model, {"features": (features, ...)}, Frozen)
 
 
 def infer_request(spec: ModelSpec, model: str) -> type[BaseModel]:
