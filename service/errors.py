@@ -47,5 +47,4 @@ class StartupError(Exception):
 
 
 def error_body(message: str) -> bytes:
-    """The JSON of an error."""
     return orjson.dumps({"error": message})

@@ -85,7 +85,6 @@ class Batcher:
 
     @property
     def queued_rows(self) -> int:
-        """How many rows wait."""
         return self._queue.rows
 
     def submit(self, batch: Batch, timeout: float | None, gone: Callable[[], bool], done: Done) -> None:

@@ -32,12 +32,10 @@ class Request:
     over: bool = False
 
     def end(self, result: Floats | Exception) -> None:
-        """Tell what became of it."""
         self.over = True
         self.done(result)
 
     def add(self, first: int, scores: Floats) -> None:
-        """Scores of some of its rows."""
         if self.scores is None:
             self.scores = np.empty(self.rows, np.float32)
         self.scores[first : first + len(scores)] = scores
@@ -67,7 +65,6 @@ class RequestQueue:
         self.rows = 0
 
     def add(self, request: Request) -> None:
-        """Put a request at the end."""
         self._requests.append(request)
         self.rows += request.rows
 

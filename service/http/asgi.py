@@ -34,7 +34,6 @@ class ApplicationExchange(Exchange):
         self._chunked = False
 
     def start(self) -> None:
-        """Run the application."""
         task = asyncio.get_running_loop().create_task(self._run())
         self._link.state.tasks.add(task)
         task.add_done_callback(self._link.state.tasks.discard)
@@ -53,7 +52,6 @@ class ApplicationExchange(Exchange):
         self._news.set()
 
     def leave(self) -> None:
-        """The client has left."""
         super().leave()
         self._news.set()
 

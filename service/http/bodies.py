@@ -5,7 +5,6 @@ import asyncio
 from starlette.types import Receive
 
 from thimble.service.errors import RequestError
-from thimble.service.wire import compression
 
 Headers = dict[bytes, bytes]
 
@@ -34,8 +33,3 @@ async def read(headers: Headers, receive: Receive, max_bytes: int, seconds: floa
                     return bytes(body)
     except TimeoutError:
         raise RequestError(408, f"the body did not arrive within {seconds:g} s", unread=True) from None
-
-
-def encoding(headers: Headers) -> bytes | None:
-    """How a body is compressed, None if it is not. RequestError 415: in a way that is not supported."""
-    return compression.supported(headers.get(b"content-encoding", b"identity"))

@@ -24,7 +24,6 @@ class CodecCache:
         self._known: WeakKeyDictionary[Model, Codecs] = WeakKeyDictionary()
 
     def of(self, model: Model) -> Codecs:
-        """Those of a model."""
         codecs = self._known.get(model)
         if codecs is None:
             rows = RowReader(model.spec, self._max_rows)

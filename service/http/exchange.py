@@ -69,11 +69,9 @@ class Exchange:
         self._link = link
 
     def gone(self) -> bool:
-        """Whether the client has left."""
         return self.left
 
     def leave(self) -> None:
-        """The client has left."""
         self.left = True
 
     def start(self) -> None:

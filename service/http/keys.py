@@ -42,7 +42,6 @@ class KeyRing:
         return sum(hmac.compare_digest(digest, other) for other in known) > 0  # any() would stop at the first
 
     def refresh(self) -> None:
-        """Read the file again if it has changed."""
         if self._file is not None:
             self._file.refresh()
 

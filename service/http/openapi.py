@@ -28,7 +28,7 @@ class Description:
         self._written: dict[str, Any] = {}
 
     def __call__(self) -> dict[str, Any]:
-        served = [(ref(model), part) for versions in self._catalogue.model_versions for model, part in versions]
+        served = [(ref(model), part) for versions in self._catalogue.models.values() for model, part in versions]
         if not self._written or served != self._served:
             self._served, self._written = served, self._describe()
         return self._written
@@ -55,7 +55,6 @@ class Description:
 
 
 def _describe_keys(description: dict[str, Any], keys: Keys) -> None:
-    """Say which operations need a key."""
     description["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     error = {"schema": {"$ref": REF_TEMPLATE.format(model=ErrorBody.__name__)}}
     for path, operation in _operations(description):
@@ -66,7 +65,6 @@ def _describe_keys(description: dict[str, Any], keys: Keys) -> None:
 
 
 def _operations(description: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each with its path."""
     for path, operations in description["paths"].items():
         for operation in operations.values():
             yield path, operation

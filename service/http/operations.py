@@ -37,7 +37,7 @@ class _Operation(NamedTuple):
 
 def scoring_routes(catalogue: Catalogue) -> list[BaseRoute]:
     """A route for each name and version that can be asked to score, to be described and never called."""
-    served = [(model, part == "live") for versions in catalogue.model_versions for model, part in versions]
+    served = [(model, part == "live") for versions in catalogue.models.values() for model, part in versions]
     live_models = sum(live for _, live in served)
     router = APIRouter()
     for model, live in served:

@@ -36,6 +36,5 @@ class Reply(NamedTuple):
 
 
 async def send_reply(send: Send, reply: Reply) -> None:
-    """Answer an ASGI request."""
     await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
     await send({"type": "http.response.body", "body": reply.body})

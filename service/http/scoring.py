@@ -99,7 +99,7 @@ class ScoringCall:
         model = self._scoring.catalogue.route(self._target.model, self._target.version, self._headers)
         self._model = model
         self._note["model"], self._note["version"] = model.name, model.version
-        self._encoding = bodies.encoding(self._headers) if b"content-encoding" in self._headers else None
+        self._encoding = compression.encoding(self._headers) if b"content-encoding" in self._headers else None
 
     def overload(self) -> Reply | None:
         """The refusal of a request that finds the queue full, whatever its body; it is counted and not logged."""

@@ -34,12 +34,10 @@ class Channel:
 
     @classmethod
     def pair(cls) -> "tuple[Channel, Channel]":
-        """Both ends."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         return cls(ours), cls(theirs)
 
     def fileno(self) -> int:
-        """For selectors and event loops."""
         return self._socket.fileno()
 
     def send(self, *message: Any, connections: Sequence[socket.socket] = ()) -> bool:
@@ -59,5 +57,4 @@ class Channel:
         return orjson.loads(message) if message else [], [socket.socket(fileno=it) for it in descriptors]
 
     def close(self) -> None:
-        """Close this end."""
         self._socket.close()

@@ -22,7 +22,8 @@ def serve_channel(settings: Settings, keys: Keys, certificate: Certificate | Non
 async def _serve(settings: Settings, keys: Keys, certificate: Certificate | None, channel: Channel) -> None:
     siblings = _Siblings(channel)
     registry = await Registry.open(settings, siblings.sync)
-    server = _Worker(registry, settings, keys, certificate, channel, siblings)
+    server = _Worker(registry, settings, keys, certificate)
+    server.siblings = siblings
     server.heed_signals(lambda *_: None)  # the supervisor says when to stop
     await server.serve(sockets=[])
     registry.close()
@@ -32,14 +33,14 @@ class _Siblings:
     """The other workers, as far as they can be reached by way of the supervisor."""
 
     def __init__(self, channel: Channel) -> None:
-        self._channel = channel
+        self.channel = channel
         self._asking = asyncio.Lock()
         self._answer: asyncio.Future[list[str]] | None = None
 
     async def sync(self, model: str) -> list[str]:
         async with self._asking:
             self._answer = asyncio.get_running_loop().create_future()
-            self._channel.send("sync", model)
+            self.channel.send("sync", model)
             return await self._answer
 
     def synced(self, problems: list[str]) -> None:
@@ -49,38 +50,27 @@ class _Siblings:
 
 
 class _Worker(Server):
-    def __init__(
-        self,
-        registry: Registry,
-        settings: Settings,
-        keys: Keys,
-        certificate: Certificate | None,
-        channel: Channel,
-        siblings: _Siblings,
-    ) -> None:
-        super().__init__(registry, settings, keys, certificate)
-        self._channel = channel
-        self._siblings = siblings
+    siblings: _Siblings
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        asyncio.get_running_loop().add_reader(self._channel.fileno(), self._receive)
-        self._channel.send("ready")
+        asyncio.get_running_loop().add_reader(self.siblings.channel.fileno(), self._receive)
+        self.siblings.channel.send("ready")
 
     def _receive(self) -> None:
-        message, connections = self._channel.receive()
+        message, connections = self.siblings.channel.receive()
         for connection in connections:
             self.begin(self.join(connection))
         match message:
             case [] | ["stop"]:
-                asyncio.get_running_loop().remove_reader(self._channel.fileno())
+                asyncio.get_running_loop().remove_reader(self.siblings.channel.fileno())
                 self.drain(0)
             case ["drain"]:
                 self._registry.catalogue.draining = True
             case ["sync", number, model]:
                 self.begin(self._sync(number, model))
             case ["synced", problems]:
-                self._siblings.synced(problems)
+                self.siblings.synced(problems)
 
     async def _sync(self, number: int, model: str) -> None:
-        self._channel.send("done", number, await self._registry.changes.reconcile(model))
+        self.siblings.channel.send("done", number, await self._registry.changes.reconcile(model))

@@ -77,7 +77,6 @@ class Worker:
         theirs.close()
 
     def reap(self) -> None:
-        """Free what a dead worker leaves."""
         self.channel.close()
         self.process.join()
         multiprocess.mark_process_dead(self.process.pid)  # type: ignore[no-untyped-call]

@@ -8,36 +8,26 @@ from thimble.service.releases.versions import ModelVersions
 
 
 class Catalogue:
-    """The models of a server. `draining`: it is shutting down, and requests should go elsewhere."""
+    """The `models` of a server by name, with those that were unloaded or refused.
+
+    `draining`: it is shutting down, and requests should go elsewhere.
+    """
 
     def __init__(self) -> None:
-        self._models: dict[str, ModelVersions] = {}
+        self.models: dict[str, ModelVersions] = {}
         self.draining = False
 
     def __iter__(self) -> Iterator[Model]:
         """Everything that can be asked."""
-        for versions in self._models.values():
+        for versions in self.models.values():
             for model, _ in versions:
                 yield model
-
-    @property
-    def model_versions(self) -> list[ModelVersions]:
-        """All models, with those that were unloaded or refused."""
-        return list(self._models.values())
-
-    def get(self, name: str) -> ModelVersions | None:
-        """The versions of a model, None if it was never served."""
-        return self._models.get(name)
-
-    def add(self, versions: ModelVersions) -> None:
-        """Serve what is loaded of a model, now and later."""
-        self._models[versions.name] = versions
 
     def check_ready(self) -> None:
         """RequestError 503: why requests should go elsewhere."""
         if self.draining:
             raise RequestError(503, "the server is shutting down")
-        if not any(versions.live for versions in self._models.values()):
+        if not any(versions.live for versions in self.models.values()):
             raise RequestError(503, "no model is loaded")
 
     def find(self, name: str | None = None, version: str | None = None) -> Model:
@@ -52,20 +42,20 @@ class Catalogue:
 
     def fallback(self, model: Model) -> Model | None:
         """The live version, for requests that the canary could not score; None for a model that is no canary."""
-        versions = self._models.get(model.name)
+        versions = self.models.get(model.name)
         return versions.live if versions is not None and versions.canary is model else None
 
     def _find(self, name: str | None) -> ModelVersions:
         if name is None:
-            served = [versions for versions in self._models.values() if versions.live]
+            served = [versions for versions in self.models.values() if versions.live]
             if len(served) == 1:
                 return served[0]
             if not served:
                 raise RequestError(404, "no model is loaded")
             raise RequestError(404, f"several models are served ({self._served()}), use /v1/models/MODEL/score")
-        if name not in self._models:
+        if name not in self.models:
             raise RequestError(404, f"no model {name[:64]!r} is served; there is {self._served() or 'none'}")
-        return self._models[name]
+        return self.models[name]
 
     def _served(self) -> str:
         return ", ".join(f"{model.name} version {model.version}" for model in self)

@@ -50,12 +50,12 @@ class Changes:
 
     def known(self) -> list[str]:
         """Names of all models in the repository and of all that are served."""
-        served = [versions.name for versions in self._catalogue.model_versions]
+        served = [*self._catalogue.models]
         return sorted({*served, *(self._repository.models() if self._repository else ())})
 
     def model_versions(self, name: str) -> ModelVersions:
         """A model that is served or lies in the repository. RequestError 404."""
-        versions = self._catalogue.get(name)
+        versions = self._catalogue.models.get(name)
         if versions is None and not self.stored(name):
             raise RequestError(404, f"there is no model {shown(name)} in the repository")
         return versions or ModelVersions(name)
@@ -110,10 +110,9 @@ class Changes:
         self._switch(ModelVersions(model.name), FOLLOW_NEWEST, LoadedRelease(live=model))
 
     def close(self) -> None:
-        """End what runs beside the serving."""
         for task in self._tasks:
             task.cancel()
-        for versions in self._catalogue.model_versions:
+        for versions in self._catalogue.models.values():
             versions.set_shadow(None)
         self._loader.close()
 
@@ -156,8 +155,8 @@ class Changes:
         """Serve what is written down for a model as far as it can be had. Returns what kept from it."""
         repository = self._repository
         assert repository is not None
-        versions = self._catalogue.get(name) or ModelVersions(name)
-        self._catalogue.add(versions)  # also if nothing of it can be served: it knows why
+        versions = self._catalogue.models.get(name) or ModelVersions(name)
+        self._catalogue.models[versions.name] = versions  # also if nothing of it can be served: it knows why
         while True:
             before = versions.release
             try:
@@ -178,7 +177,7 @@ class Changes:
             release = release.model_copy(update={"canary": None})
         before = versions.live
         retired = versions.switch(release, loaded)
-        self._catalogue.add(versions)
+        self._catalogue.models[versions.name] = versions
         for model in retired:
             model.metrics.withdraw()
         for model, _ in versions:
@@ -206,7 +205,7 @@ class Changes:
 
     async def _take_out(self, name: str, version: int) -> None:
         """Take a version that gives no usable scores out of the traffic, whatever is being loaded at the time."""
-        versions = self._catalogue.get(name)
+        versions = self._catalogue.models.get(name)
         assert versions is not None
         remaining = _without(versions, version)
         if remaining is None:

@@ -101,7 +101,6 @@ class Loader:
         return await self._loop.run_in_executor(self._thread, work, *given)
 
     def close(self) -> None:
-        """End what runs beside the serving."""
         self._verifier.end()
 
     def task(self, path: Path) -> Task:

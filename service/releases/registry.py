@@ -57,7 +57,6 @@ class Registry:
             self._polling = asyncio.get_running_loop().create_task(self._poll(repository, seen))
 
     def close(self) -> None:
-        """End what runs beside the serving."""
         if self._polling is not None:
             self._polling.cancel()
         self.changes.close()

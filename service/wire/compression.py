@@ -1,6 +1,7 @@
 """Bodies as gzip or deflate, bounded in bytes before and after."""
 
 import zlib
+from collections.abc import Mapping
 
 from thimble.service.errors import RequestError
 
@@ -8,9 +9,9 @@ from thimble.service.errors import RequestError
 _WINDOWS = {b"gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}
 
 
-def supported(name: bytes) -> bytes | None:
-    """A Content-Encoding in lower case, None for identity. RequestError 415: it is not supported."""
-    name = name.lower()
+def encoding(headers: Mapping[bytes, bytes]) -> bytes | None:
+    """How a request's body is compressed, None if it is not. RequestError 415: in a way that is not supported."""
+    name = headers.get(b"content-encoding", b"identity").lower()
     if name == b"identity":
         return None
     if name not in _WINDOWS:

@@ -34,6 +34,6 @@ class Body:
 
     async def __call__(self, request: Request) -> bytes:
         headers = dict(request.scope["headers"])
-        encoding = bodies.encoding(headers)
+        encoding = compression.encoding(headers)
         body = await bodies.read(headers, request.receive, self._max_bytes, self._seconds)
         return await asyncio.to_thread(compression.decompress, body, encoding, self._max_bytes) if encoding else body

@@ -45,7 +45,7 @@ def models_router(catalogue: Catalogue) -> APIRouter:
     @router.get("/v1/models")
     async def list_models() -> list[ModelDescription]:
         """The models being served."""
-        return [_described(model, part) for versions in catalogue.model_versions for model, part in versions]
+        return [_described(model, part) for versions in catalogue.models.values() for model, part in versions]
 
     return router
 

@@ -86,7 +86,6 @@ class Sandbox:
         return f"{ending} ({self._last_words[:SHOWN]})" if self._last_words else ending
 
     def end(self) -> None:
-        """Kill it if it still runs."""
         with suppress(ProcessLookupError):
             self._process.kill()
 
@@ -121,7 +120,6 @@ class Verifier:
             self._idle_end = asyncio.get_running_loop().call_later(IDLE_SECONDS, self.end)
 
     def end(self) -> None:
-        """End the process if there is one."""
         if self._idle_end is not None:
             self._idle_end.cancel()
         if self._sandbox is not None:

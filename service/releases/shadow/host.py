@@ -86,7 +86,6 @@ class Shadow:
             self._drop(live, len(scores))
 
     def stop(self) -> None:
-        """End it."""
         if self._restarting is not None:
             self._restarting.cancel()
         self._disconnect()
