@@ -1,1 +1,1 @@
-"""Load tests with Locust."""
+"""Load tests with Locust, two deployments side by side, and the report on both."""

@@ -1,1 +1,1 @@
-"""HTTP: a connection, the application, the one scoring call behind both, and who may ask."""
+"""HTTP: the connection, the FastAPI application, the one scoring call that both enter, keys, access log and traces."""

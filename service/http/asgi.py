@@ -14,6 +14,8 @@ from thimble.service.http.replies import CLOSE, Client, Reply
 # Of a body, before the application asks for more.
 READ_AHEAD_BYTES = 1 << 20
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+# No Content and Not Modified end with their headers.
+BODILESS = (204, 304)
 FAILED = Reply.of(500, [(b"content-type", b"text/plain; charset=utf-8"), CLOSE], b"Internal Server Error")
 log = logging.getLogger("thimble")
 
@@ -61,8 +63,8 @@ class ApplicationExchange(Exchange):
         except Exception as error:
             log.error("Exception in ASGI application", exc_info=error)
         if not (self.answered or self.left):
-            if self.started:  # half of an answer cannot be taken back
-                self._link.transport.close()
+            if self.started and not self._unsent:  # half of an answer cannot be taken back
+                self._link.transport.abort()
             else:
                 self.reply(FAILED)
 
@@ -100,7 +102,7 @@ class ApplicationExchange(Exchange):
 
     def _begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         sized = any(name == b"content-length" for name, _ in headers)
-        if not sized and self._scope["method"] != "HEAD":
+        if not (sized or status in BODILESS or self._scope["method"] == "HEAD" or self._scope["http_version"] != "1.1"):
             self._chunked = True
             headers.append((b"transfer-encoding", b"chunked"))
         self._unsent = self._head(status, headers)

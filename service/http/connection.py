@@ -76,6 +76,7 @@ class Connection(asyncio.Protocol):
         self._last_words: RequestError | None = None
         self._late: asyncio.TimerHandle | None = None
         self._stuck: asyncio.TimerHandle | None = None
+        self._abort: asyncio.TimerHandle | None = None
         self._idle_since: float | None = None
         self._idle_end: asyncio.TimerHandle | None = None
 
@@ -94,12 +95,13 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._state.connections.discard(self)
-        for timer in (self._late, self._stuck, self._idle_end):
+        for timer in (self._late, self._stuck, self._idle_end, self._abort):
             if timer is not None:
                 timer.cancel()
         self._link.writable.set()
         self._leave()
         self._parser.close()
+        del self._link.on_answered  # it refers to this; nobody who has left is answered
 
     def pause_writing(self) -> None:
         self._link.writable.clear()
@@ -124,16 +126,18 @@ class Connection(asyncio.Protocol):
             self._watch()
 
     def _on_head(self, head: Head) -> None:
-        self._head, self._refused = head, False
+        self._in_time()
+        self._head, self._refused = head, self._transport.is_closing()
+        if self._refused:  # the answer before it was the last
+            return
         taken = self._ask_small_requests(head) if self._may_be_small(head) else None
         if taken is None:
             self._append_application()
         elif isinstance(taken, Reply):
             self._refused = True
-            self._write(taken)
+            self._exchange().reply(taken)
         else:
-            self._call, self._body = taken, b""
-        self._in_time()
+            self._call = taken
 
     def _on_body(self, body: bytes) -> None:
         if self._call is not None:
@@ -144,10 +148,9 @@ class Connection(asyncio.Protocol):
     def _on_end(self) -> None:
         self._in_time()
         if self._call is not None:
-            call, self._call = self._call, None
-            exchange = self._incoming = Exchange(self._link, keep_alive=True)
-            self._exchanges.append(exchange)
-            call.begin(self._body, exchange.gone, exchange.reply)
+            call, body, exchange = self._call, self._body, self._exchange()
+            self._call, self._body = None, b""
+            call.begin(body, exchange.gone, exchange.reply)
         elif isinstance(self._incoming, ApplicationExchange) and not self._refused:
             self._incoming.feed_end()
 
@@ -168,6 +171,11 @@ class Connection(asyncio.Protocol):
             client = self._serving.client_of(client, head.headers)
         return self._serving.small_requests(head.path, head.fields, client)
 
+    def _exchange(self) -> Exchange:
+        exchange = self._incoming = Exchange(self._link, keep_alive=True)
+        self._exchanges.append(exchange)
+        return exchange
+
     def _append_application(self) -> None:
         if len(self._exchanges) > PIPELINED:
             raise RequestError(400, f"{PIPELINED} requests wait on this connection already", unread=True)
@@ -180,9 +188,9 @@ class Connection(asyncio.Protocol):
 
     def _hand_over(self) -> None:
         """Leave a request to the application after all."""
-        self._call = None
+        body, self._call, self._body = self._body, None, b""
         self._append_application()
-        self._on_body(self._body)
+        self._on_body(body)
 
     def _on_answered(self) -> None:
         self._state.total_requests += 1
@@ -229,19 +237,19 @@ class Connection(asyncio.Protocol):
     def _hang_up(self) -> None:
         assert self._last_words is not None
         if not self._transport.is_closing():
-            self._write(Reply.to(self._last_words))
+            reply = Reply.to(self._last_words)
+            self._transport.write(self._state.head(reply.status, reply.headers) + reply.body)
             self._close()
-
-    def _write(self, reply: Reply) -> None:
-        self._transport.write(self._state.head(reply.status, reply.headers) + reply.body)
 
     def _close(self, patience: float | None = None) -> None:
         """Close once the client has taken what was written, or has had the time to."""
         self._in_time()
         self._idle_since = None
         self._transport.close()
+        if self._abort is not None:
+            self._abort.cancel()
         seconds = self._serving.patience if patience is None else patience
-        self._late = self._loop.call_later(seconds, self._transport.abort)
+        self._abort = self._loop.call_later(seconds, self._transport.abort)
 
     def _watch(self) -> None:
         """Let a clock run wherever the client is the one to go on."""

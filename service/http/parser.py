@@ -1,5 +1,6 @@
 """Bytes from a client to requests of HTTP/1.1, by httptools' parser."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
@@ -11,6 +12,7 @@ from thimble.service.http.bodies import Headers
 from thimble.service.http.replies import Header
 
 HEADER_BYTES = 64 << 10
+log = logging.getLogger("thimble")
 
 
 @dataclass(slots=True)
@@ -32,7 +34,7 @@ class Head:
     @property
     def expects_continue(self) -> bool:
         """Whether the client waits to be asked for the body."""
-        return self.fields.get(b"expect", b"").lower() == b"100-continue"
+        return self.version == "1.1" and self.fields.get(b"expect", b"").lower() == b"100-continue"
 
 
 class RequestParser:
@@ -68,15 +70,19 @@ class RequestParser:
                 pieces += [memoryview(piece)[upgrade.args[0] :], self._head_without_upgrade()]
                 self._parser = self._new_parser()
             except httptools.HttpParserError as error:
-                if isinstance(error.__context__, RequestError):
-                    raise error.__context__ from None
-                raise _not_http(str(error)) from None
+                found = error.__context__
+                if found is None:
+                    raise _not_http(str(error)) from None
+                if isinstance(found, RequestError):
+                    raise found from None
+                log.error("a request could not be taken", exc_info=found)
+                raise RequestError(500, "internal error, see the server's log", unread=True) from None
         if self.in_headers:
             _check_size(self._bytes)
 
     def close(self) -> None:
-        """Let go of httptools' parser, which refers to this one and so would keep both until garbage is collected."""
-        del self._parser
+        """Let go of what refers back to this, and so would keep all of it until garbage is collected."""
+        del self._parser, self._on_head, self._on_part, self._on_end
 
     # what httptools calls
 
@@ -88,7 +94,8 @@ class RequestParser:
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers.append((name.lower(), value))
+        if self.in_headers:  # else it is a trailer, behind a chunked body
+            self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         _check_size(len(self._url) + sum(map(len, chain.from_iterable(self._headers))))

@@ -9,15 +9,15 @@ from thimble.service.http.bodies import Headers
 from thimble.service.http.replies import Client, Reply
 from thimble.service.http.scoring import Scoring, ScoringCall
 
-# About what one read from a socket brings. What is larger comes in parts, and those the application gathers.
-MOST_BYTES = 320 << 10
+# uvloop reads 256,000 bytes at most. What is larger comes in parts, and those the application gathers.
+MOST_BYTES = 250_000
 
 
 class SmallRequests:
     """Says of a request with a path and headers what is to be done with it, before its body is there."""
 
     def __init__(self, scoring: Scoring, tracing: bool) -> None:
-        """With `tracing` all requests go to the application, which makes their spans."""
+        """With `tracing` all that are not refused go to the application, which makes their spans."""
         self._scoring = scoring
         self._tracing = tracing
         self._most_bytes = min(MOST_BYTES, scoring.max_body_bytes)

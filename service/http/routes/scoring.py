@@ -34,15 +34,20 @@ def scoring_router(scoring: Scoring) -> APIRouter:
 
 async def _answered(scoring: Scoring, call: ScoringCall, headers: bodies.Headers, receive: Receive) -> Reply:
     answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+
+    def send(reply: Reply) -> None:
+        if not answered.done():  # or the server has given the request up, as some do when a client leaves
+            answered.set_result(reply)
+
     try:
         call.admit()
         body = await bodies.read(headers, receive, scoring.max_body_bytes, scoring.read_timeout_s)
     except Exception as error:
-        call.fail(error, answered.set_result)
+        call.fail(error, send)
         return await answered
     departure = asyncio.create_task(_departed(receive))
     try:
-        call.begin(body, departure.done, answered.set_result)
+        call.begin(body, departure.done, send)
         return await answered
     finally:
         departure.cancel()

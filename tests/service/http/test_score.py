@@ -1,5 +1,6 @@
 import gzip
 import json
+import re
 import socket
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -263,3 +264,12 @@ def test_a_client_that_leaves_half_way_does_no_harm(server: Server, client: http
     server.wait_for_line(r"POST /v1/score 499")
     assert client.get("/readyz").status_code == 200
     assert not [line for line in server.lines if "Traceback" in line]
+
+
+def test_a_page_that_was_not_modified_has_no_body(client: httpx.Client) -> None:
+    page = client.get("/docs").text
+    (script,) = set(re.findall(r'src="(/[^"]+\.js)"', page))
+    tag = client.get(script).headers["etag"]
+    unchanged = client.get(script, headers={"If-None-Match": tag})
+    assert unchanged.status_code == 304 and "transfer-encoding" not in unchanged.headers
+    assert client.get("/healthz").json() == {"status": "alive"}

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.service.http.hostile.wire import Rows, Wire, chunked, post
+from testing.servers import Server
+from tests.service.http.hostile.wire import Rows, Wire, chunked, peak_bytes, post
 
 SCORE = b"POST /v1/score HTTP/1.1\r\nHost: x\r\n"
 
@@ -213,3 +214,18 @@ def test_timeouts_that_are_none_are_refused(wire: Wire, rows: Rows, timeout: str
     wire.send(post(rows[0][0], b"Timeout-Ms: " + timeout.encode()))
     answer = wire.answer()
     assert answer.status == 400 and "is not a whole number of milliseconds" in answer.error
+
+
+def test_trailers_are_no_headers(wire: Wire, rows: Rows) -> None:
+    body, score = rows[0]
+    trailers = b"Content-Encoding: gzip\r\nTimeout-Ms: none\r\nContent-Type: text/plain\r\n"
+    wire.send(chunked(body)[: -len(b"\r\n")] + trailers + b"\r\n")
+    assert wire.answer().scores == pytest.approx([score], abs=1e-6)
+
+
+def test_trailers_without_an_end_fill_no_memory(wire: Wire, rows: Rows, hostile: Server) -> None:
+    body, score = rows[0]
+    before = peak_bytes(hostile)
+    wire.send(chunked(body)[: -len(b"\r\n")] + b"A: b\r\n" * 500_000 + b"\r\n")
+    assert wire.answer().scores == pytest.approx([score], abs=1e-6)
+    assert peak_bytes(hostile) - before < 16 << 20
