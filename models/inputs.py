@@ -2,8 +2,8 @@
 
 `ModelSpec.inputs` is the one description of these tensors. The exporter, the check of a file, the codecs, the buffers,
 the shadow's messages and the descriptions of the API all read it, so a third tensor is one entry more in
-`input_tensors`, a field of `thimble.models.features.Batch`, and the code that makes or uses its values. docs/architecture.md
-has the list.
+`input_tensors`, a field of `thimble.models.features.Batch`, and the code that makes or uses its values.
+docs/architecture.md has the list.
 """
 
 from collections.abc import Sequence

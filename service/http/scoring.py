@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from thimble.models.features import Batch, shown
 from thimble.models.hashing import Floats
-from thimble.service.engine.outcomes import ClientGoneError, RefusedError, UnusableError
+from thimble.service.engine.outcomes import ClientGoneError, Reason, RefusedError, UnusableError
 from thimble.service.errors import RequestError
 from thimble.service.http import bodies
 from thimble.service.http.access import AccessLog, named
@@ -32,6 +32,8 @@ INLINE_BYTES = 32 << 10
 # What fits into a packet anyway is not compressed.
 SMALLEST_COMPRESSED = 1400
 CLIENT_GONE = 499  # nginx's number for it; nobody reads it, it appears in the access log and the metrics
+# Of what the queue refuses.
+STATUSES: dict[Reason, int] = {"queue_full": 429, "would_be_late": 429, "timeout": 504}
 HEADER_LENGTH = b"inference-header-content-length"
 TIMEOUT = b"timeout-ms"
 Result = TypeVar("Result")
@@ -196,8 +198,7 @@ def failure(error: Exception, request: str) -> Reply:
         case RequestError():
             return Reply.to(error)
         case RefusedError():
-            status = 504 if error.reason == "timeout" else 429
-            return Reply.to(RequestError(status, error.message, retry_after=error.retry_after))
+            return Reply.to(RequestError(STATUSES[error.reason], error.message, retry_after=error.retry_after))
         case UnusableError():
             return Reply.to(RequestError(500, str(error)))
         case bodies.DisconnectedError() | ClientGoneError():
