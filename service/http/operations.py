@@ -78,7 +78,7 @@ def _score(model: Model) -> _Operation:
     def score(body: request) -> ScoreAnswer:  # type: ignore[valid-type]
         """A scalar is shared by all rows, a list has one value a row. A feature left out, null or blank is missing.
         Tab-separated lines hold the dense features, then the fields, with or without a label before them."""
-        raise NotImplementedError
+        raise NotImplementedError  # only described here: `ScoringCall` answers
 
     return _Operation(
         tag="score",
@@ -113,7 +113,7 @@ def _infer(model: Model) -> _Operation:
     def infer(body: request) -> InferAnswer:  # type: ignore[valid-type]
         """The Open Inference Protocol, with Triton's binary tensors: the JSON, whose length
         Inference-Header-Content-Length says, and the tensors behind it. The Content-Type is not looked at."""
-        raise NotImplementedError
+        raise NotImplementedError  # only described here: `ScoringCall` answers
 
     length = _header(HEADER_LENGTH, "bytes of JSON before the binary tensors; without it, all of the body is JSON")
     return _Operation(
