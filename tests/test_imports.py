@@ -30,6 +30,7 @@ ROOMS: dict[str, set[str]] = {
     "models.nn": {"models"},
     "ops": {"models"},
     "export": {"models", "models.nn", "ops"},
+    "service.background": {"service.telemetry"},
     "service.errors": set(),
     "service.settings": set(),
     "service.telemetry": set(),
@@ -46,7 +47,7 @@ ROOMS: dict[str, set[str]] = {
     "loadtests": {"client", "loadtests.report", "loadtests.results", "loadtests.traffic", "models"},
 }
 # All of service may import these.
-LEAVES = {"service.errors", "service.settings", "service.telemetry", "service.watched"}
+LEAVES = {"service.background", "service.errors", "service.settings", "service.telemetry", "service.watched"}
 # Packages that only these rooms may import.
 RESERVED = {
     "fastapi": {"service.http"},

@@ -68,6 +68,7 @@ CHANGES = Counter(
     "Changes of what is served: released, refused (what was served goes on), or rolled_back by the server itself",
     ("model", "outcome"),
 )
+BACKGROUND_FAILURES = Counter("thimble_background_failures", "Failures of what goes on beside requests", ("task",))
 WORKER_DEATHS = Counter("thimble_worker_deaths", "Workers that died and were replaced")
 LIVE = Gauge("thimble_live_version", "The version that answers", ("model",), multiprocess_mode="livemax")
 

@@ -5,16 +5,15 @@ import re
 import signal
 import socket
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from time import monotonic
 
 import httpx
 import psutil
 import pytest
 
+from testing.conditions import until
 from testing.servers import Server, running
 from thimble.models.spec import ModelSpec
 
@@ -35,12 +34,6 @@ def score(client: httpx.Client, spec: ModelSpec) -> list[float]:
     assert response.status_code == 200, response.text
     scores: list[float] = response.json()["scores"]
     return scores
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = monotonic() + 30
-    while not condition():
-        assert monotonic() < end
 
 
 def counts(server: Server) -> tuple[int, float]:

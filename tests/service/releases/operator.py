@@ -1,10 +1,9 @@
 """What somebody on call does to a server, and sees of it."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import httpx
@@ -61,12 +60,6 @@ def metric(client: httpx.Client, name: str, **labels: str) -> float:
         if line.startswith(name + "{") and all(f'{key}="{value}"' in line for key, value in labels.items()):
             total += float(line.rsplit(" ", 1)[1])
     return total
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = monotonic() + 30
-    while not condition():
-        assert monotonic() < end
 
 
 def children(server: Server) -> list[psutil.Process]:

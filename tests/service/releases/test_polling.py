@@ -3,7 +3,8 @@
 import shutil
 from pathlib import Path
 
-from tests.service.releases.operator import KEY, answers, bring, score, serving, until
+from testing.conditions import until
+from tests.service.releases.operator import KEY, answers, bring, score, serving
 
 
 def test_versions_that_appear_are_served_once_they_are_whole(repository: Path, versions: Path) -> None:

@@ -12,7 +12,8 @@ import onnx
 import psutil
 import pytest
 
-from tests.service.releases.operator import KEY, answers, bring, children, metric, put, serving, until
+from testing.conditions import until
+from tests.service.releases.operator import KEY, answers, bring, children, metric, put, serving
 
 
 def broken(path: Path) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import uvloop
 
-from tests.service.releases.operator import KEY, metric, put, score, serving, until
+from testing.conditions import until
+from tests.service.releases.operator import KEY, metric, put, score, serving
 from thimble.service.releases.sandbox.host import EndedError, Sandbox
 from thimble.service.releases.sandbox.messages import Task
 

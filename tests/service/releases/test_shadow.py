@@ -5,6 +5,7 @@ from pathlib import Path
 import httpx
 import psutil
 
+from testing.conditions import until
 from testing.servers import Server
 from tests.service.releases.operator import (
     ENV,
@@ -16,7 +17,6 @@ from tests.service.releases.operator import (
     put,
     score,
     serving,
-    until,
 )
 
 

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+from testing.conditions import until
 from testing.servers import Server
 from tests.service.releases.operator import (
     KEY,
@@ -19,7 +20,6 @@ from tests.service.releases.operator import (
     score,
     serving,
     state,
-    until,
 )
 
 
