@@ -14,7 +14,8 @@ import numpy.typing as npt
 from thimble.export.click_tables import ClickFile, Table
 from thimble.export.clicks import ClickError, Clicks
 from thimble.export.text_clicks import CriteoFile, CsvFile
-from thimble.models.features import Batch, Column
+from thimble.models.conversions import Column
+from thimble.models.features import Batch
 from thimble.models.hashing import Int64s
 from thimble.models.spec import ModelSpec
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thimble.export.clicks import ClickError
-from thimble.models.features import Column, shown
+from thimble.models.conversions import Column, shown
 from thimble.models.hashing import Floats
 from thimble.models.inputs import ValueKind
 

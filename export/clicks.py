@@ -8,7 +8,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from thimble.models.features import Batch, Column
+from thimble.models.conversions import Column
+from thimble.models.features import Batch
 from thimble.models.hashing import Floats
 
 

@@ -13,7 +13,8 @@ import pyarrow.types as types
 
 from thimble.export.click_tables import TABLE_ROWS, Encoded, EncodedLabels, Table, column_index, encode_labels
 from thimble.export.clicks import ClickError
-from thimble.models.features import Column, encode_column
+from thimble.models.conversions import Column
+from thimble.models.features import encode_column
 from thimble.models.hashing import ID_LIMIT, Floats, Int64s
 from thimble.models.inputs import ValueKind
 

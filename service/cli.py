@@ -63,5 +63,7 @@ def _check(settings: Settings) -> None:
     from thimble.service.engine.engine import check_runtime
 
     check_runtime()
+    if settings.max_inflight_bytes < settings.max_body_bytes:
+        raise StartupError("--max-inflight-bytes is less than --max-body-bytes: a body of that size would find no room")
     if settings.tracing:
         import thimble.service.http.tracing  # noqa: F401  which says what is missing

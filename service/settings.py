@@ -51,7 +51,18 @@ class Settings(BaseSettings):
         Path | None, Field(description="library of the native lookup, by default the one built with this package")
     ] = None
     max_rows: Annotated[int, Field(gt=0, description="rows in one request")] = 10_000
-    max_body_bytes: Annotated[int, Field(gt=0, description="bytes in one request, also once decompressed")] = 16 * MIB
+    max_text_bytes: Annotated[
+        int, Field(gt=0, description="bytes of JSON or lines in one request, also once decompressed")
+    ] = 4 * MIB
+    max_body_bytes: Annotated[
+        int, Field(gt=0, description="bytes in one request with binary tensors, also once decompressed")
+    ] = 16 * MIB
+    max_inflight_bytes: Annotated[
+        int, Field(gt=0, description="bytes of requests that one process receives and reads at a time")
+    ] = 64 * MIB
+    max_connections: Annotated[
+        int, Field(gt=0, description="connections that one process keeps open; another is refused with 429")
+    ] = 1024
     poll_s: Annotated[
         float, Field(ge=0, description="seconds between looks for new versions in the repository, 0 for none")
     ] = 0

@@ -27,7 +27,9 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 
 if __name__ == "__main__":
     state: Any = State()
-    serving = Serving(app, state, lambda *_: None, lambda client, _: client, patience=10.0, keep_alive=75.0)
+    serving = Serving(
+        app, state, lambda *_: None, lambda client, _: client, patience=10.0, keep_alive=75.0, max_connections=1024
+    )
 
     def connect(**_: object) -> Connection:
         return Connection(serving)

@@ -15,6 +15,7 @@ from thimble.service.errors import RequestError, error_body
 from thimble.service.http.access import Logged
 from thimble.service.http.keys import Gate
 from thimble.service.http.openapi import Description
+from thimble.service.http.routes.dependencies import Bodies
 from thimble.service.http.routes.health import health_router
 from thimble.service.http.routes.inference import inference_router
 from thimble.service.http.routes.models import models_router
@@ -44,6 +45,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 def create_app(registry: Registry, scoring: Scoring, settings: Settings) -> ASGIApp:
     """The application over the models of a registry, with the keys and the access log of their scoring."""
     catalogue, changes, keys = registry.catalogue, registry.changes, scoring.keys
+    bodies = Bodies(settings)
     app: FastAPI = FastAPIOffline(
         redoc_url=None,
         title="Thimble",
@@ -53,9 +55,9 @@ def create_app(registry: Registry, scoring: Scoring, settings: Settings) -> ASGI
     )
     app.include_router(scoring_router(scoring))
     app.include_router(models_router(catalogue))
-    app.include_router(releases_router(changes, settings, keys))
+    app.include_router(releases_router(changes, bodies, keys))
     app.include_router(inference_router(catalogue, settings.max_rows))
-    app.include_router(repository_router(changes, settings, keys))
+    app.include_router(repository_router(changes, bodies, keys))
     app.include_router(health_router(catalogue))
     app.router.redirect_slashes = False  # a path with a slash too many is another path
     app.add_exception_handler(RequestError, _refused)

@@ -12,7 +12,7 @@ from thimble.service.http.parser import Head, split_url
 from thimble.service.http.replies import CLOSE, Client, Reply
 
 # Of a body, before the application asks for more.
-READ_AHEAD_BYTES = 1 << 20
+READ_AHEAD_BYTES = 256 << 10
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 # No Content and Not Modified end with their headers.
 BODILESS = (204, 304)

@@ -17,6 +17,8 @@ from thimble.service.http.replies import Client, Header, Reply
 
 # Requests that may wait for their turn on one connection; none of them is read before.
 PIPELINED = 256
+# That a client has to take the refusal of its connection, where more than a write to the socket is needed, as for TLS.
+REFUSED_SECONDS = 1.0
 
 
 class Call(Protocol):
@@ -36,7 +38,8 @@ class Serving:
 
     `small_requests` says of a request's headers how it is refused at once or what scores it; what it does not take is
     for `app`. `client_of` says who asks, where that is not who connected. Times are in seconds: `patience` is for the
-    client to send what it has begun and to take what it is sent, `keep_alive` for it to ask again.
+    client to send what it has begun and to take what it is sent, `keep_alive` for it to ask again. `max_connections`
+    may be open at a time.
     """
 
     app: ASGIApp
@@ -45,6 +48,7 @@ class Serving:
     client_of: ClientOf
     patience: float
     keep_alive: float
+    max_connections: int
 
 
 class Connection(asyncio.Protocol):
@@ -84,6 +88,12 @@ class Connection(asyncio.Protocol):
         self._transport = transport
         self._link = Link(self._state, transport, self._exchanges, self._on_answered)
         self._peer = address(transport, "peername")
+        if len(self._state.connections) >= (limit := self._serving.max_connections):
+            self._last_words = RequestError(
+                429, f"{limit} connections are open already, the limit", retry_after=REFUSED_SECONDS, unread=True
+            )
+            self._hang_up(REFUSED_SECONDS)
+            return
         self._state.connections.add(self)
         self._watch()
         if self._state.closing:  # while it shook hands for TLS
@@ -234,12 +244,12 @@ class Connection(asyncio.Protocol):
         for exchange in self._exchanges:
             exchange.leave()
 
-    def _hang_up(self) -> None:
+    def _hang_up(self, patience: float | None = None) -> None:
         assert self._last_words is not None
         if not self._transport.is_closing():
             reply = Reply.to(self._last_words)
             self._transport.write(self._state.head(reply.status, reply.headers) + reply.body)
-            self._close()
+            self._close(patience)
 
     def _close(self, patience: float | None = None) -> None:
         """Close once the client has taken what was written, or has had the time to."""

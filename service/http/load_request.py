@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AliasChoices, Base64Bytes, BaseModel, ConfigDict, Field, Json, SkipValidation
 
-from thimble.models.features import shown
+from thimble.models.conversions import shown
 from thimble.service.errors import RequestError
 from thimble.service.releases.release import FOLLOW_NEWEST, Release, Version
 from thimble.service.releases.repository import MODEL_FILE, VERSION

@@ -8,16 +8,19 @@ call each other back instead of being awaited: a task and its coroutines cost as
 import asyncio
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from time import monotonic
 from typing import Any, NamedTuple, TypeVar
 
-from thimble.models.features import Batch, shown
+from thimble.models.conversions import shown
+from thimble.models.features import Batch
 from thimble.models.hashing import Floats
 from thimble.service.engine.outcomes import ClientGoneError, Reason, RefusedError, UnusableError
 from thimble.service.errors import RequestError
 from thimble.service.http import bodies
 from thimble.service.http.access import AccessLog, named
+from thimble.service.http.budget import ByteBudget
 from thimble.service.http.codecs import CodecCache, Codecs
 from thimble.service.http.keys import Keys
 from thimble.service.http.paths import Target
@@ -26,9 +29,10 @@ from thimble.service.releases.catalogue import Catalogue
 from thimble.service.releases.loader import Model
 from thimble.service.settings import Settings
 from thimble.service.wire import compression, inference, rows
+from thimble.service.wire.scan import HARMLESS_BYTES
 
 # More JSON or text is read, and answers compressed, beside the event loop, which would stand still too long.
-INLINE_BYTES = 32 << 10
+INLINE_BYTES = HARMLESS_BYTES
 # What fits into a packet anyway is not compressed.
 SMALLEST_COMPRESSED = 1400
 CLIENT_GONE = 499  # nginx's number for it; nobody reads it, it appears in the access log and the metrics
@@ -66,13 +70,18 @@ class Scoring:
         self.log = log
         self.codecs = CodecCache(settings.max_rows)
         self.max_body_bytes = settings.max_body_bytes
+        self.max_text_bytes = min(settings.max_text_bytes, settings.max_body_bytes)
         self.read_timeout_s = settings.read_timeout_s
+        self.budget = ByteBudget(settings.max_inflight_bytes)
+        # One at a time: the interpreter would let no two parse at once, and each takes memory while it does.
+        self.beside = ThreadPoolExecutor(1, "reader")
 
 
 class ScoringCall:
     """A request to be scored, from its headers to its reply.
 
     First it is admitted. Then either its body is scored, by `begin`, or it fails, and `send` is given the reply once.
+    Until then `hold` is the room for its body, which is read again where a canary gives no scores.
     """
 
     def __init__(
@@ -92,6 +101,7 @@ class ScoringCall:
         self._client = client
         self._note = note
         self._model: Model | None = None
+        self.hold = scoring.budget.hold()
         self._start = monotonic()
         self._entry = scoring.log.begin(headers, note) if scoring.log else None
 
@@ -102,6 +112,12 @@ class ScoringCall:
         self._model = model
         self._note["model"], self._note["version"] = model.name, model.version
         self._encoding = compression.encoding(self._headers) if b"content-encoding" in self._headers else None
+
+    @property
+    def max_body_bytes(self) -> int:
+        """What its body may weigh, compressed or not: more where it brings binary tensors than where all is text."""
+        binary = self._target.inference and HEADER_LENGTH in self._headers
+        return self._scoring.max_body_bytes if binary else self._scoring.max_text_bytes
 
     def overload(self) -> Reply | None:
         """The refusal of a request that finds the queue full, whatever its body; it is counted and not logged."""
@@ -133,30 +149,38 @@ class ScoringCall:
 
     def _beside(self, work: Callable[[], Result], then: Callable[[Result], None]) -> None:
         """Do work in a thread, and go on with what comes of it."""
-        done = asyncio.get_running_loop().run_in_executor(None, work)
+        done = asyncio.get_running_loop().run_in_executor(self._scoring.beside, work)
         done.add_done_callback(lambda _: self._guard(lambda: then(done.result())))
 
     def _ask(self, model: Model) -> None:
         codecs = self._scoring.codecs.of(model)
-        if self._bytes_to_read() <= INLINE_BYTES:
+        if self._encoding is None and self._text_bytes() <= INLINE_BYTES:
             self._submit(model, self._read(model, codecs))
         else:
+            self.hold.grow_to(len(self._body))
             self._beside(partial(self._read, model, codecs), partial(self._submit, model))
 
-    def _bytes_to_read(self) -> int:
-        """How many bytes of the body have to be decompressed or read as text. RequestError."""
-        if self._encoding is not None:
-            return self._scoring.max_body_bytes  # as many as it may hold
+    def _text_bytes(self) -> int:
+        """How many bytes of the body have to be read as text. RequestError 400: nobody knows."""
         length = header_length(self._headers) if self._target.inference else None
-        return len(self._body) if length is None or inference.BYTES in self._body[:length] else length
+        if length is None or (length <= INLINE_BYTES and inference.may_have_texts(self._body[:length])):
+            return len(self._body)
+        return length
 
     def _read(self, model: Model, codecs: Codecs) -> Question:
-        """What the request asks of a model. RequestError."""
+        """What the request asks of a model. RequestError. ClientGoneError: nobody would hear what."""
+        if self._gone():
+            raise ClientGoneError
         body = self._body
         if self._encoding is not None:
-            body = compression.decompress(body, self._encoding, self._scoring.max_body_bytes)
+            body = compression.decompress(body, self._encoding, self.max_body_bytes)
         if self._target.inference:
-            asked = codecs.inferences.read(body, header_length(self._headers))
+            length = header_length(self._headers)
+            if length is not None and min(length, len(body)) > (limit := self._scoring.max_text_bytes):
+                raise RequestError(413, f"the JSON before the tensors is larger than the limit of {limit} bytes")
+            asked = codecs.inferences.read(body, length)
+            if body is not self._body:  # for which nothing is held: it is not to stay while its rows wait
+                asked = asked._replace(batch=asked.batch.copied())
             return Question(asked.batch, asked.timeout, partial(_inferred, model, asked))
         content_type = self._headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
         batch = codecs.rows.read(content_type.decode("latin-1"), body)
@@ -185,6 +209,7 @@ class ScoringCall:
     def _finish(self, reply: Reply, send: Callable[[Reply], None]) -> None:
         if self._entry is not None:
             reply.headers.append(self._entry.header)
+        self.hold.release()
         send(reply)
         if self._model is not None:
             self._model.metrics.request(reply.status, monotonic() - self._start)

@@ -20,7 +20,7 @@ class SmallRequests:
         """With `tracing` all that are not refused go to the application, which makes their spans."""
         self._scoring = scoring
         self._tracing = tracing
-        self._most_bytes = min(MOST_BYTES, scoring.max_body_bytes)
+        self._most_bytes = min(MOST_BYTES, scoring.max_text_bytes)
 
     def __call__(self, path: str, headers: Headers, client: Client | None) -> Reply | ScoringCall | None:
         """The refusal of a server that is overloaded, or what scores the body; None: the application is to answer."""

@@ -27,6 +27,7 @@ from thimble.service.http.keys import Keys
 from thimble.service.http.replies import CLOSE, Client, Header
 from thimble.service.http.scoring import Scoring
 from thimble.service.http.small_requests import SmallRequests
+from thimble.service.process.descriptors import allow_connections
 from thimble.service.process.listener import BACKLOG, listen, url_of
 from thimble.service.process.tls import Certificate
 from thimble.service.releases.allocator import share_one_arena
@@ -110,6 +111,7 @@ class Server(uvicorn.Server):
             client_of=partial(_client_of, proxies),
             patience=settings.read_timeout_s,
             keep_alive=KEEP_ALIVE_SECONDS,
+            max_connections=allow_connections(settings.max_connections),
         )
         self._registry = registry
         self._certificate = certificate

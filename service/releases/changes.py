@@ -9,7 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from thimble.models.features import shown
+from thimble.models.conversions import shown
 from thimble.service.engine.artifact import ArtifactError, read_artifact
 from thimble.service.errors import RequestError
 from thimble.service.releases.catalogue import Catalogue

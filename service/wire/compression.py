@@ -1,5 +1,6 @@
 """Bodies as gzip or deflate, bounded in bytes before and after."""
 
+import re
 import zlib
 from collections.abc import Mapping
 
@@ -7,6 +8,7 @@ from thimble.service.errors import RequestError
 
 # zlib's window bits: gzip's header, or zlib's ("deflate" in HTTP)
 _WINDOWS = {b"gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}
+_NOT_WANTED = re.compile(rb"\s*q\s*=\s*0(\.0*)?\s*").fullmatch
 
 
 def encoding(headers: Mapping[bytes, bytes]) -> bytes | None:
@@ -20,8 +22,9 @@ def encoding(headers: Mapping[bytes, bytes]) -> bytes | None:
 
 
 def accepted(accept_encoding: bytes) -> bytes | None:
-    """The first of our encodings that an Accept-Encoding names, None if it names none."""
-    wanted = accept_encoding.lower()
+    """The first of our encodings that an Accept-Encoding names and wants, None if there is none."""
+    named = (part.partition(b";") for part in accept_encoding.lower().split(b","))
+    wanted = {name.strip() for name, _, weight in named if not _NOT_WANTED(weight)}
     return next((name for name in _WINDOWS if name in wanted), None)
 
 

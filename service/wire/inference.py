@@ -5,22 +5,22 @@ Inputs are those of the model's spec: `dense` FP32 [rows, numbers], NaN or null 
 output is `score` FP32 [rows].
 """
 
-import json
 from typing import Any, NamedTuple
 
 import orjson
 
-from thimble.models.features import Batch, shown
+from thimble.models.conversions import shown
+from thimble.models.features import Batch
 from thimble.models.hashing import Floats
 from thimble.models.inputs import InputTensor
 from thimble.models.spec import ModelSpec
 from thimble.service.errors import RequestError
 from thimble.service.wire.rows import RowReader
+from thimble.service.wire.scan import nan_as_null
 from thimble.service.wire.tensors import DATATYPES, SentTensor, flat, read
 
 PLATFORM = "onnxruntime_onnx"
 OUTPUT = "score"
-BYTES = b'"BYTES"'
 
 
 class Inference(NamedTuple):
@@ -47,7 +47,9 @@ class InferenceReader:
             raise RequestError(400, f"Inference-Header-Content-Length is {header}, but the body has {len(body)} bytes")
         if header_length == 0:
             raise RequestError(400, "Inference-Header-Content-Length is 0, but the JSON comes first")
-        request = _object(body[:header])
+        text = body[:header]
+        self._rows.check_json(text)
+        request = _object(text)
         parameters = _parameters(request, "the request")
         if parameters.get("sequence_id"):
             raise RequestError(400, "sequence_id: this server keeps no sequences")
@@ -117,6 +119,11 @@ class InferenceReader:
         return SentTensor(wanted, datatype, rows, binary[:size])
 
 
+def may_have_texts(header: bytes) -> bool:
+    """Whether the bytes behind this JSON may be BYTES, which take long to read. The word may be written in escapes."""
+    return b'"BYTES"' in header or b"\\" in header
+
+
 def answer(model: str, version: int, inference: Inference, scores: Floats) -> tuple[bytes, int | None]:
     """The body of an answer and, where scores are binary, the length of the JSON before them."""
     output: dict[str, Any] = {"name": OUTPUT, "datatype": "FP32", "shape": [len(scores)]}
@@ -135,28 +142,12 @@ def _object(header: bytes) -> dict[str, Any]:
     if not header.strip():
         raise RequestError(400, "the body is empty")
     try:
-        request = orjson.loads(header)
+        request = orjson.loads(nan_as_null(header))
     except orjson.JSONDecodeError as error:
-        request = _with_nan(header)
-        if request is None:
-            raise RequestError(400, f"invalid JSON: {error}") from None
+        raise RequestError(400, f"invalid JSON: {error}") from None
     if not isinstance(request, dict):
         raise RequestError(400, f"the request is {shown(request)}, not an object with inputs")
     return request
-
-
-def _with_nan(header: bytes) -> Any:
-    """JSON with NaN in it, which is none but which Triton's client writes for arrays that hold it; None if not so.
-
-    NaN is read as null, and what else Python's reader lets pass is refused by the stricter one: infinity, half
-    characters and integers without end.
-    """
-    if b"NaN" not in header:
-        return None
-    try:
-        return orjson.loads(json.dumps(json.loads(header, parse_constant={"NaN": None}.__getitem__)))
-    except (ValueError, KeyError, RecursionError):
-        return None
 
 
 def _parameters(entry: dict[str, Any], owner: str) -> dict[str, Any]:

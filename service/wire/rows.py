@@ -10,19 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from thimble.models.features import (
-    BadValueError,
-    Batch,
-    FeatureError,
-    batch_from_text,
-    column_from_values,
-    good_values,
-    shown,
-)
+from thimble.models.conversions import BadValueError, shown
+from thimble.models.features import Batch, FeatureError, batch_from_text, column_from_values, good_values
 from thimble.models.hashing import Floats, Int64s
 from thimble.models.inputs import Feature, InputTensor, ValueKind
 from thimble.models.spec import ModelSpec
 from thimble.service.errors import RequestError
+from thimble.service.wire.scan import JsonBounds
 
 JSON, TSV = "application/json", "text/tab-separated-values"
 Array = npt.NDArray[Any]
@@ -36,6 +30,7 @@ class RowReader:
     def __init__(self, spec: ModelSpec, max_rows: int) -> None:
         self._spec = spec
         self._max_rows = max_rows
+        self._bounds = JsonBounds(spec, max_rows)
         self._known = frozenset(spec.feature_names)
         self._width = len(spec.feature_names)
         self._inputs = spec.inputs
@@ -52,6 +47,7 @@ class RowReader:
 
     def json(self, body: bytes) -> Batch:
         """{"features": {name: value or list}}: a scalar is shared by all rows, a list has one value a row."""
+        self.check_json(body)
         features = _features(body)
         if not self._known.issuperset(features):
             raise RequestError(400, f"unknown feature {shown(min(features.keys() - self._known))}")
@@ -73,26 +69,25 @@ class RowReader:
 
     def tsv(self, body: bytes) -> Batch:
         """Lines of the features in the order of the spec, tab-separated, with or without a label before them."""
+        self.check_rows(body.count(b"\n") + (not body.endswith(b"\n")))
         try:
             lines = body.decode().removesuffix("\n").split("\n")
         except UnicodeDecodeError as error:
-            line = body.count(b"\n", 0, error.start) + 1
-            raise RequestError(400, f"line {line}: not valid UTF-8") from None
-        self.check_rows(len(lines))
-        table = [line.removesuffix("\r").split("\t") for line in lines]
-        width, first = self._width, len(table[0])
+            number = body.count(b"\n", 0, error.start) + 1
+            raise RequestError(400, f"line {number}: not valid UTF-8") from None
+        width, first = self._width, _column_count(lines[0])
         if first not in (width, width + 1):
             raise RequestError(400, f"line 1: {first} columns, expected {width}, or {width + 1} with a label")
-        for number, row in enumerate(table, 1):
-            if len(row) != first:
-                raise RequestError(400, f"line {number}: {len(row)} columns, expected {first} as in line 1")
+        for number, line in enumerate(lines, 1):
+            if (count := _column_count(line)) != first:
+                raise RequestError(400, f"line {number}: {count} columns, expected {first} as in line 1")
+        table = [line.removesuffix("\r").split("\t") for line in lines]
         if first > width:
             for number, row in enumerate(table, 1):
                 if row[0] not in ("", "0", "1"):
                     raise RequestError(400, f"line {number}: label {shown(row[0])} is not 0, 1 or blank")
-        columns = list(zip(*table, strict=True))[first - width :]
         try:
-            return batch_from_text(self._spec, columns)
+            return batch_from_text(self._spec, list(zip(*table, strict=True))[first - width :])
         except FeatureError as error:
             raise RequestError(400, f"line {error.row + 1}: {error}") from None
 
@@ -100,6 +95,10 @@ class RowReader:
         """RequestError 413: too many in one request."""
         if rows > self._max_rows:
             raise RequestError(413, f"{rows} rows are more than the limit of {self._max_rows} in one request")
+
+    def check_json(self, text: bytes) -> None:
+        """RequestError 413: it is too much for one request, seen without parsing it."""
+        self._bounds.check(text)
 
 
 def answer(model: str, version: int, scores: Floats) -> bytes:
@@ -172,6 +171,10 @@ class _Columns:
             out[:, positions] = column_from_values(self._shared, values)
         except FeatureError as error:
             raise FeatureError(names[error.row], 0, error.reason) from None
+
+
+def _column_count(line: str) -> int:
+    return line.count("\t") + 1
 
 
 def _features(body: bytes) -> dict[str, Any]:

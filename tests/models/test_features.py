@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testing.samples import small_spec
+from thimble.models.conversions import shown
 from thimble.models.features import (
     FeatureError,
     batch_from_text,
@@ -16,7 +17,6 @@ from thimble.models.features import (
     encode_column,
     ids_from_text,
     ids_from_values,
-    shown,
 )
 from thimble.models.inputs import Kind, ValueKind
 

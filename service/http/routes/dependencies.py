@@ -1,11 +1,14 @@
 """What routes ask for before they do anything: an admin key, and the body of a request."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 from fastapi import Request
 
 from thimble.service.http import bodies
+from thimble.service.http.budget import SMALL_BYTES, ByteBudget
 from thimble.service.http.keys import Keys
+from thimble.service.settings import Settings
 from thimble.service.wire import compression
 
 # For a model of 10 MB over a slow line.
@@ -25,15 +28,37 @@ class AdminKey:
 class Body:
     """The body of a request, decompressed. FastAPI's own reading knows no bounds, and wants a Content-Type.
 
-    RequestError: 400, 408, 413 or 415.
+    RequestError: 400, 408, 413, 415 or 429.
     """
 
-    def __init__(self, max_bytes: int, seconds: float) -> None:
+    def __init__(self, max_bytes: int, seconds: float, budget: ByteBudget) -> None:
         self._max_bytes = max_bytes
         self._seconds = seconds
+        self._budget = budget
 
-    async def __call__(self, request: Request) -> bytes:
+    async def __call__(self, request: Request) -> AsyncIterator[bytes]:
         headers = dict(request.scope["headers"])
         encoding = compression.encoding(headers)
-        body = await bodies.read(headers, request.receive, self._max_bytes, self._seconds)
-        return await asyncio.to_thread(compression.decompress, body, encoding, self._max_bytes) if encoding else body
+        with self._budget.hold() as hold:
+            if encoding:  # what it becomes may be as large as any
+                hold.grow_to(self._max_bytes)
+            body = await bodies.read(headers, request.receive, self._max_bytes, self._seconds, hold)
+            if encoding:
+                body = await asyncio.to_thread(compression.decompress, body, encoding, self._max_bytes)
+            yield body
+
+
+class Bodies:
+    """The bodies of the routes that change what is served.
+
+    Models that are pushed share a budget of their own, which holds the largest: they take no room from what is to be
+    scored, and no two of the largest come at once.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        # base64 makes four bytes of three
+        largest = settings.max_model_bytes // 3 * 4 + settings.max_text_bytes
+        budget = ByteBudget(largest)
+        self.small = Body(SMALL_BYTES, settings.read_timeout_s, budget)
+        self.file = Body(settings.max_model_bytes, PUSH_SECONDS, budget)
+        self.load = Body(largest, PUSH_SECONDS, budget)

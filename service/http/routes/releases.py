@@ -7,16 +7,15 @@ import orjson
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel
 
-from thimble.models.features import shown
+from thimble.models.conversions import shown
 from thimble.service.errors import RequestError
 from thimble.service.http.keys import Keys
 from thimble.service.http.load_request import version_from
 from thimble.service.http.responses import CHANGE_ERRORS, FILE_BODY, errors, json_body
-from thimble.service.http.routes.dependencies import PUSH_SECONDS, AdminKey, Body
+from thimble.service.http.routes.dependencies import AdminKey, Bodies
 from thimble.service.releases.changes import Changes
 from thimble.service.releases.release import Canary, Release, ReleaseError, Shadow, parsed
 from thimble.service.releases.versions import ModelVersions
-from thimble.service.settings import Settings
 
 
 class ShadowState(Shadow):
@@ -46,7 +45,7 @@ class Stored(BaseModel):
     version: int
 
 
-def releases_router(changes: Changes, settings: Settings, keys: Keys) -> APIRouter:
+def releases_router(changes: Changes, bodies: Bodies, keys: Keys) -> APIRouter:
     """The routes over the changes of what is served."""
     router = APIRouter(
         prefix="/v1/models/{model}",
@@ -54,8 +53,6 @@ def releases_router(changes: Changes, settings: Settings, keys: Keys) -> APIRout
         dependencies=[Depends(AdminKey(keys))],
         responses=errors(*CHANGE_ERRORS),
     )
-    release_body = Body(settings.max_body_bytes, settings.read_timeout_s)
-    file_body = Body(settings.max_model_bytes, PUSH_SECONDS)
 
     async def state(model: str) -> ReleaseState:
         return await asyncio.to_thread(_state, changes, changes.model_versions(model))
@@ -66,7 +63,7 @@ def releases_router(changes: Changes, settings: Settings, keys: Keys) -> APIRout
         return await state(model)
 
     @router.put("/release", openapi_extra=json_body(Release(live=1, canary=Canary(version=2, weight=0.05))))
-    async def change_release(model: str, body: Annotated[bytes, Depends(release_body)]) -> ReleaseState:
+    async def change_release(model: str, body: Annotated[bytes, Depends(bodies.small)]) -> ReleaseState:
         """Serve this of a model: a version `live`, a `canary` with its weight, a `shadow`, and `also` other versions.
 
         Without `live` the newest version is, or, beside a canary or a shadow, the one that is live now. All of it is
@@ -82,7 +79,7 @@ def releases_router(changes: Changes, settings: Settings, keys: Keys) -> APIRout
         return await state(model)
 
     @router.put("/versions/{version}", openapi_extra=FILE_BODY)
-    async def push_version(model: str, version: str, body: Annotated[bytes, Depends(file_body)]) -> Stored:
+    async def push_version(model: str, version: str, body: Annotated[bytes, Depends(bodies.file)]) -> Stored:
         """Verify a file and put it into the repository as a version. What is served stays as it is."""
         number = version_from(version)
         await changes.store(model, number, body)

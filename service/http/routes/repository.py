@@ -9,9 +9,8 @@ from pydantic import BaseModel, Field, StrictBool
 from thimble.service.http.keys import Keys
 from thimble.service.http.load_request import LoadBody, LoadRequest
 from thimble.service.http.responses import CHANGE_ERRORS, errors, json_body
-from thimble.service.http.routes.dependencies import PUSH_SECONDS, AdminKey, Body
+from thimble.service.http.routes.dependencies import AdminKey, Bodies
 from thimble.service.releases.changes import Changes
-from thimble.service.settings import Settings
 from thimble.service.wire.validation import validated
 
 
@@ -28,13 +27,10 @@ class IndexEntry(BaseModel):
     reason: str
 
 
-def repository_router(changes: Changes, settings: Settings, keys: Keys) -> APIRouter:
+def repository_router(changes: Changes, bodies: Bodies, keys: Keys) -> APIRouter:
     """The routes over the changes of what is served."""
     router = APIRouter(prefix="/v2/repository", tags=["Open Inference Protocol"], responses=errors(*CHANGE_ERRORS))
     admin = [Depends(AdminKey(keys))]
-    small_body = Body(settings.max_body_bytes, settings.read_timeout_s)
-    # base64 makes four bytes of three
-    load_body = Body(settings.max_model_bytes // 3 * 4 + settings.max_body_bytes, PUSH_SECONDS)
 
     # who looks changes nothing, so where nobody has an admin key everybody may
     @router.post(
@@ -42,14 +38,14 @@ def repository_router(changes: Changes, settings: Settings, keys: Keys) -> APIRo
         dependencies=admin if keys.guard_changes else [],
         openapi_extra=json_body(IndexRequest(ready=True), required=False),
     )
-    async def repository_index(body: Annotated[bytes, Depends(small_body)]) -> list[IndexEntry]:
+    async def repository_index(body: Annotated[bytes, Depends(bodies.small)]) -> list[IndexEntry]:
         """Every version of every model in the repository, or, with {"ready": true}, those that are loaded."""
         wanted = validated(IndexRequest, body)
         entries = [entry for name in await asyncio.to_thread(changes.known) for entry in _index(changes, name)]
         return [entry for entry in entries if entry.state == "READY" or not wanted.ready]
 
     @router.post("/models/{model}/load", dependencies=admin, openapi_extra=json_body(LoadBody(), required=False))
-    async def load_model(model: str, body: Annotated[bytes, Depends(load_body)]) -> None:
+    async def load_model(model: str, body: Annotated[bytes, Depends(bodies.load)]) -> None:
         """Serve the newest version of a model, or what `config` asks for in its `version_policy`.
 
         Files of versions, `file:VERSION/model.onnx` in base64, are put into the repository before.

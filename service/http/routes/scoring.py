@@ -41,7 +41,7 @@ async def _answered(scoring: Scoring, call: ScoringCall, headers: bodies.Headers
 
     try:
         call.admit()
-        body = await bodies.read(headers, receive, scoring.max_body_bytes, scoring.read_timeout_s)
+        body = await bodies.read(headers, receive, call.max_body_bytes, scoring.read_timeout_s, call.hold)
     except Exception as error:
         call.fail(error, send)
         return await answered

@@ -39,6 +39,7 @@ def serving(small_requests: SmallRequests, state: State | None = None) -> Servin
         client_of=lambda client, _: client,
         patience=30.0,
         keep_alive=KEEP_ALIVE,
+        max_connections=100,
     )
 
 

@@ -107,7 +107,7 @@ def test_json_and_tsv_give_the_same_rows() -> None:
         (b"", 400, "the body is empty"),
         (b"  \n", 400, "the body is empty"),
         (b'{"features": {"d0": 1', 400, "invalid JSON"),
-        (b"[" * 100_000, 400, "invalid JSON"),
+        (b"[" * 10_000, 400, "invalid JSON"),
         (b'{"features": {"d0": ' + b"[" * 995 + b"]" * 995 + b"}}", 400, "d0: a list is not a number"),
         (b'{"features": {"f2": ' + b'{"a":' * 995 + b"1" + b"}" * 995 + b"}}", 400, "f2: an object is not"),
         (b'{"features": {"d0": NaN}}', 400, "invalid JSON"),
