@@ -17,14 +17,15 @@ import numpy as np
 import orjson
 
 from thimble.client.encoding import HEADER_LENGTH, Floats, Int64s, infer_request
+from thimble.client.retries import Retries
 
 Value = int | float | str | None
 Features = Mapping[str, Value | Sequence[Value]]
+Outcome = httpx.Response | httpx.TransportError
 
 JSON = {"content-type": "application/json"}
 # Asked again after these: scoring changes nothing, so a request may safely be sent twice.
 BUSY = (429, 503)
-FIRST_PAUSE = 0.1
 
 
 class ThimbleError(Exception):
@@ -80,15 +81,18 @@ class _Wire:
             raise ThimbleError(404, f"several models are served, name one: {', '.join(names)}")
         return str(names[0])
 
-    def pause(self, outcome: httpx.Response | httpx.TransportError, attempt: int, since: float) -> float | None:
-        """Seconds after which to ask again, None if the answer stands or patience is at its end."""
-        seconds = FIRST_PAUSE * 2**attempt
-        if isinstance(outcome, httpx.Response):
-            if outcome.status_code not in BUSY and not _of_a_proxy(outcome):
-                return None
-            asked = outcome.headers.get("retry-after", "")
-            seconds = float(asked) if asked.isdigit() else seconds
-        return seconds if time.monotonic() - since + seconds <= self._patience else None
+    def retries(self) -> Retries:
+        """Of one request, from now on."""
+        return Retries(self._patience)
+
+    def pause(self, outcome: Outcome, retries: Retries) -> float | None:
+        """Seconds after which to ask again, None if the outcome stands."""
+        if isinstance(outcome, httpx.TransportError):
+            return retries.next_pause(None)
+        if outcome.status_code not in BUSY and not _of_a_proxy(outcome):
+            return None
+        asked = outcome.headers.get("retry-after", "")
+        return retries.next_pause(float(asked) if asked.isascii() and asked.isdigit() else None)
 
 
 class Client:
@@ -139,18 +143,16 @@ class Client:
         self.close()
 
     def _ask(self, request: _Request) -> Floats:
-        since, attempt = time.monotonic(), 0
+        retries = self._wire.retries()
         while True:
-            outcome: httpx.Response | httpx.TransportError
+            outcome: Outcome
             try:
                 outcome = self._http.post(request.path, headers=request.headers, content=request.content)
             except httpx.TransportError as error:
                 outcome = error
-            pause = self._wire.pause(outcome, attempt, since)
-            if pause is None:
+            if (pause := self._wire.pause(outcome, retries)) is None:
                 return self._wire.scores(_answered(outcome))
             time.sleep(pause)
-            attempt += 1
 
 
 class AsyncClient:
@@ -192,25 +194,23 @@ class AsyncClient:
         await self.close()
 
     async def _ask(self, request: _Request) -> Floats:
-        since, attempt = time.monotonic(), 0
+        retries = self._wire.retries()
         while True:
-            outcome: httpx.Response | httpx.TransportError
+            outcome: Outcome
             try:
                 outcome = await self._http.post(request.path, headers=request.headers, content=request.content)
             except httpx.TransportError as error:
                 outcome = error
-            pause = self._wire.pause(outcome, attempt, since)
-            if pause is None:
+            if (pause := self._wire.pause(outcome, retries)) is None:
                 return self._wire.scores(_answered(outcome))
             await asyncio.sleep(pause)
-            attempt += 1
 
 
 def _bearer(key: str | None) -> dict[str, str]:
     return {} if key is None else {"authorization": f"Bearer {key}"}
 
 
-def _answered(outcome: httpx.Response | httpx.TransportError) -> httpx.Response:
+def _answered(outcome: Outcome) -> httpx.Response:
     if isinstance(outcome, httpx.TransportError):
         raise outcome
     return outcome

@@ -125,6 +125,19 @@ def test_it_comes_again_soon_where_nothing_is_said_and_when_a_connection_breaks(
     assert len(handler.asked) == 3
 
 
+def test_the_client_for_asyncio_comes_again_too(told: tuple[str, type[Told]]) -> None:
+    url, handler = told
+    handler.statuses, handler.retry_after = [429, 0], ""
+
+    async def ask() -> list[float]:
+        async with AsyncClient(url) as client:
+            scores: list[float] = (await client.score({})).tolist()
+            return scores
+
+    assert asyncio.run(ask()) == [0.5]
+    assert len(handler.asked) == 3
+
+
 @pytest.mark.parametrize("error", [b"Internal Server Error", b"<html>502 Bad Gateway</html>", b"[]"])
 def test_it_comes_again_when_a_proxy_has_lost_the_server(told: tuple[str, type[Told]], error: bytes) -> None:
     url, handler = told
@@ -144,6 +157,14 @@ def test_patience_ends(told: tuple[str, type[Told]]) -> None:
     with Client(url, patience=5) as client, pytest.raises(ThimbleError, match="busy") as caught:
         client.score({})
     assert caught.value.status == 429 and len(handler.asked) == 1
+
+
+@pytest.mark.parametrize("retry_after", ["\xb2", "soon", "-1", "Wed, 21 Oct 2026 07:28:00 GMT"])
+def test_a_time_that_is_no_number_of_seconds_is_as_good_as_none(told: tuple[str, type[Told]], retry_after: str) -> None:
+    url, handler = told
+    handler.statuses, handler.retry_after = [429], retry_after
+    with Client(url) as client:
+        assert client.score({}).tolist() == [0.5]
 
 
 def test_what_will_not_change_is_not_asked_again(told: tuple[str, type[Told]]) -> None:
