@@ -12,6 +12,8 @@ from thimble.service.http.bodies import Headers
 from thimble.service.http.replies import Header
 
 HEADER_BYTES = 64 << 10
+# Of a few bytes each they would weigh seventeen times what was sent, on each of a thousand connections.
+MOST_HEADERS = 256
 log = logging.getLogger("thimble")
 
 
@@ -96,6 +98,8 @@ class RequestParser:
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.in_headers:  # else it is a trailer, behind a chunked body
             self._headers.append((name.lower(), value))
+            if len(self._headers) > MOST_HEADERS:
+                raise RequestError(431, f"there are more than {MOST_HEADERS} headers", unread=True)
 
     def on_headers_complete(self) -> None:
         _check_size(len(self._url) + sum(map(len, chain.from_iterable(self._headers))))

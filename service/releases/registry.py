@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Self
 
+from thimble.service.background import Background
 from thimble.service.engine.artifact import ArtifactError
 from thimble.service.errors import StartupError
 from thimble.service.releases.catalogue import Catalogue
@@ -22,7 +24,7 @@ class Registry:
         """Without a repository the models are those of the settings' one file. `sync` has other workers follow."""
         self._settings = settings
         self._repository = repository
-        self._polling: asyncio.Task[None] | None = None
+        self._background = Background()
         self.catalogue = Catalogue()
         self.changes = Changes(settings, self.catalogue, repository, sync)
 
@@ -54,11 +56,10 @@ class Registry:
                 f"{repository.folder}: none of its models can be served" if seen else _nothing_in(repository.folder)
             )
         if self._settings.poll_s:
-            self._polling = asyncio.get_running_loop().create_task(self._poll(repository, seen))
+            self._background.keep_up("polling", partial(self._poll, repository, seen))
 
     def close(self) -> None:
-        if self._polling is not None:
-            self._polling.cancel()
+        self._background.close()
         self.changes.close()
 
     async def _poll(self, repository: Repository, served: dict[str, Snapshot]) -> None:
@@ -73,8 +74,9 @@ class Registry:
                 continue
             for name, snapshot in now.items():
                 if snapshot == before.get(name) and snapshot != served.get(name):
-                    served[name] = snapshot
-                    if problem := await self.changes.reconcile(name):
+                    problem = await self.changes.reconcile(name)
+                    served[name] = snapshot  # what fails otherwise is tried again
+                    if problem is not None:
                         log.error("%s", problem)
             before = now
 

@@ -17,7 +17,7 @@ from thimble.models.spec import ModelSpec
 @pytest.fixture(scope="module")
 def hostile(criteo_artifact: Path) -> Iterator[Server]:
     repository = criteo_artifact.parents[2]
-    limits = ("--max-rows", "1000", "--max-body-bytes", str(2 << 20), "--read-timeout-s", str(READ_TIMEOUT))
+    limits = ("--read-timeout-s", str(READ_TIMEOUT))
     with running(repository, *limits, "--timeout-ms", "20000") as server:
         yield server
 

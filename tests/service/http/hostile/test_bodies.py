@@ -24,7 +24,7 @@ def bomb(encoding: str, gigabytes: int = 1) -> bytes:
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
 def test_a_bomb_is_refused_within_bounds_of_memory(hostile: Server, encoding: str, path: str) -> None:
     content, headers = bomb(encoding), {"Content-Encoding": encoding}
-    assert len(content) < 2 << 20
+    assert len(content) < 4 << 20
     before = peak_bytes(hostile)
     with ThreadPoolExecutor(8) as pool:
         url = hostile.url + path
@@ -32,7 +32,7 @@ def test_a_bomb_is_refused_within_bounds_of_memory(hostile: Server, encoding: st
             pool.map(lambda _: httpx.post(url, content=content, headers=headers, timeout=PATIENCE), range(16))
         )
     assert {answer.status_code for answer in answers} == {413}
-    assert all("larger than the limit of 2097152 bytes when decompressed" in answer.text for answer in answers)
+    assert all("larger than the limit of 4194304 bytes when decompressed" in answer.text for answer in answers)
     assert peak_bytes(hostile) - before < 100 << 20
 
 
@@ -72,11 +72,11 @@ def test_what_is_not_compressed_as_it_says_is_refused(
 def test_what_inflates_to_much_does_not_stop_the_others(connect: Callable[[], Wire], rows: Rows) -> None:
     body, score = rows[0]
     deep = gzip.compress(b'{"features": {"I1": [' + b"[" * 1_000_000)
-    wide = gzip.compress(b'{"features": {"I1": [' + b"0," * 900_000 + b"0]}}")
+    wide = gzip.compress(b'{"features": {"I1": [' + b"0," * 300_000 + b"0]}}")
     wires = [connect() for _ in range(20)]
     for wire, content in zip(wires, [deep, wide] * 10, strict=True):
         wire.send(post(content, b"Content-Encoding: gzip"))
     other = connect()
     other.send(post(body))
     assert other.answer().scores == pytest.approx([score], abs=1e-6)
-    assert [wire.answer().status for wire in wires] == [400, 413] * 10
+    assert [wire.answer().status for wire in wires] == [413] * 20
