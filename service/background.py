@@ -1,9 +1,8 @@
-"""What goes on beside the requests: it may fail, but never silently and never for ever."""
+"""What goes on beside the requests: it may fail, but never silently and never for good."""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 from thimble.service.telemetry.metrics import BACKGROUND_FAILURES
 
@@ -19,23 +18,15 @@ class Background:
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def keep_up(self, name: str, work: Callable[[], Awaitable[None]]) -> "asyncio.Task[None]":
+    def keep_up(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Do work that goes on, and begin it anew, after a pause, whenever it fails. It is done when it returns."""
-        return self._begin(name, _kept_up(name, work))
-
-    def begin(self, name: str, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        """Do work once. If it fails, that is logged and counted."""
-        return self._begin(name, _told(name, work))
+        task = asyncio.get_running_loop().create_task(_kept_up(name, work), name=name)
+        self._tasks.add(task)  # the loop itself would let go of it
+        task.add_done_callback(self._tasks.discard)
 
     def close(self) -> None:
         for task in self._tasks:
             task.cancel()
-
-    def _begin(self, name: str, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        task = asyncio.get_running_loop().create_task(work, name=name)
-        self._tasks.add(task)  # the loop itself would let go of it
-        task.add_done_callback(self._tasks.discard)
-        return task
 
 
 async def _kept_up(name: str, work: Callable[[], Awaitable[None]]) -> None:
@@ -47,18 +38,12 @@ async def _kept_up(name: str, work: Callable[[], Awaitable[None]]) -> None:
         except Exception:
             if clock() - begun > LONGEST_PAUSE_SECONDS:
                 pause = FIRST_PAUSE_SECONDS
-            _tell(name, f"it is begun again in {pause:g} s")
+            failed(name, f"it is begun again in {pause:g} s")
         await asyncio.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
 
-async def _told(name: str, work: Coroutine[Any, Any, None]) -> None:
-    try:
-        await work
-    except Exception:
-        _tell(name, "it is given up")
-
-
-def _tell(name: str, consequence: str) -> None:
+def failed(name: str, consequence: str) -> None:
+    """Log and count what has failed just now, from where its exception is handled."""
     BACKGROUND_FAILURES.labels(name).inc()
     log.exception("%s failed; %s", name, consequence)

@@ -8,6 +8,8 @@ from thimble.service.errors import RequestError
 from thimble.service.http.budget import Hold
 
 Headers = dict[bytes, bytes]
+# Of a body that is too large: a client that is cut off while it sends does not get to see why.
+PASSED_OVER_BYTES = 16 << 20
 
 
 class DisconnectedError(Exception):
@@ -32,8 +34,9 @@ async def read(headers: Headers, receive: Receive, max_bytes: int, seconds: floa
 
 
 async def _read(headers: Headers, receive: Receive, max_bytes: int, hold: Hold) -> bytes:
-    too_large = RequestError(413, f"the body is larger than the limit of {max_bytes} bytes", unread=True)
     length = int(headers.get(b"content-length", b"0"))
+    unread = not 0 < length <= PASSED_OVER_BYTES
+    too_large = RequestError(413, f"the body is larger than the limit of {max_bytes} bytes", unread=unread)
     if length > max_bytes:
         raise too_large
     hold.grow_to(length)

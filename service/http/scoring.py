@@ -146,6 +146,8 @@ class ScoringCall:
             step(*given)
         except Exception as error:
             self.fail(error, self._send)
+            # its frames hold all that was read, and those of a future hold each other until garbage is collected
+            error.__traceback__ = None
 
     def _beside(self, work: Callable[[], Result], then: Callable[[Result], None]) -> None:
         """Do work in a thread, and go on with what comes of it."""

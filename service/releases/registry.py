@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
-from thimble.service.background import Background
+from thimble.service.background import Background, failed
 from thimble.service.engine.artifact import ArtifactError
 from thimble.service.errors import StartupError
 from thimble.service.releases.catalogue import Catalogue
@@ -73,12 +73,20 @@ class Registry:
                 log.error("%s: %s", repository.folder, error.strerror)
                 continue
             for name, snapshot in now.items():
-                if snapshot == before.get(name) and snapshot != served.get(name):
-                    problem = await self.changes.reconcile(name)
-                    served[name] = snapshot  # what fails otherwise is tried again
-                    if problem is not None:
-                        log.error("%s", problem)
+                if snapshot == before.get(name) and snapshot != served.get(name) and await self._follow(name):
+                    served[name] = snapshot
             before = now
+
+    async def _follow(self, name: str) -> bool:
+        """Serve what is written down for a model. False: that came to no end, good or bad, and is to be tried again."""
+        try:
+            problem = await self.changes.reconcile(name)
+        except Exception:  # for want of descriptors, of memory, of a disk that answers: other models go on
+            failed("polling", f"{name} is tried again at the next look")
+            return False
+        if problem is not None:
+            log.error("%s", problem)
+        return True
 
 
 def _nothing_in(folder: Path) -> str:

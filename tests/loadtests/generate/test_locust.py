@@ -1,36 +1,32 @@
 """Locust's own ways to run a test: its web page, CSV files, a master and workers."""
 
 import csv
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 
+from testing.conditions import until
 from testing.processes import free_port
 from testing.servers import Server
 from tests.loadtests.conftest import locust
 from thimble.loadtests.results.run import Run
 
-WAIT_SECONDS = 30
-
 
 def wait_for(results: Path, happened: Callable[[Run], bool]) -> Run:
-    until = time.monotonic() + WAIT_SECONDS
-    while not (results.exists() and happened(run := Run.read(results))):
-        assert time.monotonic() < until
-        time.sleep(0.05)
-    return run
+    until(lambda: results.exists() and happened(Run.read(results)))
+    return Run.read(results)
 
 
 def first_page(url: str) -> str:
-    until = time.monotonic() + WAIT_SECONDS
-    while True:
+    def answers() -> bool:
         try:
-            return httpx.get(url).text
+            return httpx.get(url).is_success
         except httpx.TransportError:
-            assert time.monotonic() < until
-            time.sleep(0.05)
+            return False
+
+    until(answers)
+    return httpx.get(url).text
 
 
 def test_the_web_page_starts_a_test_and_shows_it(server: Server, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from testing.conditions import until
 from testing.processes import free_port
 from testing.servers import Server
 from tests.loadtests.conftest import Stub, locust
@@ -39,10 +39,7 @@ def cluster(server: Server, results: Path, workers: int) -> Iterator[tuple[Locus
 
 
 def wait_for_requests(results: Path) -> None:
-    until = time.monotonic() + WAIT_SECONDS
-    while not (results.exists() and any(step.ok for step in Run.read(results).steps)):
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    until(lambda: results.exists() and any(step.ok for step in Run.read(results).steps))
 
 
 def check(results: Path, output: str, reason: str) -> Run:

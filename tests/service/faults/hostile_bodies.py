@@ -130,10 +130,8 @@ HOSTILE: dict[str, Callable[[], Sent]] = {
     "BYTES in escapes": lambda: _escaped(tensors(texts(b""), "BYTES", 200)),
     "a long header": lambda: tensors(IDS, "INT64", 200, padding=3 * MIB),
     "a header beyond its limit": lambda: tensors(IDS, "INT64", 413, padding=5 * MIB),
-    "a bomb": lambda: Sent(bomb(1024 * MIB), {413}, headers=(GZIP,)),
-    "a bomb of a header": lambda: Sent(
-        bomb(1024 * MIB), {413}, INFER, (GZIP, b"Inference-Header-Content-Length: 1000")
-    ),
+    "a bomb": lambda: Sent(bomb(256 * MIB), {413}, headers=(GZIP,)),
+    "a bomb of a header": lambda: Sent(bomb(256 * MIB), {413}, INFER, (GZIP, b"Inference-Header-Content-Length: 1000")),
     "packed objects": lambda: packed(Sent(listed(b"{}", b"{}"), {413})),
     "packed texts": lambda: packed(Sent(listed(b'"x"', b'""', count=VALUES), {413})),
     "packed blanks": lambda: packed(Sent(columns(" ", " "), {200})),

@@ -1,9 +1,9 @@
-"""What bodies do to a server that runs with the limits that it is shipped with."""
+"""One body may not stall or fill a server that runs as it is shipped."""
 
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +11,18 @@ import pytest
 
 from testing.servers import Server, running
 from tests.service.faults.hostile_bodies import GOOD, HOSTILE, INFER, MIB, ROWS, Sent
+from tests.service.faults.latency import waits
 from tests.service.http.hostile.wire import Answer, Wire, peak_bytes, post
 
-# What some clients at once may add to a server at rest with bodies that are refused for their size.
-EACH_BYTES = 140 * MIB
-CLIENTS = 6
+# What pods and containers are given.
+LIMIT_BYTES = 512 * MIB
+# What bodies may add to a server at rest, one of a kind after the other, and all of them at once.
+EACH_BYTES, ALL_BYTES = 140 * MIB, 200 * MIB
+CLIENTS, CROWD = 6, 64
+EXTRA_SECONDS = 0.1
+# A machine that is busy with something else may let a thread wait that the others wait for: the best of some tries. A
+# body that stalls the server does so at every one.
+TRIES = 10
 
 
 @pytest.fixture(scope="module")
@@ -24,14 +31,17 @@ def server(criteo_artifact: Path) -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def idle(criteo_artifact: Path) -> Iterator[Server]:
+    with running(criteo_artifact.parents[2]) as server:
+        yield server
+
+
 def answered(server: Server, sent: Sent) -> Answer:
-    wire = Wire(server)
-    try:
+    with closing(Wire(server)) as wire:
         with suppress(BrokenPipeError, ConnectionResetError):  # it was refused before it was through
             wire.send(post(sent.body, *sent.headers, path=sent.path))
         return wire.answer()
-    finally:
-        wire.close()
 
 
 def forget_peak(server: Server) -> int:
@@ -41,23 +51,29 @@ def forget_peak(server: Server) -> int:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_body_gets_its_sentence(server: Server, name: str) -> None:
-    sent = HOSTILE[name]()
-    with ThreadPoolExecutor(CLIENTS) as pool:
-        answers = list(pool.map(lambda _: answered(server, sent), range(CLIENTS)))
-    # many good rows find the queue full, and many bytes no room
-    assert {answer.status for answer in answers} <= sent.statuses | {429}
-    assert {answer.status for answer in answers} & sent.statuses
-    assert all(answer.error for answer in answers if answer.status != 200)
-
-
-@pytest.mark.parametrize("name", ["15.7 MiB of objects", "objects", "lists", "numbers", "nesting"])
-def test_what_is_too_much_is_refused_before_it_is_parsed(server: Server, name: str) -> None:
+def test_no_body_stalls_or_fills_the_server(server: Server, idle: Server, name: str) -> None:
     sent = HOSTILE[name]()
     before = forget_peak(server)
-    with ThreadPoolExecutor(CLIENTS) as pool:
-        assert {answer.status for answer in pool.map(lambda _: answered(server, sent), range(CLIENTS))} <= {413, 429}
-    assert peak_bytes(server) - before < EACH_BYTES
+    for _ in range(TRIES):
+        with waits(server, idle) as others, ThreadPoolExecutor(CLIENTS) as pool:
+            answers = list(pool.map(lambda _: answered(server, sent), range(CLIENTS)))
+        # many good rows find the queue full, and many bytes no room
+        assert {answer.status for answer in answers} <= sent.statuses | {429}
+        assert {answer.status for answer in answers} & sent.statuses
+        assert all(answer.error for answer in answers if answer.status != 200)
+        if others.extra < EXTRA_SECONDS:
+            break
+    assert others.extra < EXTRA_SECONDS
+    assert peak_bytes(server) - before < EACH_BYTES and peak_bytes(server) < LIMIT_BYTES
+
+
+def test_all_of_them_at_once_do_not_fill_it(server: Server) -> None:
+    bodies = [make() for make in HOSTILE.values()] * 2
+    before = forget_peak(server)
+    with ThreadPoolExecutor(CROWD) as pool:
+        for sent, answer in zip(bodies, pool.map(lambda sent: answered(server, sent), bodies), strict=True):
+            assert answer.status in sent.statuses | {429}
+    assert peak_bytes(server) - before < ALL_BYTES and peak_bytes(server) < LIMIT_BYTES
 
 
 @pytest.mark.parametrize("name", GOOD)
