@@ -8,7 +8,7 @@ import tempfile
 from pydantic import ValidationError
 from pydantic_settings import CliApp
 
-from thimble.service.errors import StartupError
+from thimble.service.errors import FatalError, StartupError
 from thimble.service.process.listener import listen
 from thimble.service.settings import Settings
 from thimble.service.telemetry import logs
@@ -19,7 +19,8 @@ log = logging.getLogger("thimble")
 def main() -> None:
     """The console script.
 
-    Exit status 0 after SIGINT or SIGTERM, 1 when it cannot start, 2 for bad flags, 130 for SIGINT while loading.
+    Exit status 0 after SIGINT or SIGTERM, 1 when it cannot start or go on, 2 for bad flags, 130 for SIGINT while
+    loading.
     """
     try:
         settings = CliApp.run(Settings)
@@ -33,7 +34,7 @@ def main() -> None:
             _serve_with_workers(settings)
         else:
             _serve(settings)
-    except StartupError as error:
+    except (FatalError, StartupError) as error:
         log.error("%s", error)
         sys.exit(1)
     except KeyboardInterrupt:

@@ -46,5 +46,9 @@ class StartupError(Exception):
     """Why the server cannot start, in one sentence."""
 
 
+class FatalError(Exception):
+    """Why the process cannot go on and has to be replaced, in one sentence."""
+
+
 def error_body(message: str) -> bytes:
     return orjson.dumps({"error": message})

@@ -18,6 +18,7 @@ import uvloop
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.server import ServerState
 
+from thimble.service.errors import FatalError
 from thimble.service.http.access import AccessLog
 from thimble.service.http.app import create_app
 from thimble.service.http.connection import Connection, Serving
@@ -79,6 +80,7 @@ async def _serve(settings: Settings) -> None:
         log.info("serving no model yet at %s", url)
     await server.serve(sockets=[listener])
     registry.close()
+    server.check_ending()
 
 
 class Server(uvicorn.Server):
@@ -134,6 +136,11 @@ class Server(uvicorn.Server):
         signal.signal(signal.SIGINT, handler)
         signal.signal(signal.SIGTERM, handler)
 
+    def check_ending(self) -> None:
+        """After it has stopped. FatalError: it had to, and a new process is to take its place."""
+        if self._registry.catalogue.fatal is not None:
+            raise FatalError(self._registry.catalogue.fatal)
+
     def drain(self, seconds: float) -> None:
         """Stop after so many seconds, when what was accepted is answered."""
         self._registry.catalogue.draining = True
@@ -165,6 +172,8 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """uvicorn calls this ten times a second."""
+        if self._registry.catalogue.fatal is not None and self._ends is None:
+            self.drain(0)
         self.should_exit = self.should_exit or (self._ends is not None and monotonic() >= self._ends)
         stop = await super().on_tick(counter)
         if self._certificate is not None:

@@ -27,6 +27,7 @@ async def _serve(settings: Settings, keys: Keys, certificate: Certificate | None
     server.heed_signals(lambda *_: None)  # the supervisor says when to stop
     await server.serve(sockets=[])
     registry.close()
+    server.check_ending()
 
 
 class _Siblings:

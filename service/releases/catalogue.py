@@ -10,12 +10,15 @@ from thimble.service.releases.versions import ModelVersions
 class Catalogue:
     """The `models` of a server by name, with those that were unloaded or refused.
 
-    `draining`: it is shutting down, and requests should go elsewhere.
+    `draining`: it is shutting down, and requests should go elsewhere. `faults` say why they should for other reasons, a
+    sentence each, by what is at fault. `fatal` is a fault that only a new process can mend: this one ends.
     """
 
     def __init__(self) -> None:
         self.models: dict[str, ModelVersions] = {}
         self.draining = False
+        self.faults: dict[str, str] = {}
+        self.fatal: str | None = None
 
     def __iter__(self) -> Iterator[Model]:
         """Everything that can be asked."""
@@ -27,6 +30,9 @@ class Catalogue:
         """RequestError 503: why requests should go elsewhere."""
         if self.draining:
             raise RequestError(503, "the server is shutting down")
+        for reason in (self.fatal, *self.faults.values()):
+            if reason is not None:
+                raise RequestError(503, reason)
         if not any(versions.live for versions in self.models.values()):
             raise RequestError(503, "no model is loaded")
 
