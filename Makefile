@@ -4,8 +4,10 @@ PORT ?= 8000
 RUNTIME := $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
 BIN := .venv/bin
 DEMO_ROWS := 3000000
+# what may call nothing that Linux alone has, unless it asks first
+PORTABLE := -p thimble.client -p thimble.export -p thimble.models -p thimble.service
 # tests that start no server and train no model
-QUICK := tests/models tests/service/wire tests/loadtests/report tests/loadtests/results/test_gates.py \
+QUICK := tests/models tests/client/test_retries.py tests/service/wire tests/loadtests/report tests/loadtests/results/test_gates.py \
 	tests/loadtests/results/test_histogram.py tests/loadtests/generate/test_pacing.py \
 	tests/loadtests/generate/test_shapes.py tests/loadtests/test_options.py tests/export/test_cardinality.py \
 	tests/export/test_clicks.py tests/export/test_lookup_function.py tests/export/test_metrics.py \
@@ -40,10 +42,11 @@ image-test: .venv/dev ## build the image, run it locked down and the compose sta
 ops: ## build the native lookup, for CPU and, where nvcc is found, CUDA; says why where it cannot
 	@$(PYTHON) ops/build.py --fetch-headers
 
-lint: .venv/dev .links ## ruff, ruff format --check and mypy
+lint: .venv/dev .links ## ruff, ruff format --check and mypy, as on Linux and as on macOS
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin $(PORTABLE)
 
 load: .venv/load ops ## compare full tables of 2.16 GB with the same model 10,000 times smaller, and report (minutes)
 	$(BIN)/thimble-load compare

@@ -26,7 +26,7 @@ def main(url: str) -> None:
     known = list(example["features"].items())
     short = {"features": dict([*known[:2], *known[-2:]])}
     print(
-        f"\nfirst score: {answer['scores'][0]:.4f}, the click probability of a golden row, after {took:.1f} ms\n"
+        f"\nfirst score: {answer['scores'][0]:.4f}, the click probability of a made-up row, after {took:.1f} ms\n"
         f"try it:      curl {url}{path} -H 'Content-Type: application/json' -d {shlex.quote(json.dumps(short))}\n"
         f"look at it:  {url}/docs\n"
         "stop it:     Ctrl-C\n",

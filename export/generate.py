@@ -16,7 +16,7 @@ from thimble.export.marginals import FIELDS, NUMBERS, Doubles, Popularity, draw_
 from thimble.models.features import Batch
 from thimble.models.hashing import Floats, Int64s
 from thimble.models.presets import CRITEO_DENSE
-from thimble.models.spec import ModelSpec
+from thimble.models.spec import GENERATED_CLICKS, ModelSpec
 
 LABEL_RATE = 0.218
 # Standard deviation of the true logits. Ours: it puts the best reachable AUC near .82, where real Criteo models are.
@@ -47,7 +47,7 @@ class GeneratedClicks:
 
     @property
     def description(self) -> str:
-        return f"generated clicks, seed {self.seed}"
+        return f"{GENERATED_CLICKS}, seed {self.seed}"
 
     @property
     def identity(self) -> str:

@@ -18,7 +18,7 @@ import uvloop
 
 from thimble.loadtests import options as given
 from thimble.loadtests.traffic.requests import Prepared, prepare
-from thimble.loadtests.traffic.served import DESCRIPTION, MODELS, LoadError, Served, get, served
+from thimble.loadtests.traffic.served import MODELS, LoadError, Served, golden_path, served
 
 SCORE = 0.5
 TAIL = 256
@@ -35,8 +35,9 @@ def main() -> None:
     options = parser.parse_args()
     try:
         traffic = given.traffic(options)
-        model, _ = served(options.like, traffic.model)
-        pages = {path: orjson.dumps(get(options.like, path)) for path in (MODELS, DESCRIPTION)}
+        model, entry = served(options.like, traffic.model)
+        golden = {"features": {name: [value] for name, value in model.known.row.items()}, "scores": [model.known.score]}
+        pages = {MODELS: orjson.dumps([entry]), golden_path(model.name): orjson.dumps(golden)}
         reply = canned(pages, prepare(traffic, model), model)
     except LoadError as error:
         sys.exit(str(error))

@@ -1,5 +1,6 @@
 """The description of a model that travels inside its artifact."""
 
+import re
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, ValidationError, computed_field, model_validator
@@ -12,6 +13,8 @@ from thimble.models.schemes import Embedding
 SCHEMA_VERSION: Final = 2
 METADATA_KEY = "thimble"
 MODEL_FILE = "model.onnx"
+# how the clicks that `export.generate` makes are called in `Provenance.source`
+GENERATED_CLICKS = "generated clicks"
 MODEL_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 
 MemoryPrecision = Literal["fp32", "fp16"]
@@ -31,6 +34,11 @@ class Provenance(Frozen):
     batch_size: int
     seed: int
     tool: str
+
+    @property
+    def generated(self) -> bool:
+        """Whether the clicks were made by us, so that no row of them is a real one."""
+        return re.fullmatch(rf"{GENERATED_CLICKS}, seed \d+", self.source) is not None
 
 
 class Metrics(Frozen):

@@ -50,6 +50,11 @@ def _serve(settings: Settings) -> None:
 
 
 def _serve_with_workers(settings: Settings) -> None:
+    if sys.platform != "linux":
+        raise StartupError(
+            "--workers above 1 needs Linux, whose sockets keep messages apart and tell when a process ends; elsewhere "
+            "run servers side by side, on ports of their own"
+        )
     with tempfile.TemporaryDirectory(prefix="thimble-metrics-") as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # read when thimble.service.telemetry.metrics is imported
         from thimble.service.process.workers import Supervisor

@@ -79,7 +79,7 @@ class Local(Contender):
         files = self.version.files
         cached = (pagecache.evict if cold else pagecache.warm)(files) / self.version.size
         with self.launched() as server:
-            requests = self.requests[1:]  # the first is the golden row alone
+            requests = self.requests[1:]  # the first is the known row alone
             yield server, first_answers(server, self.described, requests, cold=cold, cached=cached)
 
     def memory(self, servers: Sequence[Server]) -> ProcessMemory:

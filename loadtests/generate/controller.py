@@ -100,11 +100,12 @@ class Controller:
             lambda step: gates.sustained(step, options.max_p99_ms or gates.KNEE_P99_MS, options.max_error_share),
         )
         host = self._environment.host
-        _, description = served(host, traffic.model)
+        model, description = served(host, traffic.model)
         self._run = Run(
             command=sys.argv,
             url=host,
             served=description,
+            golden=model.known.golden,
             traffic=traffic,
             shape=options.shape,
             pacing=options.pacing,

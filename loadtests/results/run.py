@@ -111,6 +111,7 @@ class Gate(BaseModel):
 class Run(BaseModel):
     """A load test. While it is going on, and where it was cut short, `complete` is false and `reason` says why.
 
+    `golden` says whether answers were checked by a golden row, and not by an example that the server itself scored.
     `ceiling` is what the generator reached on this machine against a server that does nothing, requests/s.
     `knee` is the highest rate sustained, requests/s, where the shape looks for it.
     """
@@ -121,6 +122,7 @@ class Run(BaseModel):
     command: list[str] = []
     url: str
     served: dict[str, Any] = {}
+    golden: bool = True
     traffic: Traffic
     shape: str
     pacing: str = "poisson"

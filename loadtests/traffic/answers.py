@@ -21,7 +21,7 @@ def problem(request: Prepared, body: bytes, tolerance: float) -> str | None:
     except (ValueError, KeyError, TypeError):
         return "no scores in the answer"
     if request.expected is not None and max(high - request.expected, request.expected - low) > tolerance:
-        return "another score than the golden row's"
+        return "another score than the known row's"
     return None
 
 

@@ -23,8 +23,8 @@ CANDIDATES_SHAPE = (1.7, 4.3)
 # Prepared requests repeat after so many rows, or after FEWEST requests.
 ROWS = 1 << 15
 FEWEST = 64
-# One request in so many is made of the golden row alone.
-GOLDEN_EVERY = 64
+# One request in so many is made of the known row alone.
+KNOWN_EVERY = 64
 
 
 class Traffic(BaseModel):
@@ -60,15 +60,15 @@ def prepare(traffic: Traffic, served: Served) -> list[Prepared]:
     """Requests to send in turn, in both senses. LoadError: the clicks cannot be read."""
     sizes = list(_sizes(traffic))
     rows = iter(drawn(served.features, traffic.clicks, sum(sizes), traffic.seed))
-    golden = [served.golden.get(feature.name) for feature in served.features]
+    known = [served.known.row.get(feature.name) for feature in served.features]
     encode = {"json": _json, "tsv": _tsv, "binary": _binary}[traffic.encoding]
     shared = len(served.features) // 2 if traffic.scenario == "context" else 0
     prepared = []
     for number, size in enumerate(sizes):
         of_request = _with_context(list(itertools.islice(rows, size)), shared)
         expected = None
-        if number % GOLDEN_EVERY == 0:
-            of_request, expected = [golden] * size, served.golden_score
+        if number % KNOWN_EVERY == 0:
+            of_request, expected = [known] * size, served.known.score
         path, headers, body = encode(served, of_request, shared)
         headers |= {"Accept-Encoding": "identity", **authorization()}
         prepared.append(Prepared(path, headers, body, size, traffic.encoding == "binary", expected))

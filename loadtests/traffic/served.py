@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import urllib.error
 import urllib.request
 from typing import Any
@@ -15,10 +16,18 @@ MODELS = "/v1/models"
 DESCRIPTION = "/openapi.json"
 KEY = "THIMBLE_KEY"
 GET_SECONDS = 10
+# What no form of a request but JSON can carry in a value.
+_BREAKS = re.compile(r"[\t\r\n]")
+
+Value = int | float | str | None
 
 
 class LoadError(Exception):
     """Why there can be no load test, in one sentence."""
+
+
+class _KeyError(LoadError):
+    """A key is needed, and none or another was brought."""
 
 
 class Feature(BaseModel):
@@ -28,19 +37,26 @@ class Feature(BaseModel):
     kind: ValueKind
 
 
+class Known(BaseModel):
+    """A row whose score is known: the model's file says it if the row is `golden`, and else the server does."""
+
+    row: dict[str, Value]
+    score: float
+    golden: bool
+
+
 class Served(BaseModel):
-    """A model being served, and a golden row of it with the score that it must have."""
+    """A model being served, and a row of it with the score that it must have."""
 
     name: str
     version: int
     precision: str
     features: list[Feature]
-    golden: dict[str, int | float | str | None]
-    golden_score: float
+    known: Known
 
     @property
     def tolerance(self) -> float:
-        """How far a golden row's score may be off, as the server holds its own files to it."""
+        """How far the known row's score may be off, as the server holds its own files to it."""
         return Precision(mlps="int8" if "int8" in self.precision else "fp32").golden_tolerance
 
 
@@ -53,10 +69,35 @@ def served(url: str, model: str | None = None) -> tuple[Served, dict[str, Any]]:
     if len(described) > 1:
         raise LoadError(f"{url} serves several models, name one: {', '.join(entry['name'] for entry in described)}")
     entry = described[0]
-    operation = get(url, DESCRIPTION)["paths"][f"/v1/models/{entry['name']}/score"]["post"]
-    row = operation["requestBody"]["content"]["application/json"]["example"]["features"]
-    (score,) = operation["responses"]["200"]["content"]["application/json"]["example"]["scores"]
-    return Served(**entry, golden=row, golden_score=score), entry
+    return Served(**entry, known=_known(url, entry["name"])), entry
+
+
+def golden_path(model: str) -> str:
+    """Where a server tells the golden rows of a model, to those with a key."""
+    return f"/v1/models/{model}/golden"
+
+
+def _known(url: str, model: str) -> Known:
+    """The first golden row that every form of a request can carry; the example in the description without a key.
+
+    LoadError: the server tells neither.
+    """
+    try:
+        golden = get(url, golden_path(model))
+    except _KeyError:
+        operation = get(url, DESCRIPTION)["paths"][f"/v1/models/{model}/score"]["post"]
+        example = operation["requestBody"]["content"]["application/json"]["example"]
+        answer = operation["responses"]["200"]["content"]["application/json"].get("example")
+        if answer is None:
+            raise LoadError(
+                f"{url} tells no score of {model} to check answers by; a key, from {KEY}, may help"
+            ) from None
+        return Known(row=example["features"], score=answer["scores"][0], golden=False)
+    names, columns = golden["features"].keys(), golden["features"].values()
+    for *values, score in zip(*columns, golden["scores"], strict=True):
+        if not any(isinstance(value, str) and _BREAKS.search(value) for value in values):
+            return Known(row=dict(zip(names, values, strict=True)), score=score, golden=True)
+    raise LoadError(f"{url} has no golden row of {model} without a tab or a line end, so none can be sent")
 
 
 def get(url: str, path: str) -> Any:
@@ -68,8 +109,9 @@ def get(url: str, path: str) -> Any:
         with urllib.request.urlopen(request, timeout=GET_SECONDS) as response:  # noqa: S310
             return json.load(response)
     except urllib.error.HTTPError as error:
-        key = f"; an API key is taken from {KEY}" if error.code in (401, 403) else ""
-        raise LoadError(f"{url}{path} answered {error.code}{key}") from None
+        if error.code in (401, 403):
+            raise _KeyError(f"{url}{path} answered {error.code}; an API key is taken from {KEY}") from None
+        raise LoadError(f"{url}{path} answered {error.code}") from None
     except urllib.error.URLError as error:
         raise LoadError(f"no server answers at {url}: {error.reason}") from None
     except (OSError, ValueError) as error:

@@ -151,7 +151,8 @@ def golden_batch(spec: ModelSpec, golden: GoldenRows) -> Batch:
     try:
         return batch_from_values(spec, [golden.features[name] for name in spec.feature_names])
     except FeatureError as error:
-        raise ArtifactError(f"golden row {error.row}: {error}") from None
+        # not the value: it may be a real one, and this goes to logs and to whoever pushes the file
+        raise ArtifactError(f"golden row {error.row}: {error.feature} has a value that it does not take") from None
 
 
 def _providers(device: Device) -> Providers:

@@ -29,7 +29,7 @@ from thimble.service.wire.rows import JSON
 
 SUMMARY = (
     "Serves click-through models whose embedding tables are one small shared array: rows of features in, "
-    "click probabilities out. The examples are rows that the models know; send them as they are."
+    "click probabilities out. The examples are made up; send them as they are."
 )
 # In the order of what people come for.
 TAGS = {
@@ -54,7 +54,7 @@ def create_app(registry: Registry, scoring: Scoring, settings: Settings) -> ASGI
         openapi_tags=[{"name": name, "description": line} for name, line in TAGS.items()],
     )
     app.include_router(scoring_router(scoring))
-    app.include_router(models_router(catalogue))
+    app.include_router(models_router(catalogue, keys))
     app.include_router(releases_router(changes, bodies, keys))
     app.include_router(inference_router(catalogue, settings.max_rows))
     app.include_router(repository_router(changes, bodies, keys))

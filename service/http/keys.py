@@ -69,9 +69,13 @@ class Keys:
     def check(self, headers: Headers) -> None:
         """RequestError 401: a key is needed, and there is none, or a wrong one."""
         if self.guard_scoring:
-            digest = _digest(headers)
-            if not self._api.holds(digest) | self._admin.holds(digest):
-                raise _unknown(headers, "a key")
+            self._check_any(headers)
+
+    def require(self, headers: Headers) -> None:
+        """For what is never open. RequestError: 401 there is no key, or a wrong one, 403 none is set."""
+        if not self.guard_scoring and not self.guard_changes:
+            raise RequestError(403, "this is off: it needs a key, and none is set (--api-keys-file)", unread=True)
+        self._check_any(headers)
 
     def check_admin(self, headers: Headers) -> None:
         """RequestError: 401 there is no key, or a wrong one, 403 it allows no changes, or none does."""
@@ -83,6 +87,11 @@ class Keys:
             raise RequestError(403, "this key is for scoring; an admin key is needed", unread=True)
         if not admin:
             raise _unknown(headers, "an admin key")
+
+    def _check_any(self, headers: Headers) -> None:
+        digest = _digest(headers)
+        if not self._api.holds(digest) | self._admin.holds(digest):
+            raise _unknown(headers, "a key")
 
 
 class Gate:

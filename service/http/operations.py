@@ -1,6 +1,5 @@
 """The scoring routes as the description shows them: for each model that is served, with examples that can be sent."""
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -8,7 +7,7 @@ import numpy.typing as npt
 from fastapi import APIRouter
 from starlette.routing import BaseRoute
 
-from thimble.service.engine.engine import golden_batch
+from thimble.models.features import batch_from_values
 from thimble.service.http.paths import INFER_ROUTES, SCORING_ROUTES
 from thimble.service.http.responses import BYTES, errors
 from thimble.service.http.schemas import InferAnswer, ScoreAnswer, infer_request, score_request
@@ -18,7 +17,6 @@ from thimble.service.wire.rows import JSON, TSV
 from thimble.service.wire.tensors import DATATYPES
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
-_BREAKS = re.compile(r"[\t\r\n]")
 _SCORES = "a click probability for each row, in the order of the request"
 _RESPONSES = errors(400, 404, 408, 413, 415, 429, 504)
 _RESPONSES[429]["headers"] = {"Retry-After": {"schema": {"type": "integer"}}}
@@ -44,7 +42,8 @@ def scoring_routes(catalogue: Catalogue) -> list[BaseRoute]:
         score, infer = _score(model), _infer(model)
         for route in SCORING_ROUTES:
             if "{version}" in route:
-                asked, suffix = f"version {model.version} of {model.name}", f"_{model.name}_{model.version}"
+                # no name begins with _, so none of a model is one of a version
+                asked, suffix = f"version {model.version} of {model.name}", f"__{model.name}_{model.version}"
             elif live and "{model}" in route:
                 asked, suffix = model.name, f"_{model.name}"
             elif live and live_models == 1:
@@ -66,13 +65,8 @@ def scoring_routes(catalogue: Catalogue) -> list[BaseRoute]:
 
 
 def _score(model: Model) -> _Operation:
-    golden = model.spec.golden
-    assert golden is not None
-    rows = [dict(zip(golden.features, values, strict=True)) for values in zip(*golden.features.values(), strict=True)]
-    # the same row in both forms, so one that a line can carry
-    shown = next((i for i, row in enumerate(rows) if not any(_BREAKS.search(str(v)) for v in row.values())), 0)
-    line = "\t".join("" if rows[shown][name] is None else str(rows[shown][name]) for name in model.spec.feature_names)
-    answer = {"model": model.name, "version": model.version, "scores": [round(golden.scores[shown], 6)]}
+    row = model.example.row
+    answer = {"model": model.name, "version": model.version, "scores": [model.example.score]}
     request = score_request(model.spec, f"{model.name}_{model.version}")
 
     def score(body: request) -> ScoreAnswer:  # type: ignore[valid-type]
@@ -86,27 +80,27 @@ def _score(model: Model) -> _Operation:
         endpoint=score,
         parameter=_header("Timeout-Ms", "milliseconds that the answer is worth waiting for", 1, maximum=999_999_999),
         request={
-            JSON: {"example": {"features": rows[shown]}},
-            TSV: {"schema": {"type": "string", "minLength": 1}, "example": line},
+            JSON: {"example": {"features": row}},
+            TSV: {"schema": {"type": "string", "minLength": 1}, "example": "\t".join(map(str, row.values()))},
         },
-        response={"description": _SCORES, "content": {JSON: {"example": answer}}},
+        response={"description": _SCORES, "content": {JSON: _shown(answer, model)}},
     )
 
 
 def _infer(model: Model) -> _Operation:
-    golden = model.spec.golden
-    assert golden is not None
-    rows: Sequence[npt.NDArray[Any]] = golden_batch(model.spec, golden).part(0, 1)
+    tensors: Sequence[npt.NDArray[Any]] = batch_from_values(
+        model.spec, [[value] for value in model.example.row.values()]
+    )
     inputs = [
         {
             "name": tensor.name,
             "datatype": DATATYPES[tensor.dtype][0],
-            "shape": row.shape,
-            "data": [None if x != x else x for x in row[0].tolist()],
+            "shape": values.shape,
+            "data": values[0].tolist(),
         }
-        for tensor, row in zip(model.spec.inputs, rows, strict=True)
+        for tensor, values in zip(model.spec.inputs, tensors, strict=True)
     ]
-    output = {"name": "score", "datatype": "FP32", "shape": [1], "data": [round(golden.scores[0], 6)]}
+    output = {"name": "score", "datatype": "FP32", "shape": [1], "data": [model.example.score]}
     answer = {"model_name": model.name, "model_version": str(model.version), "outputs": [output]}
     request = infer_request(model.spec, f"{model.name}_{model.version}")
 
@@ -130,9 +124,14 @@ def _infer(model: Model) -> _Operation:
                     "schema": {"type": "integer", "minimum": 0},
                 }
             },
-            "content": {JSON: {"example": answer}, **BYTES},
+            "content": {JSON: _shown(answer, model), **BYTES},
         },
     )
+
+
+def _shown(answer: dict[str, Any], model: Model) -> dict[str, Any]:
+    """An answer to the example, as an example itself where the row gets a score."""
+    return {} if model.example.score is None else {"example": answer}
 
 
 def _header(name: str, description: str, minimum: int = 0, **limits: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from thimble.service.wire.rows import JSON
 MEANINGS = {
     400: "malformed, or a value out of range",
     401: "a key is needed, and there is none or an unknown one",
-    403: "this key allows no changes, or no key does",
+    403: "this key does not allow it, or no key is set that does",
     404: "no such model or version",
     408: "the request did not arrive in time",
     409: "a release that cannot be, or a version that is there already",

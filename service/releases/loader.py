@@ -7,6 +7,7 @@ priority.
 
 import asyncio
 import os
+import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from thimble.ops.library import find_native_ops
 from thimble.service.engine.artifact import Artifact, read_artifact
 from thimble.service.engine.batcher import Batcher
 from thimble.service.engine.engine import Engine
+from thimble.service.engine.example import Example, example_of
 from thimble.service.engine.health import HealthGuard
 from thimble.service.releases.allocator import give_memory_back
 from thimble.service.releases.repository import StoredVersion
@@ -50,6 +52,7 @@ class Model:
     engine: Engine
     batcher: Batcher
     metrics: ModelMetrics
+    example: Example
 
     @property
     def name(self) -> str:
@@ -126,8 +129,9 @@ class Loader:
         guard = HealthGuard(metrics.unusable, partial(self._on_unhealthy, stored.model, stored.version))
         cost, timeout = engine.warm_up(pause), settings.timeout_ms / 1e3
         batcher = Batcher(engine, cost, settings.max_queued_rows, timeout, metrics.batch, guard.check)
-        return Model(stored, len(artifact.content), engine, batcher, metrics)
+        return Model(stored, len(artifact.content), engine, batcher, metrics, example_of(engine))
 
 
 def _lower_priority() -> None:
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+    if sys.platform == "linux":  # elsewhere it is processes alone that have one
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

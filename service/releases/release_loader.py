@@ -1,6 +1,7 @@
 """Loads what a release asks for."""
 
 import logging
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -95,6 +96,10 @@ class ReleaseLoader:
         if present is not None and present.running and (present.stored, present.wanted) == (stored, wanted):
             shadow = present
         else:
+            if sys.platform != "linux":
+                raise ReleaseError(
+                    "a shadow needs Linux, whose sockets keep messages apart and tell when a process ends"
+                )
             shadow = Shadow(self.loader.task(stored.path), stored, wanted)
             await shadow.start()
         try:

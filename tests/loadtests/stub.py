@@ -13,7 +13,7 @@ import orjson
 import uvloop
 
 from thimble.loadtests.stub import Connection, ok, serve
-from thimble.loadtests.traffic.served import DESCRIPTION, MODELS
+from thimble.loadtests.traffic.served import MODELS, golden_path
 
 SCORE = 0.25
 FEATURES = [{"name": "age", "kind": "number"}, {"name": "shop", "kind": "string"}]
@@ -41,14 +41,10 @@ ANSWERS = {
 
 
 def pages() -> dict[str, bytes]:
-    example = {
-        "requestBody": {"content": {"application/json": {"example": {"features": {"age": 3, "shop": "a"}}}}},
-        "responses": {"200": {"content": {"application/json": {"example": {"scores": [SCORE]}}}}},
-    }
+    golden = {"features": {"age": [3], "shop": ["a"]}, "scores": [SCORE]}
     model = {"name": "stub", "version": 1, "part": "live", "precision": "fp32", "features": FEATURES}
     before = {**model, "version": 2, "part": "standby"}  # a release keeps one for the way back
-    paths = {"/v1/models/stub/score": {"post": example}}
-    return {MODELS: ok(orjson.dumps([model, before])), DESCRIPTION: ok(orjson.dumps({"paths": paths}))}
+    return {MODELS: ok(orjson.dumps([model, before])), golden_path("stub"): ok(orjson.dumps(golden))}
 
 
 class Slow(Connection):

@@ -29,7 +29,9 @@ def test_a_run_prints_its_steps_and_the_generators_ceiling(server: Server, tmp_p
     lines = done.stdout.splitlines()
     assert lines[0].split()[0] == "offered/s"
     assert [line.split()[0] for line in lines[1:4]] == ["20.0", "80.0", "20.0"]
+    assert not run.golden
     assert lines[4:] == [
+        "scores were checked by the server's own example: it gives golden rows to a key alone, from THIMBLE_KEY",
         f"generator's ceiling: {run.ceiling:.0f} requests/s",
         "error share: 0, limit 0: kept",
         f"p99 ms: {run.gates[1].found:.4g}, limit 5000: kept",

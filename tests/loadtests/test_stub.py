@@ -11,7 +11,9 @@ def test_an_imitation_gives_the_answers_that_are_wanted(server: Server) -> None:
     traffic = Traffic(scenario="context", encoding="binary", seed=3)
     with stub_server(f"{server.url}/", traffic) as url, httpx.Client() as client:
         model, description = served(url)
-        assert (model, description) == served(server.url)
-        for request in prepare(traffic, model):
+        real, real_description = served(server.url)
+        requests = prepare(traffic, model)
+        assert (requests, description) == (prepare(traffic, real), real_description)
+        for request in requests:
             answer = client.post(url + request.path, content=request.body, headers=request.headers)
             assert problem(request, answer.content, model.tolerance) is None

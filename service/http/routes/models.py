@@ -1,11 +1,13 @@
-"""The models being served."""
+"""The models being served, and the rows that their files say the scores of."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
 
 from thimble.service.engine.engine import Lookup
+from thimble.service.http.keys import Keys
+from thimble.service.http.responses import errors
 from thimble.service.releases.catalogue import Catalogue
 from thimble.service.releases.loader import Model
 from thimble.service.releases.versions import Part
@@ -38,14 +40,40 @@ class ModelDescription(BaseModel):
     metrics: dict[str, Any] | None
 
 
-def models_router(catalogue: Catalogue) -> APIRouter:
-    """The route over the models of a catalogue."""
+class Golden(BaseModel):
+    """Rows and the scores that this version must give them, but for what processors differ in.
+
+    `features` is what a request holds: every feature with one value a row, null = missing.
+    """
+
+    model: str
+    version: int
+    features: dict[str, list[int | float | str | None]]
+    scores: list[float]
+
+
+def models_router(catalogue: Catalogue, keys: Keys) -> APIRouter:
+    """The routes over the models of a catalogue."""
     router = APIRouter(tags=["models"])
+
+    async def find(model: str, version: str | None = None) -> Model:
+        return catalogue.find(model, version)
 
     @router.get("/v1/models")
     async def list_models() -> list[ModelDescription]:
         """The models being served."""
         return [_described(model, part) for versions in catalogue.models.values() for model, part in versions]
+
+    @router.get("/v1/models/{model}/versions/{version}/golden", responses=errors(401, 403, 404))
+    @router.get("/v1/models/{model}/golden", responses=errors(401, 403, 404))
+    async def golden_rows(model: Annotated[Model, Depends(find)], request: Request) -> Golden:
+        """The golden rows in a model's file. They may be real clicks, so this needs a key, and is off where none is
+        set, unless the model was trained on generated ones."""
+        provenance, golden = model.spec.provenance, model.spec.golden
+        if provenance is None or not provenance.generated:
+            keys.require(dict(request.scope["headers"]))
+        assert golden is not None
+        return Golden(model=model.name, version=model.version, features=golden.features, scores=golden.scores)
 
     return router
 

@@ -25,8 +25,9 @@ from thimble.service.releases.shadow.process import follow
 def main() -> None:
     """Verify and say what was found, as often as asked, and go on as a shadow if there is a socket."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the server ends this one
-    with suppress(OSError):
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    if sys.platform == "linux":  # elsewhere it runs as everybody does
+        with suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     with suppress(OSError):  # should memory run out, let it be this process that is killed and not the server
         Path("/proc/self/oom_score_adj").write_text("1000")
     for line in sys.stdin:

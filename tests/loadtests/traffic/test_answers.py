@@ -5,7 +5,7 @@ from thimble.loadtests.traffic.answers import problem
 from thimble.loadtests.traffic.requests import Prepared
 
 TWO = Prepared("/", {}, b"", rows=2, binary=False, expected=None)
-GOLDEN = TWO._replace(expected=0.25)
+KNOWN = TWO._replace(expected=0.25)
 
 
 @pytest.mark.parametrize(
@@ -19,9 +19,9 @@ GOLDEN = TWO._replace(expected=0.25)
         (TWO, {"scores": [None, 1]}, "no scores in the answer"),
         (TWO, {"error": "no"}, "no scores in the answer"),
         (TWO, ["scores"], "no scores in the answer"),
-        (GOLDEN, {"scores": [0.25, 0.2505]}, None),
-        (GOLDEN, {"scores": [0.25, 0.26]}, "another score than the golden row's"),
-        (GOLDEN, {"scores": [0.24, 0.25]}, "another score than the golden row's"),
+        (KNOWN, {"scores": [0.25, 0.2505]}, None),
+        (KNOWN, {"scores": [0.25, 0.26]}, "another score than the known row's"),
+        (KNOWN, {"scores": [0.24, 0.25]}, "another score than the known row's"),
     ],
 )
 def test_what_is_wrong_with_an_answer(request_: Prepared, answer: object, expected: str | None) -> None:

@@ -10,9 +10,9 @@ import pytest
 
 from testing.servers import Server
 from thimble.loadtests.traffic.answers import problem
-from thimble.loadtests.traffic.requests import GOLDEN_EVERY, Encoding, Prepared, Scenario, Traffic, prepare
+from thimble.loadtests.traffic.requests import KNOWN_EVERY, Encoding, Prepared, Scenario, Traffic, prepare
 from thimble.loadtests.traffic.rows import IDS, generated
-from thimble.loadtests.traffic.served import Feature, LoadError, Served, served
+from thimble.loadtests.traffic.served import Feature, Known, LoadError, Served, served
 
 FEATURES = [Feature(name="age", kind="number"), Feature(name="city", kind="hex"), Feature(name="shop", kind="string")]
 SHOP = Served(
@@ -20,8 +20,7 @@ SHOP = Served(
     version=1,
     precision="fp32",
     features=FEATURES,
-    golden={"age": 3, "city": "0a", "shop": None},
-    golden_score=0.5,
+    known=Known(row={"age": 3, "city": "0a", "shop": None}, score=0.5, golden=True),
 )
 
 
@@ -35,14 +34,14 @@ def test_a_server_answers_every_kind_of_request(server: Server, scenario: Scenar
     model, description = served(server.url)
     assert description["scheme"] == "block"
     requests = prepare(Traffic(scenario=scenario, encoding=encoding, rows=5), model)
-    assert requests[0].expected == model.golden_score
+    assert requests[0].expected == model.known.score
     assert requests[1].expected is None
     for request in requests[:3]:
         answer = send(server.url, request)
         assert answer.status_code == 200, answer.text
         assert problem(request, answer.content, model.tolerance) is None
         wrong = request._replace(expected=0.1)
-        assert problem(wrong, answer.content, model.tolerance) == "another score than the golden row's"
+        assert problem(wrong, answer.content, model.tolerance) == "another score than the known row's"
         more = request._replace(rows=request.rows + 1)
         assert problem(more, answer.content, model.tolerance) is not None
 
@@ -70,11 +69,11 @@ def test_a_context_shares_its_first_features_and_has_as_many_candidates_as_mlper
     assert len({line.split("\t")[0] for line in lines}) == 1
 
 
-def test_a_single_row_is_all_scalars_and_golden_rows_come_now_and_then() -> None:
+def test_a_single_row_is_all_scalars_and_known_rows_come_now_and_then() -> None:
     requests = prepare(Traffic(), SHOP)
-    assert httpx.Response(200, content=requests[0].body).json() == {"features": SHOP.golden}
-    golden = [place for place, request in enumerate(requests) if request.expected is not None]
-    assert golden[:3] == [0, GOLDEN_EVERY, 2 * GOLDEN_EVERY]
+    assert httpx.Response(200, content=requests[0].body).json() == {"features": SHOP.known.row}
+    known = [place for place, request in enumerate(requests) if request.expected is not None]
+    assert known[:3] == [0, KNOWN_EVERY, 2 * KNOWN_EVERY]
 
 
 def test_popular_ids_are_popular_and_there_are_many() -> None:

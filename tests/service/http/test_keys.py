@@ -24,6 +24,7 @@ EVERYWHERE = [
     ("POST", "/v1/models/none/score"),
     ("POST", "/v2/models/small/infer"),
     ("GET", "/v1/models"),
+    ("GET", "/v1/models/small/golden"),
     ("GET", "/v2"),
     ("GET", "/v2/models/small"),
     ("GET", "/v2/models/none/ready"),

@@ -1,4 +1,3 @@
-import asyncio
 import json
 import shutil
 from collections.abc import Iterator
@@ -7,48 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import onnx
-import pytest
-from fastapi.openapi.utils import get_openapi
 
 from testing.artifacts import write_artifact
 from testing.samples import small_spec
 from testing.servers import running
-from thimble.export.agreement import onnx_scores, onnx_session
-from thimble.export.evaluate import read_spec
-from thimble.export.golden import golden_batch
-from thimble.export.graph import describe
-from thimble.models.spec import GoldenRows
-from thimble.service.http.operations import scoring_routes
-from thimble.service.releases.registry import Registry
 from thimble.service.releases.release import Release, parsed
-from thimble.service.settings import Settings
-from thimble.service.wire.rows import RowReader
 
 ADMIN = "the-key-of-those-on-call"
-
-
-def test_examples_are_a_row_that_both_forms_can_carry(tmp_path: Path) -> None:
-    path = write_artifact(small_spec(kinds=("string", "int")), tmp_path, "texts")
-    spec = read_spec(path)
-    assert spec.golden is not None
-    features = {**spec.golden.features, "f0": ["a\tb", "a\nb", "a\rb", *spec.golden.features["f0"][3:]]}
-    scores = onnx_scores(onnx_session(str(path)), golden_batch(spec, features)).tolist()
-    model = onnx.load(path)
-    describe(model, spec.model_copy(update={"golden": GoldenRows(features=features, scores=scores)}))
-    onnx.save_model(model, path)
-
-    catalogue = asyncio.run(Registry.open(Settings(repository=tmp_path))).catalogue
-    description = get_openapi(title="", version="", routes=scoring_routes(catalogue))
-    operation = description["paths"]["/v1/score"]["post"]
-    forms = operation["requestBody"]["content"]
-    expected = operation["responses"]["200"]["content"]["application/json"]["example"]["scores"]
-    score = catalogue.find().engine.score
-    json_body = json.dumps(forms["application/json"]["example"]).encode()
-    by_json = score(RowReader(spec, 9).json(json_body))
-    by_line = score(RowReader(spec, 9).tsv(forms["text/tab-separated-values"]["example"].encode()))
-    assert by_json.tolist() == pytest.approx(expected, abs=1e-5)
-    assert by_line.tolist() == pytest.approx(expected, abs=1e-5)
 
 
 def test_only_answers_that_can_come_are_described(client: httpx.Client) -> None:
@@ -92,6 +56,15 @@ def test_models_whose_names_are_nearly_alike_are_told_apart(tmp_path: Path) -> N
         assert set(features["properties"]) == {*(f"d{i}" for i in range(number)), "f0"}
 
 
+def test_no_two_operations_have_the_same_name(small_artifact: Path, tmp_path: Path) -> None:
+    for folder in ("a/1", "a_1/1"):
+        shutil.copytree(small_artifact.parent, tmp_path / folder)
+    with running(tmp_path) as server:
+        paths = httpx.get(f"{server.url}/openapi.json").json()["paths"]
+    names = [operation["operationId"] for item in paths.values() for operation in item.values()]
+    assert len(set(names)) == len(names)
+
+
 def references(node: Any) -> Iterator[str]:
     for value in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
         yield from references(value)
@@ -124,6 +97,8 @@ def test_keys_are_described_only_where_there_are_some(client: httpx.Client, smal
     assert description["components"]["securitySchemes"] == {"key": {"type": "http", "scheme": "bearer"}}
     guarded = {path for path, item in description["paths"].items() for it in item.values() if "security" in it}
     assert guarded == {
+        "/v1/models/{model}/golden",
+        "/v1/models/{model}/versions/{version}/golden",
         "/v1/models/{model}/release",
         "/v1/models/{model}/rollback",
         "/v1/models/{model}/versions/{version}",
