@@ -53,6 +53,63 @@ def spoil(path: Path, above: float) -> None:
     )
 
 
+def poison(path: Path, above: float) -> None:
+    """Have ONNX Runtime raise where a model's first number is larger; its golden rows score as they did."""
+    _extend(
+        path,
+        {
+            "first": np.array(0),
+            "bound": np.array(above, np.float32),
+            "one": np.array([1], np.float32),
+        },
+        helper.make_node("Gather", ["dense", "first"], ["first_number"], axis=1),
+        helper.make_node("Greater", ["first_number", "bound"], ["is_poison"]),
+        helper.make_node("Cast", ["is_poison"], ["index"], to=onnx.TensorProto.INT64),  # 1 is beyond the end
+        helper.make_node("Gather", ["one", "index"], ["ones"]),
+        helper.make_node("Mul", ["before", "ones"], ["after"]),
+    )
+
+
+def fill_memory(path: Path) -> None:
+    """Have a model take 64 MB of address space for each batch and give it back, in which nothing is written.
+
+    NonZero makes room for the indices of all elements, and finds none.
+    """
+    _extend(
+        path,
+        {"many": np.array([1 << 23]), "first": np.array(0), "axes": np.array([0])},
+        helper.make_node(
+            "ConstantOfShape",
+            ["many"],
+            ["zeros"],
+            value=helper.make_tensor("zero", onnx.TensorProto.BOOL, [1], [False]),
+        ),
+        helper.make_node("NonZero", ["zeros"], ["found"]),
+        helper.make_node("Size", ["found"], ["none_found"]),
+        helper.make_node("Cast", ["none_found"], ["nothing"], to=onnx.TensorProto.FLOAT),
+        helper.make_node("Add", ["before", "nothing"], ["after"]),
+    )
+
+
+def mark(path: Path) -> bytes:
+    """Have a model add the first of some numbers in its memory, 0, to each score.
+
+    Returns the bytes of the numbers, by which they are found in the memory of a process that serves the model.
+    """
+    numbers = np.random.default_rng(0).random(64, np.float32)
+    numbers[0] = 0
+    _extend(
+        path,
+        {"first": np.array(0), "numbers": numbers},
+        helper.make_node("Gather", ["dense", "first"], ["first_number"], axis=1),
+        helper.make_node("IsInf", ["first_number"], ["never"]),
+        helper.make_node("Cast", ["never"], ["index"], to=onnx.TensorProto.INT64),
+        helper.make_node("Gather", ["numbers", "index"], ["added"]),
+        helper.make_node("Add", ["before", "added"], ["after"]),
+    )
+    return numbers.tobytes()
+
+
 def slow_down(path: Path) -> None:
     """Have a model take some milliseconds for a batch of any size, by a product of matrices of zeros."""
     _extend(

@@ -5,15 +5,18 @@ it gets what has waited meanwhile, up to a batch: there is no timer, so a lone r
 
 A request is refused at once when too many rows wait or when it cannot be ready in time, and dropped before it is
 computed when its time is up or its client has gone. Scores that were computed are answered, late or not.
+
+A batch on which the engine raises is scored again in the engine's thread (`recovery`), for as long as it takes. An
+engine that is found to be broken gets no more, and all requests are refused, until it scores again what it should.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from time import monotonic
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -22,16 +25,22 @@ from thimble.models.hashing import Floats
 from thimble.service.engine.cost import Cost
 from thimble.service.engine.outcomes import Done, RefusedError, UnusableError, counted, milliseconds, waiting
 from thimble.service.engine.queue import Piece, Request, RequestQueue
+from thimble.service.engine.recovery import Recovery, recover
 from thimble.service.telemetry.metrics import BatchTimes
 
+# When requests that a broken engine refused should come again: it is tried once a second.
+RETRY_SECONDS = 1.0
+FAILING = "the engine fails on every row, also on those that it scored before; see the server's log"
+Result = TypeVar("Result")
 log = logging.getLogger("thimble")
 
 
 class Runner(Protocol):
     """What scores batches: `fill` with parts of at most `batch_rows` rows together, then `run` these rows.
 
-    One thread at a time. A batch that is expected to take at most `inline_seconds` is run on the event loop itself,
-    and full ones after it as long as they take no more together.
+    `check` raises if it does not score rows of its own as it should. One thread at a time. A batch that is expected to
+    take at most `inline_seconds` is run on the event loop itself, and full ones after it as long as they take no more
+    together.
     """
 
     batch_rows: int
@@ -40,6 +49,22 @@ class Runner(Protocol):
     def fill(self, parts: Sequence[Batch]) -> int: ...
 
     def run(self, rows: int) -> Floats: ...
+
+    def check(self) -> None: ...
+
+
+class Observer(Protocol):
+    """Is told by the event loop what becomes of batches (`health.Health`)."""
+
+    def batch(self, times: BatchTimes, not_finite: int) -> None: ...
+
+    def not_finite(self, row: Batch, source: Hashable) -> None: ...
+
+    def failed(self, requests: int, error: Exception) -> None: ...
+
+    def poisoned(self, rows: int) -> None: ...
+
+    def fault(self, error: Exception) -> None: ...
 
 
 class _Computed(NamedTuple):
@@ -57,28 +82,18 @@ class Batcher:
 
     mirror: Callable[[Sequence[Batch], Floats], None] | None = None
     """Shown every batch, in the parts that it was made of, and its scores."""
+    failing = False
+    """Whether the engine scores nothing now."""
 
-    def __init__(
-        self,
-        engine: Runner,
-        cost: Cost,
-        max_queued_rows: int,
-        timeout: float,
-        record: Callable[[BatchTimes], None],
-        check: Callable[[int, int], None],
-    ) -> None:
-        """`timeout` is in seconds, for requests that bring none.
-
-        `record` is told of every batch that was scored, and `check` of every batch how many rows it had and how many of
-        them got no usable score.
-        """
+    def __init__(self, engine: Runner, cost: Cost, max_queued_rows: int, timeout: float, observer: Observer) -> None:
+        """`timeout` is in seconds, for requests that bring none."""
         self._engine = engine
         self._cost = cost
         self._max_queued_rows = max_queued_rows
         self._timeout = timeout
-        self._record = record
-        self._check = check
+        self._observer = observer
         self._thread = ThreadPoolExecutor(1, "engine")
+        self._thread.submit(int)  # starts it: when it is needed, there may be no memory for it
         self._queue = RequestQueue()
         self._busy = False
         self._free_at = 0.0
@@ -87,23 +102,38 @@ class Batcher:
     def queued_rows(self) -> int:
         return self._queue.rows
 
-    def submit(self, batch: Batch, timeout: float | None, gone: Callable[[], bool], done: Done) -> None:
-        """Have rows scored within `timeout` seconds. `gone` says whether the client has left.
+    def submit(
+        self,
+        batch: Batch,
+        timeout: float | None,
+        gone: Callable[[], bool],
+        done: Done,
+        source: Hashable = None,
+    ) -> None:
+        """Have rows of a client, `source`, scored within `timeout` seconds. `gone` says whether the client has left.
 
         `done` is told the click probabilities, float32 [rows], or why there are none: RefusedError, the time was up
-        before they were scored; UnusableError, the model failed or gave a score that is no number; ClientGoneError.
+        before they were scored, or the engine has failed; UnusableError, the model fails on these rows or gave a score
+        that is no number; ClientGoneError.
 
         RefusedError: the rows are refused at once, and `done` is told nothing.
         """
+        if self.failing:
+            raise _refusal()
         rows, now = batch.rows, monotonic()
         timeout = self._timeout if timeout is None else timeout
         if (full := self.full()) is not None:
             raise full
         self._check_time(rows, now, timeout)
-        self._queue.add(Request(batch, rows, now, now + timeout, gone, done))
+        self._queue.add(Request(batch, rows, now, now + timeout, gone, done, source))
         if not self._busy:
             self._busy = True
             self._dispatch_soon(asyncio.get_running_loop())
+
+    async def try_again(self) -> None:
+        """Take requests again if the engine, which failed, scores what it should. Raises what the engine does."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._engine.check)
+        self.failing = False
 
     def full(self) -> RefusedError | None:
         """Why any rows would be refused now: as many wait as may."""
@@ -142,17 +172,29 @@ class Batcher:
         seconds = self._cost.expected(sum(piece.stop - piece.start for piece in pieces))
         self._free_at = monotonic() + seconds
         if seconds > self._engine.inline_seconds:
-            computed = self._thread.submit(self._compute, pieces)
-            computed.add_done_callback(lambda _: loop.call_soon_threadsafe(self._finish, loop, pieces, computed))
-            return
-        self._dispatch_soon(loop)
+            self._in_thread(loop, partial(self._compute, pieces), partial(self._finish, loop, pieces))
+        else:
+            self._run_inline(loop, pieces, seconds)
+
+    def _run_inline(self, loop: asyncio.AbstractEventLoop, pieces: list[Piece], seconds: float) -> None:
         left = self._engine.inline_seconds
-        while pieces:
-            self._give(pieces, partial(self._compute, pieces))
-            left -= seconds
-            # A model leaves none of this code in the caches, so to look at many requests at once costs less.
-            go_on = seconds <= left and self.queued_rows >= self._engine.batch_rows
-            pieces = self._next_batch() if go_on else []
+        failed = False
+        try:
+            while pieces:
+                try:
+                    computed = self._compute(pieces)
+                except Exception as error:  # ORT has no public base class for its errors
+                    failed = True
+                    self._recover(loop, pieces, error)
+                    break
+                self._give(pieces, computed)
+                left -= seconds
+                # A model leaves none of this code in the caches, so to look at many requests at once costs less.
+                go_on = seconds <= left and self.queued_rows >= self._engine.batch_rows
+                pieces = self._next_batch() if go_on else []
+        finally:
+            if not failed:
+                self._dispatch_soon(loop)
 
     def _next_batch(self) -> list[Piece]:
         return self._queue.take(self._engine.batch_rows, monotonic())
@@ -166,23 +208,61 @@ class Batcher:
         scores = self._engine.run(rows)
         return _Computed(parts, scores, start, filled, monotonic())
 
+    def _in_thread(
+        self, loop: asyncio.AbstractEventLoop, work: Callable[[], Result], then: Callable[[Future[Result]], None]
+    ) -> None:
+        """Have something done in the engine's thread, and go on with what came of it."""
+        self._thread.submit(work).add_done_callback(lambda done: loop.call_soon_threadsafe(then, done))
+
     def _finish(self, loop: asyncio.AbstractEventLoop, pieces: list[Piece], computed: Future[_Computed]) -> None:
+        error = computed.exception()
+        if isinstance(error, Exception):
+            self._recover(loop, pieces, error)
+            return
         try:
-            self._give(pieces, computed.result)
+            self._give(pieces, computed.result())
         finally:
             self._dispatch(loop)
 
-    def _give(self, pieces: list[Piece], result: Callable[[], _Computed]) -> None:
-        """Give each request its scores, or all of them the error."""
+    def _recover(self, loop: asyncio.AbstractEventLoop, pieces: list[Piece], error: Exception) -> None:
+        """Score a batch again on which the engine raised. Nothing else is run meanwhile."""
+        self._observer.failed(len(pieces), error)
+        self._in_thread(
+            loop,
+            partial(recover, self._compute, self._engine.check, pieces),
+            partial(self._finish_recovery, loop, pieces),
+        )
+
+    def _finish_recovery(
+        self, loop: asyncio.AbstractEventLoop, pieces: list[Piece], recovered: Future[Recovery[_Computed]]
+    ) -> None:
         try:
-            parts, scores, start, filled, ran = result()
-        except Exception as error:  # ORT has no public base class for its errors
-            log.error("a batch of %d requests failed: %s", len(pieces), error)
-            for request in {piece.request for piece in pieces if not piece.request.over}:
-                request.end(UnusableError("the model failed on this batch, see the server's log"))
-            rows = sum(piece.stop - piece.start for piece in pieces)
-            self._check(rows, rows)
-            return
+            try:
+                recovery = recovered.result()
+            except Exception as error:  # there was not even the memory to try
+                recovery = Recovery(fault=error)
+            for together, computed in recovery.scored:
+                self._give(together, computed)
+            for request, start, stop in recovery.poison:
+                if not request.over:
+                    self._observer.poisoned(stop - start)
+                    request.end(UnusableError("the model fails on these rows, see the server's log"))
+            if recovery.fault is not None:
+                self._fail([piece.request for piece in pieces], recovery.fault)
+        finally:
+            self._dispatch(loop)
+
+    def _fail(self, requests: list[Request], error: Exception) -> None:
+        """The engine is broken: refuse these requests and all that wait."""
+        self.failing = True
+        for request in (*requests, *self._queue.clear()):
+            if not request.over:
+                request.end(_refusal())
+        self._observer.fault(error)
+
+    def _give(self, pieces: list[Piece], computed: _Computed) -> None:
+        """Give each request its scores."""
+        parts, scores, start, filled, ran = computed
         finite = np.isfinite(scores)
         all_finite = bool(finite.all())
         at = 0
@@ -190,6 +270,8 @@ class Batcher:
             end = at + last - first
             if not request.over:
                 if not all_finite and not finite[at:end].all():
+                    row = first + int(finite[at:end].argmin())
+                    self._observer.not_finite(request.batch.part(row, row + 1), request.source)
                     request.end(UnusableError("the model gave a score that is not a number"))
                 elif last - first == request.rows:
                     request.end(scores[at:end])
@@ -198,9 +280,11 @@ class Batcher:
             at = end
         self._cost.learn(at, ran - start)
         waited = [start - request.arrived for request, first, _ in pieces if first == 0]
-        self._record(
-            BatchTimes(at, len(pieces), self.queued_rows, waited, filled - start, ran - filled, monotonic() - ran)
-        )
-        self._check(at, 0 if all_finite else at - int(finite.sum()))
+        times = BatchTimes(at, len(pieces), self.queued_rows, waited, filled - start, ran - filled, monotonic() - ran)
+        self._observer.batch(times, 0 if all_finite else at - int(finite.sum()))
         if self.mirror is not None:
             self.mirror(parts, scores)
+
+
+def _refusal() -> RefusedError:
+    return RefusedError("engine_failing", FAILING, RETRY_SECONDS)

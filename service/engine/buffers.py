@@ -118,5 +118,6 @@ class _Bucket:
 def run_options(graph: int) -> Any:
     """A run under a CUDA graph's number, or, for -1, under none."""
     options = onnxruntime.RunOptions()
+    options.log_severity_level = 4  # what it raises, it would write to standard error as well, each time
     options.add_run_config_entry("gpu_graph_id", str(graph))
     return options

@@ -97,10 +97,9 @@ class Engine:
         self.batch_rows = batch_rows or BATCH_ROWS[self.provider]
         self.inline_seconds = INLINE_SECONDS[self.provider]
         self._host = HostBuffers(self.spec.inputs, self.batch_rows)
-        assert artifact.spec.golden is not None
         try:
             self._runs = (BucketRunner if self.provider == CUDA else CpuRunner)(session, self._host)
-            self._check_golden(artifact.spec.golden)
+            self.check()
         except ArtifactError as error:
             raise ArtifactError(f"{artifact.path}: {error}") from None
 
@@ -130,7 +129,10 @@ class Engine:
             self.run(rows)
         return measured(self.batch_rows, self.run, pause)
 
-    def _check_golden(self, golden: GoldenRows) -> None:
+    def check(self) -> None:
+        """Score the golden rows. ArtifactError: it does not run, or they score otherwise than they should."""
+        golden = self.spec.golden
+        assert golden is not None
         batch = golden_batch(self.spec, golden)
         try:
             scores = self.score(batch)

@@ -5,12 +5,13 @@ from typing import Literal
 
 from thimble.models.hashing import Floats
 
-Reason = Literal["queue_full", "would_be_late", "timeout"]
-"""Too many rows wait; these would be ready too late; their timeout is too short for them, or has passed."""
+Reason = Literal["queue_full", "would_be_late", "timeout", "engine_failing"]
+"""Too many rows wait; these would be ready too late; their timeout is too short for them, or has passed; the engine
+scores nothing now, whatever it is given."""
 
 
 class RefusedError(Exception):
-    """The rows are not scored, for want of room or of time. `retry_after`: seconds until there should be room."""
+    """The rows are not scored, for want of room, of time or of an engine. `retry_after`: when to come, in seconds."""
 
     def __init__(self, reason: Reason, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -19,8 +20,13 @@ class RefusedError(Exception):
         self.retry_after = retry_after
 
 
+def late(timeout: float) -> RefusedError:
+    """The refusal of a request whose timeout, in seconds, is over."""
+    return RefusedError("timeout", f"the timeout of {milliseconds(timeout)} passed before all rows were scored")
+
+
 class UnusableError(Exception):
-    """The model gave no usable scores for these rows."""
+    """The model gave no usable scores for these rows, or fails on them."""
 
 
 class ClientGoneError(Exception):

@@ -5,7 +5,7 @@ of its batches.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,12 +13,15 @@ import numpy as np
 
 from thimble.models.features import Batch
 from thimble.models.hashing import Floats
-from thimble.service.engine.outcomes import ClientGoneError, Done, RefusedError, milliseconds
+from thimble.service.engine.outcomes import ClientGoneError, Done, late
 
 
 @dataclass(eq=False, slots=True)
 class Request:
-    """Rows to be scored, and how far they are. `arrived` and `deadline` are times of the monotonic clock."""
+    """Rows to be scored, and how far they are. `arrived` and `deadline` are times of the monotonic clock.
+
+    `source` is who sent them, None if that is not known.
+    """
 
     batch: Batch
     rows: int
@@ -26,6 +29,7 @@ class Request:
     deadline: float
     gone: Callable[[], bool]
     done: Done
+    source: Hashable = None
     scores: Floats | None = None
     taken: int = 0
     scored: int = 0
@@ -86,6 +90,13 @@ class RequestQueue:
                 self._requests.append(request)
         return pieces
 
+    def clear(self) -> list[Request]:
+        """Let go of all that wait. Returns those that still want their scores."""
+        waiting = [request for request in self._requests if not request.over]
+        self._requests.clear()
+        self.rows = 0
+        return waiting
+
 
 def _wanted(request: Request, now: float) -> bool:
     if request.over:  # a batch before failed
@@ -93,6 +104,5 @@ def _wanted(request: Request, now: float) -> bool:
     if request.gone():
         request.end(ClientGoneError())
     elif now >= request.deadline:
-        timeout = milliseconds(request.deadline - request.arrived)
-        request.end(RefusedError("timeout", f"the timeout of {timeout} passed before all rows were scored"))
+        request.end(late(request.deadline - request.arrived))
     return not request.over

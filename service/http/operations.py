@@ -18,8 +18,9 @@ from thimble.service.wire.tensors import DATATYPES
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 _SCORES = "a click probability for each row, in the order of the request"
-_RESPONSES = errors(400, 404, 408, 413, 415, 429, 504)
-_RESPONSES[429]["headers"] = {"Retry-After": {"schema": {"type": "integer"}}}
+_RESPONSES = errors(400, 404, 408, 413, 415, 429, 503, 504)
+for _status in (429, 503):
+    _RESPONSES[_status]["headers"] = {"Retry-After": {"schema": {"type": "integer"}}}
 
 
 class _Operation(NamedTuple):

@@ -19,7 +19,7 @@ MEANINGS = {
     415: "Content-Type or Content-Encoding not supported",
     429: "too many rows wait, or these would be ready too late, or too many bytes are being read; "
     "Retry-After says in how many seconds to come again",
-    503: "no model is loaded, or the server is shutting down",
+    503: "no model is loaded, its engine fails, or the server is shutting down",
     504: "the timeout passed, or these rows alone take longer",
     507: "it could not be written down",
 }

@@ -6,7 +6,6 @@ call each other back instead of being awaited: a task and its coroutines cost as
 """
 
 import asyncio
-import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -16,40 +15,27 @@ from typing import Any, NamedTuple, TypeVar
 from thimble.models.conversions import shown
 from thimble.models.features import Batch
 from thimble.models.hashing import Floats
-from thimble.service.engine.outcomes import ClientGoneError, Reason, RefusedError, UnusableError
+from thimble.service.engine.outcomes import ClientGoneError, RefusedError, UnusableError, late
 from thimble.service.errors import RequestError
-from thimble.service.http import bodies
+from thimble.service.http import answers, bodies
 from thimble.service.http.access import AccessLog, named
+from thimble.service.http.answers import HEADER_LENGTH, Answer
 from thimble.service.http.budget import ByteBudget
 from thimble.service.http.codecs import CodecCache, Codecs
 from thimble.service.http.keys import Keys
 from thimble.service.http.paths import Target
 from thimble.service.http.replies import Client, Reply
+from thimble.service.http.sources import source_of
 from thimble.service.releases.catalogue import Catalogue
 from thimble.service.releases.loader import Model
 from thimble.service.settings import Settings
-from thimble.service.wire import compression, inference, rows
+from thimble.service.wire import compression, inference
 from thimble.service.wire.scan import HARMLESS_BYTES
 
 # More JSON or text is read, and answers compressed, beside the event loop, which would stand still too long.
 INLINE_BYTES = HARMLESS_BYTES
-# What fits into a packet anyway is not compressed.
-SMALLEST_COMPRESSED = 1400
-CLIENT_GONE = 499  # nginx's number for it; nobody reads it, it appears in the access log and the metrics
-# Of what the queue refuses.
-STATUSES: dict[Reason, int] = {"queue_full": 429, "would_be_late": 429, "timeout": 504}
-HEADER_LENGTH = b"inference-header-content-length"
 TIMEOUT = b"timeout-ms"
 Result = TypeVar("Result")
-log = logging.getLogger("thimble")
-
-
-class Answer(NamedTuple):
-    """Scores as they are told. `header_length` is the bytes of JSON before binary scores."""
-
-    body: bytes
-    content_type: bytes
-    header_length: int | None = None
 
 
 class Question(NamedTuple):
@@ -71,6 +57,7 @@ class Scoring:
         self.codecs = CodecCache(settings.max_rows)
         self.max_body_bytes = settings.max_body_bytes
         self.max_text_bytes = min(settings.max_text_bytes, settings.max_body_bytes)
+        self.timeout_s = settings.timeout_ms / 1e3
         self.read_timeout_s = settings.read_timeout_s
         self.budget = ByteBudget(settings.max_inflight_bytes)
         # One at a time: the interpreter would let no two parse at once, and each takes memory while it does.
@@ -103,6 +90,8 @@ class ScoringCall:
         self._model: Model | None = None
         self.hold = scoring.budget.hold()
         self._start = monotonic()
+        self._submitted: float | None = None
+        self._failed: tuple[Model, ...] = ()
         self._entry = scoring.log.begin(headers, note) if scoring.log else None
 
     def admit(self) -> None:
@@ -125,7 +114,7 @@ class ScoringCall:
         full = self._model.batcher.full()
         if full is None:
             return None
-        reply = failure(full, self._path)
+        reply = answers.failure(full, self._path)
         self._model.metrics.request(reply.status, 0)
         return reply
 
@@ -137,7 +126,7 @@ class ScoringCall:
 
     def fail(self, error: Exception, send: Callable[[Reply], None]) -> None:
         """Answer with an error instead of scores."""
-        self._finish(failure(error, named(self._path, self._note)), send)
+        self._finish(answers.failure(error, named(self._path, self._note)), send)
 
     # Each step calls the next. What begins a row of them, or goes on with it after a pause, is guarded.
 
@@ -183,30 +172,57 @@ class ScoringCall:
             asked = codecs.inferences.read(body, length)
             if body is not self._body:  # for which nothing is held: it is not to stay while its rows wait
                 asked = asked._replace(batch=asked.batch.copied())
-            return Question(asked.batch, asked.timeout, partial(_inferred, model, asked))
+            return Question(asked.batch, asked.timeout, partial(answers.inferred, model, asked))
         content_type = self._headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
         batch = codecs.rows.read(content_type.decode("latin-1"), body)
-        return Question(batch, _timeout(self._headers), partial(_scored, model))
+        return Question(batch, _timeout(self._headers), partial(answers.scored, model))
 
     def _submit(self, model: Model, question: Question) -> None:
         told = partial(self._guard, self._scored, model, question)
-        model.batcher.submit(question.batch, question.timeout, self._gone, told)
+        timeout = self._time_left(question)
+        try:
+            model.batcher.submit(question.batch, timeout, self._gone, told, source_of(self._client))
+        except RefusedError as refused:
+            self._fall_back(model, refused)
+
+    def _time_left(self, question: Question) -> float | None:
+        """Seconds for the rows to be scored, None for as many as any may take. RefusedError: another version took all.
+
+        They count from when the rows were first handed to a queue.
+        """
+        if self._submitted is None:
+            self._submitted = monotonic()
+            return question.timeout
+        timeout = self._scoring.timeout_s if question.timeout is None else question.timeout
+        left = timeout - (monotonic() - self._submitted)
+        if left <= 0:
+            raise late(timeout)
+        return left
 
     def _scored(self, model: Model, question: Question, scores: Floats | Exception) -> None:
         if isinstance(scores, Exception):
-            live = self._scoring.catalogue.fallback(model) if isinstance(scores, UnusableError) else None
-            if live is None:
-                raise scores
-            self._ask(live)  # nobody has to suffer from a bad canary
+            self._fall_back(model, scores)
             return
-        self._model = model
-        self._note["version"], self._note["rows"] = model.version, len(scores)
+        self._note["rows"] = len(scores)
         answer = question.answer(scores)
-        encoding = _encoding_of(answer, self._headers)
+        encoding = answers.encoding_of(answer, self._headers)
         if encoding is None or len(answer.body) <= INLINE_BYTES:
-            self._finish(_reply_of(answer, encoding), self._send)
+            self._finish(answers.reply_of(answer, encoding), self._send)
         else:
-            self._beside(partial(_reply_of, answer, encoding), lambda reply: self._finish(reply, self._send))
+            self._beside(partial(answers.reply_of, answer, encoding), lambda reply: self._finish(reply, self._send))
+
+    def _fall_back(self, model: Model, error: Exception) -> None:
+        """Ask another version if one could not score: nobody has to suffer from it who did not name it."""
+        at_fault = isinstance(error, UnusableError) or (
+            isinstance(error, RefusedError) and error.reason == "engine_failing"
+        )
+        other = self._scoring.catalogue.fallback(model) if at_fault and self._target.version is None else None
+        self._failed += (model,)
+        if other is None or other in self._failed:
+            raise error
+        self._model = other  # which counts what becomes of the request
+        self._note["version"] = other.version
+        self._ask(other)
 
     def _finish(self, reply: Reply, send: Callable[[Reply], None]) -> None:
         if self._entry is not None:
@@ -217,21 +233,6 @@ class ScoringCall:
             self._model.metrics.request(reply.status, monotonic() - self._start)
         if self._entry is not None:
             self._entry.write("POST", self._path, reply.status, self._client)
-
-
-def failure(error: Exception, request: str) -> Reply:
-    """What is answered instead of scores."""
-    match error:
-        case RequestError():
-            return Reply.to(error)
-        case RefusedError():
-            return Reply.to(RequestError(STATUSES[error.reason], error.message, retry_after=error.retry_after))
-        case UnusableError():
-            return Reply.to(RequestError(500, str(error)))
-        case bodies.DisconnectedError() | ClientGoneError():
-            return Reply.of(CLIENT_GONE, [], b"")
-    log.error("%s failed", request, exc_info=error)
-    return Reply.to(RequestError(500, "internal error, see the server's log"))
 
 
 def header_length(headers: bodies.Headers) -> int | None:
@@ -252,30 +253,3 @@ def _timeout(headers: bodies.Headers) -> float | None:
     if not value.isdigit() or not 0 < len(value) <= 9 or not int(value):
         raise RequestError(400, f"Timeout-Ms {shown(value.decode('latin-1'))} is not a whole number of milliseconds")
     return int(value) / 1e3
-
-
-def _scored(model: Model, scores: Floats) -> Answer:
-    return Answer(rows.answer(model.name, model.version, scores), b"application/json")
-
-
-def _inferred(model: Model, asked: inference.Inference, scores: Floats) -> Answer:
-    content, length = inference.answer(model.name, model.version, asked, scores)
-    kind = b"application/json" if length is None else b"application/octet-stream"
-    return Answer(content, kind, length)
-
-
-def _encoding_of(answer: Answer, headers: bodies.Headers) -> bytes | None:
-    """How the client wants it compressed, None if it does not, or it would not pay."""
-    wanted = headers.get(b"accept-encoding")
-    return None if wanted is None or len(answer.body) < SMALLEST_COMPRESSED else compression.accepted(wanted)
-
-
-def _reply_of(answer: Answer, encoding: bytes | None) -> Reply:
-    """An answer as it is sent."""
-    headers = [(b"content-type", answer.content_type)]
-    if answer.header_length is not None:
-        headers.append((HEADER_LENGTH, b"%d" % answer.header_length))
-    if encoding is None:
-        return Reply.of(200, headers, answer.body)
-    headers += [(b"content-encoding", encoding), (b"vary", b"accept-encoding")]
-    return Reply.of(200, headers, compression.compress(answer.body, encoding))

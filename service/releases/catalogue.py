@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from thimble.service.errors import RequestError
 from thimble.service.releases.loader import Model
+from thimble.service.releases.repository import StoredVersion
 from thimble.service.releases.versions import ModelVersions
 
 
@@ -47,9 +48,17 @@ class Catalogue:
         return _loaded(versions, versions.pick(headers) if version is None else versions.version(version))
 
     def fallback(self, model: Model) -> Model | None:
-        """The live version, for requests that the canary could not score; None for a model that is no canary."""
+        """What answers instead of a version that could not score; None if nothing does."""
         versions = self.models.get(model.name)
-        return versions.live if versions is not None and versions.canary is model else None
+        return None if versions is None else versions.fallback(model)
+
+    def loaded(self, stored: StoredVersion) -> Model | None:
+        """What was made of a version on disk, if it can be asked."""
+        return next((model for model in self if model.stored == stored), None)
+
+    def is_live(self, model: Model) -> bool:
+        """Whether it answers the requests that name no version."""
+        return any(versions.live is model for versions in self.models.values())
 
     def _find(self, name: str | None) -> ModelVersions:
         if name is None:

@@ -13,11 +13,13 @@ from thimble.models.conversions import shown
 from thimble.service.engine.artifact import ArtifactError, read_artifact
 from thimble.service.errors import RequestError
 from thimble.service.releases.catalogue import Catalogue
+from thimble.service.releases.engine_faults import EngineFaults
 from thimble.service.releases.loader import Loader, Model
 from thimble.service.releases.release import FOLLOW_NEWEST, Release, ReleaseError
 from thimble.service.releases.release_loader import ReleaseLoader
 from thimble.service.releases.repository import NAME, Repository, StoredVersion, StoreError, TakenError, stored_version
 from thimble.service.releases.versions import LoadedRelease, ModelVersions
+from thimble.service.releases.withdrawal import Withdrawal
 from thimble.service.settings import Settings
 from thimble.service.telemetry.metrics import CHANGES, LIVE
 
@@ -38,11 +40,12 @@ class Changes:
         self._catalogue = catalogue
         self._repository = repository
         self._sync = sync
-        self._loader = Loader(settings, self._on_unhealthy)
+        self._withdrawal = Withdrawal(settings, catalogue, self._take_out)
+        self._engine_faults = EngineFaults(catalogue)
+        self._loader = Loader(settings, self._withdrawal.see_to, self._engine_faults.see_to)
         self._changing = asyncio.Lock()
         # A version may be taken out during a change: what is decided last is written last, and read only when written.
         self._writing = asyncio.Lock()
-        self._tasks: set[asyncio.Task[None]] = set()
 
     def stored(self, name: str) -> dict[int, StoredVersion]:
         """The versions of a model that are in the repository, the newest first."""
@@ -110,8 +113,8 @@ class Changes:
         self._switch(ModelVersions(model.name), FOLLOW_NEWEST, LoadedRelease(live=model))
 
     def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
+        self._withdrawal.close()
+        self._engine_faults.close()
         for versions in self._catalogue.models.values():
             versions.set_shadow(None)
         self._loader.close()
@@ -198,51 +201,21 @@ class Changes:
             raise ReleaseError(f"there is no version of {versions.name} to go back to from {live}")
         return Release(live=before, also=release.also, taken_out=release.taken_out)
 
-    def _on_unhealthy(self, name: str, version: int) -> None:
-        task = asyncio.get_running_loop().create_task(self._take_out(name, version))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _take_out(self, name: str, version: int) -> None:
-        """Take a version that gives no usable scores out of the traffic, whatever is being loaded at the time."""
-        versions = self._catalogue.models.get(name)
-        assert versions is not None
-        remaining = _without(versions, version)
-        if remaining is None:
-            return
-        log.error("version %d of %s gives no usable scores and is taken out", version, name)
-        CHANGES.labels(name, "rolled_back").inc()
-        release, loaded = remaining
+    async def _take_out(self, versions: ModelVersions, release: Release, loaded: LoadedRelease) -> None:
+        """Serve what is left without a version that gives no usable scores, whatever is being loaded at the time."""
         self._switch(versions, release, loaded)  # before anything is waited for
         try:
             if self._repository is not None:
-                await self._keep(self._repository, name, release)
+                await self._keep(self._repository, versions.name, release)
         except StoreError as error:
             log.error("this will not outlast a restart: %s", error)
         if self._sync is not None:
-            await self._sync(name)
+            await self._sync(versions.name)
 
     def _changeable(self) -> Repository:
         if self._repository is None:
             raise RequestError(409, f"{self._settings.repository} is one file; models come and go in a repository")
         return self._repository
-
-
-def _without(versions: ModelVersions, version: int) -> tuple[Release, LoadedRelease] | None:
-    """What is served without a version, of what is loaded; None where it answers nothing or nothing else could."""
-    loaded, release = versions.loaded(), versions.release
-    taken_out = (*release.taken_out, version)
-    also = [loaded[number] for number in release.also if number in loaded]
-    if versions.canary is not None and versions.canary.version == version:
-        wanted = release.model_copy(update={"canary": None, "taken_out": taken_out})
-        return wanted, LoadedRelease(live=versions.live, also=also, shadow=versions.shadow)
-    if versions.live is None or versions.live.version != version:
-        return None
-    if versions.previous not in loaded:
-        log.error("version %d of %s gives no usable scores, and there is none to go back to", version, versions.name)
-        return None
-    wanted = Release(live=versions.previous, also=release.also, taken_out=taken_out)
-    return wanted, LoadedRelease(live=loaded[versions.previous], also=also)
 
 
 def _named(model: Model | None) -> str:

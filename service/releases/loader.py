@@ -18,13 +18,14 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple
 
+from thimble.models.features import Batch
 from thimble.models.spec import ModelSpec
 from thimble.ops.library import find_native_ops
 from thimble.service.engine.artifact import Artifact, read_artifact
 from thimble.service.engine.batcher import Batcher
 from thimble.service.engine.engine import Engine
 from thimble.service.engine.example import Example, example_of
-from thimble.service.engine.health import HealthGuard
+from thimble.service.engine.health import Health
 from thimble.service.releases.allocator import give_memory_back
 from thimble.service.releases.repository import StoredVersion
 from thimble.service.releases.sandbox.host import IDLE_SECONDS, Verifier
@@ -51,6 +52,7 @@ class Model:
     file_bytes: int
     engine: Engine
     batcher: Batcher
+    health: Health
     metrics: ModelMetrics
     example: Example
 
@@ -75,10 +77,18 @@ class Model:
 class Loader:
     """Loads models, one at a time."""
 
-    def __init__(self, settings: Settings, on_unhealthy: Callable[[str, int], None]) -> None:
-        """`on_unhealthy` is told of a model's name and version that too often gives no usable scores."""
+    def __init__(
+        self,
+        settings: Settings,
+        on_suspicion: Callable[[StoredVersion, Batch], None],
+        on_fault: Callable[[StoredVersion, Exception], None],
+    ) -> None:
+        """`on_suspicion` is told of a version that gives no finite scores, with rows for which it gave none, and
+        `on_fault` of one whose engine fails. (Of what was stored, since a model that knew itself would never be freed.)
+        """
         self._settings = settings
-        self._on_unhealthy = on_unhealthy
+        self._on_suspicion = on_suspicion
+        self._on_fault = on_fault
         self._loop = asyncio.get_running_loop()
         self._native = find_native_ops(settings.ops_library)
         self._thread = ThreadPoolExecutor(1, "loader", initializer=_lower_priority)
@@ -108,7 +118,7 @@ class Loader:
 
     def task(self, path: Path) -> Task:
         """What the sandbox process has to know to run a file as it would be run here."""
-        return Task.model_validate({**self._settings.model_dump(), "path": path.absolute()})
+        return sandbox_task(self._settings, path)
 
     def _on_model_freed(self) -> None:
         """A model is no more, which may be noticed anywhere: see to its memory from the event loop."""
@@ -126,10 +136,20 @@ class Loader:
         engine = Engine(artifact, settings.device, settings.threads, self._native, settings.batch_rows)
         weakref.finalize(engine, self._on_model_freed).atexit = False
         metrics = ModelMetrics(stored.model, stored.version)
-        guard = HealthGuard(metrics.unusable, partial(self._on_unhealthy, stored.model, stored.version))
+        health = Health(
+            f"version {stored.version} of {stored.model}",
+            metrics,
+            partial(self._on_suspicion, stored),
+            partial(self._on_fault, stored),
+        )
         cost, timeout = engine.warm_up(pause), settings.timeout_ms / 1e3
-        batcher = Batcher(engine, cost, settings.max_queued_rows, timeout, metrics.batch, guard.check)
-        return Model(stored, len(artifact.content), engine, batcher, metrics, example_of(engine))
+        batcher = Batcher(engine, cost, settings.max_queued_rows, timeout, health)
+        return Model(stored, len(artifact.content), engine, batcher, health, metrics, example_of(engine))
+
+
+def sandbox_task(settings: Settings, path: Path) -> Task:
+    """What the sandbox process has to know to run a file as it would be run here."""
+    return Task.model_validate({**settings.model_dump(), "path": path.absolute()})
 
 
 def _lower_priority() -> None:

@@ -59,13 +59,31 @@ class ModelVersions:
 
     def pick(self, headers: Mapping[bytes, bytes]) -> Model | None:
         """The version for a request that names none: by its routing key, if it has one, else by chance."""
-        if self.canary is None:
+        if self.canary is None or self.canary.health.suspected or self.canary.batcher.failing:
             return self.live
         wanted = self.release.canary
         assert wanted is not None
         key = headers.get(ROUTING_KEY)
         taken = random.random() < wanted.weight if key is None else wanted.takes(self.name, key)  # noqa: S311 - no secret
         return self.canary if taken else self.live
+
+    def fallback(self, model: Model) -> Model | None:
+        """What answers instead of a version that could not: the live one, or for that the one before."""
+        other = self.standby.get(self.previous or 0) if model is self.live else self.live
+        return other if other is not None and other.spec.inputs == model.spec.inputs else None
+
+    def without(self, model: Model) -> tuple[Release, LoadedRelease] | None:
+        """What is served without a version, of what is loaded; None where it answers nothing or nothing else could."""
+        loaded, release = self.loaded(), self.release
+        taken_out = (*release.taken_out, model.version)
+        also = [loaded[number] for number in release.also if number in loaded and number != model.version]
+        if model is self.canary:
+            wanted = release.model_copy(update={"canary": None, "taken_out": taken_out})
+            return wanted, LoadedRelease(live=self.live, also=also, shadow=self.shadow)
+        if model is not self.live or self.previous not in loaded:
+            return None
+        wanted = Release(live=self.previous, also=release.also, taken_out=taken_out)
+        return wanted, LoadedRelease(live=loaded[self.previous], also=also)
 
     def version(self, number: str) -> Model:
         """The version that a request names. RequestError 404."""

@@ -46,6 +46,7 @@ INFO = Gauge(
     multiprocess_mode="livemax",
 )
 UNUSABLE = Counter("thimble_unusable_rows", "Rows for which the model failed or gave a score that is no number", _MODEL)
+ENGINE_FAILURES = Counter("thimble_engine_failures", "Batches on which the engine raised", _MODEL)
 _SHADOW = (*_MODEL, "live")
 SHADOW_ROWS = Counter(
     "thimble_shadow_rows",
@@ -96,6 +97,7 @@ class ModelMetrics:
         self._requests: dict[int, Histogram] = {}
         self._queue, self._run, self._batch = QUEUE.labels(*labels), RUN.labels(*labels), BATCH.labels(*labels)
         self.unusable = UNUSABLE.labels(*labels).inc
+        self.engine_failed = ENGINE_FAILURES.labels(*labels).inc
         self._last, self._queued = LAST.labels(*labels), QUEUED.labels(*labels)
         self._fill, self._infer, self._give = (STAGES.labels(*labels, stage) for stage in STAGE_NAMES)
 

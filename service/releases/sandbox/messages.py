@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import xxhash
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from thimble.models.spec import ModelSpec
 from thimble.service.engine.artifact import Artifact, ArtifactError, read_content
@@ -11,7 +11,12 @@ from thimble.service.engine.engine import Device
 
 
 class Task(BaseModel):
-    """A file to verify, and how it would be run, which the settings of the same names say."""
+    """A file to verify, and how it would be run, which the settings of the same names say.
+
+    `rows` are to be scored: the bytes of a batch's tensors, in their order.
+    """
+
+    model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
 
     path: Path
     max_model_bytes: int
@@ -19,13 +24,18 @@ class Task(BaseModel):
     threads: int
     batch_rows: int
     ops_library: Path | None
+    rows: list[bytes] = []
 
 
 class Verdict(BaseModel):
-    """What the sandbox process found: the digest and the spec of a good file, or why it is refused."""
+    """What the sandbox process found: the digest and the spec of a good file, or why it is refused.
+
+    `finite` says of each row that was to be scored whether its score is a finite number.
+    """
 
     digest: str = ""
     spec: ModelSpec | None = None
+    finite: list[bool] = []
     refused: str | None = None
 
     def artifact(self, task: Task) -> Artifact:

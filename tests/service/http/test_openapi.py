@@ -21,7 +21,7 @@ def test_only_answers_that_can_come_are_described(client: httpx.Client) -> None:
     assert statuses["/v2"] == statuses["/v2/models/stats"] == statuses["/v1/models"] == {"200"}
     assert statuses["/v2/models/{model}"] == statuses["/v2/models/{model}/versions/{version}/config"] == {"200", "404"}
     for path in ("/v1/score", "/v2/models/criteo/infer"):
-        assert statuses[path] == {"200", "400", "404", "408", "413", "415", "429", "504"}
+        assert statuses[path] == {"200", "400", "404", "408", "413", "415", "429", "503", "504"}
 
 
 def test_what_people_come_for_is_first(client: httpx.Client) -> None:

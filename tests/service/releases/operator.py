@@ -2,13 +2,15 @@
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
 
+from testing.conditions import until
 from testing.servers import Server, running
 
 ADMIN = "the-key-of-those-on-call"
@@ -45,6 +47,30 @@ def score(client: httpx.Client, first: float = 1.0, path: str = "/v1/score", key
     return client.post(path, json={"features": {"d0": first}}, headers=headers)
 
 
+class Crowd:
+    """Clients of several addresses, who send rows that no version 4 has a score for."""
+
+    def __init__(self, clients: list[httpx.Client]) -> None:
+        self.clients = clients
+        self._numbers = count(int(2 * SPOILED_ABOVE))
+
+    def offend(self, path: str = "/v1/score") -> list[httpx.Response]:
+        """One such row of each client, and none a second time."""
+        return [score(client, next(self._numbers), path) for client in self.clients]
+
+
+@contextmanager
+def crowd(server: Server, clients: int = 3) -> Iterator[Crowd]:
+    with ExitStack() as stack:
+        transports = [httpx.HTTPTransport(local_address=f"127.0.0.{number + 2}") for number in range(clients)]
+        yield Crowd(
+            [
+                stack.enter_context(httpx.Client(base_url=server.url, timeout=60, transport=transport))
+                for transport in transports
+            ]
+        )
+
+
 def answers(client: httpx.Client) -> int:
     """The version that answers."""
     response = score(client)
@@ -70,3 +96,10 @@ def children(server: Server) -> list[psutil.Process]:
             if "thimble.service.releases.sandbox.process" in process.cmdline():
                 found.append(process)
     return found
+
+
+def end_sandbox(server: Server) -> None:
+    """End the process that waits for another file to verify."""
+    for process in children(server):
+        process.kill()
+    until(lambda: not children(server))

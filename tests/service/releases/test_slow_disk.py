@@ -58,14 +58,19 @@ def test_a_version_is_taken_out_at_once_and_nothing_that_is_read_meanwhile_bring
     repository: Path, versions: Path
 ) -> None:
     async def spoil(model: Model) -> None:
-        done = asyncio.Event()
-        rows = 64
+        rows = 12
         batch = Batch(
             np.full((rows, len(model.spec.dense)), 2 * SPOILED_ABOVE, np.float32),
-            np.zeros((rows, len(model.spec.fields)), np.int64),
+            np.arange(rows * len(model.spec.fields)).reshape(rows, -1),
         )
-        model.batcher.submit(batch, None, lambda: False, lambda _: done.set())
-        await done.wait()
+        for row in range(rows):
+            scored = asyncio.Event()
+
+            def done(_: object, scored: asyncio.Event = scored) -> None:
+                scored.set()
+
+            model.batcher.submit(batch.part(row, row + 1), None, lambda: False, done, row % 3)
+            await scored.wait()
 
     async def take_out() -> None:
         slow = SlowRepository(repository)

@@ -15,6 +15,8 @@ from tests.service.releases.operator import (
     answers,
     bring,
     children,
+    crowd,
+    end_sandbox,
     metric,
     put,
     score,
@@ -24,32 +26,33 @@ from tests.service.releases.operator import (
 
 
 def test_a_canary_that_gives_no_scores_is_taken_out_and_nobody_notices(repository: Path, versions: Path) -> None:
-    with serving(repository) as (server, client):
+    with serving(repository) as (server, client), crowd(server) as others:
         bring(repository, versions, 4)
         assert put(client, canary={"version": 4, "weight": 0.5}).json()["canary"] == {"version": 4, "weight": 0.5}
         found = {answers(client) for _ in range(40)}
         assert found == {1, 4}
         while state(client)["canary"]:
-            response = score(client, 2 * SPOILED_ABOVE)
-            assert (response.status_code, response.json()["version"]) == (200, 1)
+            for response in others.offend():
+                assert (response.status_code, response.json()["version"]) == (200, 1)
         server.wait_for_line("version 4 of m gives no usable scores and is taken out")
         assert {answers(client) for _ in range(20)} == {1}
-        assert metric(client, "thimble_unusable_rows_total", version="4") > 10
+        assert metric(client, "thimble_unusable_rows_total", version="4") >= 12
         assert metric(client, "thimble_release_changes_total", outcome="rolled_back") == 1
     assert json.loads((repository / "m/release.json").read_text()) == {"live": 1, "taken_out": [4]}
 
 
-def test_a_live_version_that_gives_no_scores_is_rolled_back(repository: Path, versions: Path) -> None:
-    with serving(repository) as (server, client):
+def test_a_live_version_that_gives_no_scores_is_rolled_back_and_nobody_notices(
+    repository: Path, versions: Path
+) -> None:
+    with serving(repository) as (server, client), crowd(server) as others:
         bring(repository, versions, 4)
         assert put(client).json()["live"] == 4
         response = score(client, 2 * SPOILED_ABOVE)
-        assert (response.status_code, response.json()) == (
-            500,
-            {"error": "the model gave a score that is not a number"},
-        )
+        assert (response.status_code, response.json()["version"]) == (200, 1)
         assert answers(client) == 4  # one freak row is no reason
-        until(lambda: score(client, 2 * SPOILED_ABOVE).status_code == 200)
+        while state(client)["live"] == 4:
+            for response in others.offend():
+                assert (response.status_code, response.json()["version"]) == (200, 1)
         assert answers(client) == 1
         server.wait_for_line("version 4 of m gives no usable scores and is taken out")
         assert client.get("/readyz").status_code == 200
@@ -69,20 +72,14 @@ def held_up(server: Server) -> Iterator[None]:
     process.resume()
 
 
-def end_sandbox(server: Server) -> None:
-    for process in children(server):
-        process.kill()
-    until(lambda: not children(server))
-
-
 def test_a_version_is_taken_out_while_another_is_being_loaded(repository: Path, versions: Path) -> None:
-    with serving(repository) as (server, client), ThreadPoolExecutor(1) as pool:
+    with serving(repository) as (server, client), crowd(server) as others, ThreadPoolExecutor(1) as pool:
         bring(repository, versions, 2, 4)
         assert put(client, live=4).status_code == 200
         end_sandbox(server)
         release = pool.submit(put, client, live=2, also=[4])
         with held_up(server):
-            until(lambda: score(client, 2 * SPOILED_ABOVE).status_code == 200)
+            until(lambda: others.offend() and answers(client) == 1)
         assert release.result().status_code == 409
         assert "was taken out meanwhile, so ask again" in release.result().json()["error"]
         assert answers(client) == 1
@@ -90,13 +87,13 @@ def test_a_version_is_taken_out_while_another_is_being_loaded(repository: Path, 
 
 
 def test_a_version_that_appears_does_not_undo_what_was_taken_out_meanwhile(repository: Path, versions: Path) -> None:
-    with serving(repository, "--poll-s", "0.1") as (server, client):
+    with serving(repository, "--poll-s", "0.1") as (server, client), crowd(server) as others:
         bring(repository, versions, 4)
         until(lambda: answers(client) == 4)
         end_sandbox(server)
         shutil.copytree(versions / "2", repository / "m/5")
         with held_up(server):
-            until(lambda: score(client, 2 * SPOILED_ABOVE).status_code == 200)
+            until(lambda: others.offend() and answers(client) == 1)
         content = (versions / "3/model.onnx").read_bytes()
         stored = client.put("/v1/models/m/versions/6", content=content, headers=KEY)  # waits for its turn
         assert stored.status_code == 200
