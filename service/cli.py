@@ -11,8 +11,8 @@ from pydantic_settings import CliApp
 from thimble.service.errors import FatalError, StartupError
 from thimble.service.process.listener import listen
 from thimble.service.settings import Settings
-from thimble.service.telemetry import logs
 
+STANDARD_ERROR = 2
 log = logging.getLogger("thimble")
 
 
@@ -22,18 +22,35 @@ def main() -> None:
     Exit status 0 after SIGINT or SIGTERM, 1 when it cannot start or go on, 2 for bad flags, 130 for SIGINT while
     loading.
     """
+    _open_standard_files()
     try:
         settings = CliApp.run(Settings)
     except ValidationError as error:
         for problem in error.errors():
             print(f"thimble-serve: {'.'.join(map(str, problem['loc']))}: {problem['msg']}", file=sys.stderr)
         sys.exit(2)
+    if settings.workers == 1:
+        _run(settings)
+        return
+    with tempfile.TemporaryDirectory(prefix="thimble-metrics-") as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # read when thimble.service.telemetry.metrics is imported
+        _run(settings)
+
+
+def _open_standard_files() -> None:
+    """Put nothing in the place of a standard file that is closed: libuv aborts when a file of its own takes it."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= STANDARD_ERROR:
+        pass
+    os.close(descriptor)
+
+
+def _run(settings: Settings) -> None:
+    from thimble.service.telemetry import logs
+
     logs.configure(settings.log_format)
     try:
-        if settings.workers > 1:
-            _serve_with_workers(settings)
-        else:
-            _serve(settings)
+        _check(settings)
+        _serve(settings)
     except (FatalError, StartupError) as error:
         log.error("%s", error)
         sys.exit(1)
@@ -43,23 +60,18 @@ def main() -> None:
 
 
 def _serve(settings: Settings) -> None:
-    from thimble.service.process.server import serve
+    if settings.workers == 1:
+        from thimble.service.process.server import serve
 
-    _check(settings)
-    serve(settings)
-
-
-def _serve_with_workers(settings: Settings) -> None:
-    if sys.platform != "linux":
+        serve(settings)
+    elif sys.platform != "linux":
         raise StartupError(
             "--workers above 1 needs Linux, whose sockets keep messages apart and tell when a process ends; elsewhere "
             "run servers side by side, on ports of their own"
         )
-    with tempfile.TemporaryDirectory(prefix="thimble-metrics-") as folder:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # read when thimble.service.telemetry.metrics is imported
+    else:
         from thimble.service.process.workers import Supervisor
 
-        _check(settings)
         Supervisor(settings, listen(settings.host, settings.port)).run()
 
 

@@ -1,24 +1,22 @@
 """The access log: one line a request, which an id names, and the trace that a client says it belongs to."""
 
 import itertools
-import logging
 import re
 import secrets
-import time
 from collections.abc import Mapping
+from time import perf_counter
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from thimble.service.http import paths
+from thimble.service.telemetry import logs
 
-PATH_SHOWN = 200
 REQUEST_ID, TRACEPARENT = b"x-request-id", b"traceparent"
 _FIT_ID = re.compile(rb"[!-~]{1,128}").fullmatch
 _TRACEPARENT = re.compile(
     rb"(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-[0-9a-f]{2}(?P<more>-.*)?"
 ).fullmatch
-access_log = logging.getLogger("thimble.access")
 
 
 class AccessLog:
@@ -28,39 +26,34 @@ class AccessLog:
     """
 
     def __init__(self) -> None:
-        self._prefix = secrets.token_hex(6).encode()  # of the ids of this process
+        self._prefix = secrets.token_hex(6)  # of the ids of this process
         self._numbers = itertools.count(1)
 
     def begin(self, headers: Mapping[bytes, bytes], note: dict[str, Any]) -> "Entry":
         """A request has come."""
-        name = headers.get(REQUEST_ID, b"")
-        if not _FIT_ID(name):
-            name = b"%s-%d" % (self._prefix, next(self._numbers))
-        note["request_id"] = name.decode("ascii")
-        if "trace_id" not in note and (parent := traceparent(headers.get(TRACEPARENT, b""))):
+        sent = headers.get(REQUEST_ID)
+        fit = sent is not None and _FIT_ID(sent)
+        name = fit[0].decode("ascii") if fit else f"{self._prefix}-{next(self._numbers)}"
+        note["request_id"] = name
+        if TRACEPARENT in headers and "trace_id" not in note and (parent := traceparent(headers[TRACEPARENT])):
             note["trace_id"], note["span_id"] = parent
-        return Entry((REQUEST_ID, name), note)
+        return Entry((REQUEST_ID, name.encode("ascii")), note)
 
 
 class Entry:
     """The line of a request that is being answered. `header` tells its id."""
 
+    __slots__ = ("_note", "_start", "header")
+
     def __init__(self, header: tuple[bytes, bytes], note: dict[str, Any]) -> None:
         self.header = header
         self._note = note
-        self._start = time.perf_counter()
+        self._start = perf_counter()
 
     def write(self, method: str, path: str, status: int, client: tuple[str, int] | None) -> None:
         """It was answered."""
-        fields = {
-            "method": method,
-            "path": shown_path(path),
-            "status": status,
-            "ms": round((time.perf_counter() - self._start) * 1000, 3),
-            "client": client[0][:PATH_SHOWN] if client else None,
-            **self._note,
-        }
-        access_log.info("%(method)s %(path)s %(status)d %(ms).1f ms", fields, extra={"fields": fields})
+        ms = (perf_counter() - self._start) * 1000
+        logs.request(method, path, status, ms, client[0] if client else None, self._note)
 
 
 class Logged:
@@ -108,7 +101,7 @@ def named(path: str, note: Mapping[str, Any]) -> str:
 
 def shown_path(path: str) -> str:
     """A request's path without its query, which may hold secrets, in printable ASCII and not too long."""
-    return path[:PATH_SHOWN].encode("unicode_escape").decode()
+    return logs.shown(path[: logs.SHOWN])
 
 
 def traceparent(header: bytes) -> tuple[str, str] | None:

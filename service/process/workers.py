@@ -88,6 +88,8 @@ def _work(settings: Settings, secrets: Secrets, channel: Channel) -> int:
     except (FatalError, StartupError) as error:
         log.error("%s", error)
         return 1
+    finally:
+        logging.shutdown()  # a forked process ends without it, and without its last lines
     return 0
 
 

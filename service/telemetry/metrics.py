@@ -70,6 +70,7 @@ CHANGES = Counter(
     ("model", "outcome"),
 )
 BACKGROUND_FAILURES = Counter("thimble_background_failures", "Failures of what goes on beside requests", ("task",))
+LOG_LINES_LOST = Counter("thimble_log_lines_lost", "Lines of the log that could not be written")
 WORKER_DEATHS = Counter("thimble_worker_deaths", "Workers that died and were replaced")
 LIVE = Gauge("thimble_live_version", "The version that answers", ("model",), multiprocess_mode="livemax")
 

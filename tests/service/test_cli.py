@@ -56,9 +56,9 @@ def test_settings_come_from_the_environment_and_flags_win(small_artifact: Path) 
 def test_json_logs_have_a_line_a_request(small_artifact: Path) -> None:
     with running(small_artifact, "--log-format", "json") as server:
         httpx.post(f"{server.url}/v1/score", json={"features": {"d0": [1, 2, 3]}})
-        server.wait_for_line('"path": "/v1/score"')
+        server.wait_for_line('"path":"/v1/score"')
         httpx.get(f"{server.url}/nothing?secret=1")
-        server.wait_for_line('"path": "/nothing"')
+        server.wait_for_line('"path":"/nothing"')
     lines = [json.loads(line) for line in server.lines]
     request = next(line for line in lines if line.get("path") == "/v1/score")
     assert request["status"] == 200 and request["rows"] == 3 and request["model"] == "small" and request["ms"] > 0

@@ -43,7 +43,7 @@ def client(server: Server) -> Iterator[httpx.Client]:
 def line_of(server: Server, response: httpx.Response) -> dict[str, Any]:
     """The access line with the id of an answer."""
     name = response.headers["x-request-id"]
-    server.wait_for_line(re.escape(f'"request_id": {json.dumps(name)}'))
+    server.wait_for_line(re.escape(f'"request_id":{json.dumps(name)}'))
     (line,) = [line for line in map(json.loads, server.lines) if line.get("request_id") == name]
     assert isinstance(line, dict)
     return line
