@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from thimble.export.files import sync
 from thimble.export.origin import Origin
 from thimble.models.nn.recommender import Recommender
 from thimble.models.nn.registry import recommender
+from thimble.models.publishing import publish
 from thimble.models.spec import Metrics, ModelSpec, Provenance
 
 
@@ -65,9 +65,7 @@ class Checkpoint:
         partial = self.path.with_suffix(".partial")
         document = {"config": config.model_dump_json(), "progress": progress.model_dump_json(), **state}
         torch.save(document, partial)
-        sync(partial)
-        partial.replace(self.path)
-        sync(self.folder)
+        publish(partial, self.path)
 
     def load(self) -> tuple[RunConfig, Progress, dict[str, Any]]:
         """RunError when there is none or it is damaged."""

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from thimble.export.files import sync
 from thimble.export.graph import ExportError
+from thimble.models.publishing import make_folder, publish
 
 
 @contextmanager
@@ -18,8 +18,7 @@ def new_version(repository: Path, name: str, number: int | None = None) -> Itera
     model, and a process or a machine that stops half-way leaves no version. ExportError: the version exists.
     """
     model = repository / name
-    made = [folder for folder in (model, repository) if not folder.exists()]
-    model.mkdir(parents=True, exist_ok=True)
+    made = make_folder(model)
     if number is None:
         number = max((int(p.name) for p in model.iterdir() if p.name.isdecimal()), default=0) + 1
     target = model / str(number)
@@ -31,10 +30,7 @@ def new_version(repository: Path, name: str, number: int | None = None) -> Itera
         partial.chmod(0o755)
         for file in partial.iterdir():
             file.chmod(0o644)  # onnx writes external data for its owner alone, and servers run as somebody else
-            sync(file)
-        sync(partial)
-        partial.rename(target)
-        sync(model)
+        publish(partial, target)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         for folder in made:

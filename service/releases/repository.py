@@ -4,7 +4,6 @@ Whatever is written here appears whole or not at all, so a reader never sees hal
 a version that is there stays as it is.
 """
 
-import os
 import re
 import shutil
 import tempfile
@@ -14,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from thimble.models.publishing import make_folder, publish
 from thimble.models.spec import MODEL_NAME
 from thimble.service.engine.artifact import PIECE_BYTES
 from thimble.service.errors import StartupError
@@ -91,14 +91,13 @@ class Repository:
         with _storing(path), tempfile.TemporaryDirectory(prefix=_INCOMING, dir=path.parent) as incoming:
             written = Path(incoming, RELEASE_FILE)
             _write(written, wanted.model_dump_json(exclude_defaults=True).encode())
-            written.replace(path)
-            _sync(path.parent)
+            publish(written, path)
 
     def receive(self, model: str, version: int, content: bytes) -> Path:
         """A file with such content, to be verified and then admitted or dropped. StoreError."""
         folder = self.folder / model
         with _storing(folder / str(version)):
-            folder.mkdir(exist_ok=True)
+            make_folder(folder)
             _clear_up(folder)
             path = Path(tempfile.mkdtemp(prefix=_INCOMING, dir=folder), MODEL_FILE)
             try:
@@ -120,7 +119,7 @@ class Repository:
         with _storing(folder):
             received.parent.chmod(0o755)
             try:
-                received.parent.rename(folder)  # onto nothing, or onto an empty folder
+                publish(received.parent, folder)
             except OSError:
                 path = folder / MODEL_FILE
                 if not path.is_file():
@@ -129,7 +128,6 @@ class Repository:
                     raise TakenError(
                         f"version {version} of {model} is there already with other content; versions stay as they are"
                     ) from None
-            _sync(folder.parent)
         stored = self._version(model, version)
         assert stored is not None
         return stored
@@ -177,17 +175,6 @@ def _write(path: Path, content: bytes) -> None:
     with path.open("wb") as file:
         for start in range(0, len(content), PIECE_BYTES):
             file.write(content[start : start + PIECE_BYTES])
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    """Have what was renamed in it outlast a loss of power."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

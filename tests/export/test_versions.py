@@ -44,6 +44,44 @@ def test_a_killed_export_leaves_no_version(tmp_path: Path) -> None:
     assert write_artifact(small_spec(), tmp_path).parent.name == "2"
 
 
+KILLED = """
+import os, random, signal, sys, time
+from pathlib import Path
+from thimble.export.versions import new_version
+
+def export(repository):
+    child = os.fork()
+    if not child:
+        with new_version(repository, "m") as (folder, _):
+            for name in ("model.onnx", "model.weights"):
+                (folder / name).write_bytes(bytes(1 << 20))
+        os._exit(0)
+    return child
+
+repository = Path(sys.argv[1])
+begun = time.monotonic()
+os.waitpid(export(repository), 0)
+seconds = time.monotonic() - begun
+random.seed(0)
+for _ in range(20):
+    child = export(repository)
+    time.sleep(random.uniform(0, 1.5 * seconds))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+"""
+
+
+def test_an_export_that_is_killed_at_any_moment_leaves_whole_versions(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=True, cwd=ROOT)
+    found = [folder for folder in (tmp_path / "m").iterdir() if folder.name.isdecimal()]
+    assert len(found) > 1
+    for folder in found:
+        assert {file.name: file.stat().st_size for file in folder.iterdir()} == {
+            "model.onnx": 1 << 20,
+            "model.weights": 1 << 20,
+        }
+
+
 def test_a_version_appears_whole(tmp_path: Path) -> None:
     with new_version(tmp_path, "m") as (folder, target):
         (folder / "model.onnx").write_text("model")
