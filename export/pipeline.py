@@ -17,9 +17,10 @@ from thimble.export.precision import CALIBRATION_ROWS, lower_mlps
 from thimble.export.precision_cost import COST_ROWS, precision_cost
 from thimble.export.versions import new_version
 from thimble.models.features import Batch
+from thimble.models.files import file_digest
 from thimble.models.nn.recommender import Recommender
 from thimble.models.schemes.full import FullEmbedding
-from thimble.models.spec import GoldenRows, ModelSpec, Precision
+from thimble.models.spec import ExternalFile, GoldenRows, ModelSpec, Precision
 
 READ_ROWS = 2048
 FULL_PRECISION = Precision()
@@ -61,7 +62,10 @@ def publish(
         external = isinstance(spec.embedding, FullEmbedding) and not stored
         onnx.save_model(model, path, save_as_external_data=external, location=EXTERNAL_DATA)
         scores = onnx_scores(onnx_session(str(path)), batch)
-        found: dict[str, Any] = {"golden": GoldenRows(features=golden, scores=scores.tolist())}
+        found: dict[str, Any] = {
+            "golden": GoldenRows(features=golden, scores=scores.tolist()),
+            "external_data": _described(folder / EXTERNAL_DATA) if external or stored else None,
+        }
         if held_out is not None:
             found["precision_cost"] = precision_cost(path, dlrm, held_out)
         spec = ModelSpec.model_validate(dict(spec) | found)
@@ -111,6 +115,12 @@ def held_out_rows(trained: Trained, count: int | None = None) -> Rows:
     origin = _known(trained.held_out)
     stop = min(origin.stop, origin.start + COST_ROWS) if count is None else origin.start + count
     return origin.model_copy(update={"stop": stop}).rows(trained.spec)
+
+
+def _described(weights: Path) -> dict[str, ExternalFile]:
+    with weights.open("rb") as file:
+        digest = file_digest(file.fileno())
+    return {weights.name: ExternalFile(bytes=weights.stat().st_size, xxh3_128=digest)}
 
 
 def _known(origin: Origin | None) -> Origin:

@@ -106,8 +106,18 @@ class GoldenRows(Frozen):
         return self
 
 
+class ExternalFile(Frozen):
+    """Weights that lie in a file beside the model's own: how many bytes it has, and their XXH3 digest in hex."""
+
+    bytes: Annotated[int, Field(ge=0)]
+    xxh3_128: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+
+
 class ModelSpec(Frozen):
-    """Everything but the weights of a click-through model."""
+    """Everything but the weights of a click-through model.
+
+    `external_data` describes each file that holds weights by its name; None where the model's own holds all.
+    """
 
     schema_version: Literal[2] = SCHEMA_VERSION
     name: Annotated[str, Field(pattern=f"^{MODEL_NAME}$")]
@@ -121,6 +131,7 @@ class ModelSpec(Frozen):
     metrics: Metrics | None = None
     precision_cost: PrecisionCost | None = None
     golden: GoldenRows | None = None
+    external_data: dict[str, ExternalFile] | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from thimble.export.golden import Features, golden_batch
 from thimble.export.pipeline import publish
@@ -122,6 +122,33 @@ def slow_down(path: Path) -> None:
         helper.make_node("ReduceMax", ["as_much"], ["still_nothing"], keepdims=0),
         helper.make_node("Add", ["before", "still_nothing"], ["after"]),
     )
+
+
+def take_memory(path: Path, gib: int) -> None:
+    """Have a model take so much memory for each batch, and write zeros to all of it."""
+    _extend(
+        path,
+        {"many": np.array([gib, 1 << 28])},
+        helper.make_node("ConstantOfShape", ["many"], ["much_of_nothing"]),
+        helper.make_node("ReduceMax", ["much_of_nothing"], ["nothing"], keepdims=0),
+        helper.make_node("Add", ["before", "nothing"], ["after"]),
+    )
+
+
+def never_end(path: Path) -> None:
+    """Have a model go round in a loop."""
+    true = helper.make_node("Constant", [], ["true"], value=numpy_helper.from_array(np.array(True)))
+    on = helper.make_node("Identity", ["on_before"], ["on_after"])
+    same = helper.make_node("Identity", ["scores_before"], ["scores_after"])
+    value = helper.make_tensor_value_info
+    inputs = [
+        value("round", TensorProto.INT64, []),
+        value("on_before", TensorProto.BOOL, []),
+        value("scores_before", TensorProto.FLOAT, None),
+    ]
+    outputs = [value("on_after", TensorProto.BOOL, []), value("scores_after", TensorProto.FLOAT, None)]
+    body = helper.make_graph([on, same], "round", inputs, outputs)
+    _extend(path, {}, true, helper.make_node("Loop", ["", "true", "before"], ["after"], body=body))
 
 
 def _extend(path: Path, constants: dict[str, np.ndarray[Any, Any]], *nodes: onnx.NodeProto) -> None:

@@ -3,10 +3,10 @@
 The golden rows are the last check; they need a session, so `thimble.service.engine.engine` makes it.
 """
 
-import os
+import errno
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -15,12 +15,12 @@ from google.protobuf.message import DecodeError, Message
 from onnx import TensorProto
 from onnx.helper import np_dtype_to_tensor_dtype
 
+from thimble.models.files import read_file
 from thimble.models.schemes.base import OP_DOMAIN, OP_NAME
 from thimble.models.spec import METADATA_KEY, ModelSpec, SpecError, parse_spec
+from thimble.service.engine.external import ExternalData, ExternalDataError
 
 STANDARD_DOMAINS = ("", "ai.onnx")
-# Files are read and written so much at a time: a kernel may keep the core from others until a call is done.
-PIECE_BYTES = 256 << 10
 NEWEST_OPSET = onnx.defs.onnx_opset_version()
 Found = TypeVar("Found", bound=Message)
 Signature = tuple[int, list[int | None]]
@@ -33,11 +33,22 @@ class ArtifactError(ValueError):
 
 @dataclass(frozen=True)
 class Artifact:
-    """A verified file: where it lies, its bytes, and what it says of itself."""
+    """A verified file: where it lies, its bytes, what it says of itself, and the files with the rest of its weights."""
 
     path: Path
     content: bytes
     spec: ModelSpec
+    external: Mapping[str, ExternalData]
+
+    def check_mapped(self) -> None:
+        """ArtifactError: what can have been mapped of its external data is not what was verified."""
+        for data in self.external.values():
+            try:
+                data.check_mapped()
+            except ExternalDataError as error:
+                raise ArtifactError(f"{self.path}: {error}") from None
+            except OSError as error:
+                raise unreadable(self.path, error) from None
 
 
 def read_artifact(path: Path, max_bytes: int) -> Artifact:
@@ -48,30 +59,26 @@ def read_artifact(path: Path, max_bytes: int) -> Artifact:
         spec = _spec(model)
         _check_interface(model.graph, spec)
         _check_operators(model)
-        for tensor in _within(model, TensorProto):
-            if tensor.data_location == TensorProto.EXTERNAL:
-                _check_external(tensor, path.parent)
-    except ArtifactError as error:
+        external = [tensor for tensor in _within(model, TensorProto) if tensor.data_location == TensorProto.EXTERNAL]
+        names = sorted({_external_name(tensor, path.parent) for tensor in external})
+        return Artifact(path, content, spec, {name: _external_data(path.with_name(name), spec) for name in names})
+    except (ArtifactError, ExternalDataError) as error:
         raise ArtifactError(f"{path}: {error}") from None
     except OSError as error:
-        raise ArtifactError(f"{path}: {error.strerror}") from None
-    return Artifact(path, content, spec)
+        raise unreadable(path, error) from None
 
 
 def read_content(path: Path, max_bytes: int) -> bytes:
-    """The bytes of a file. ArtifactError: it cannot be read, or is larger than allowed."""
+    """The bytes of a file. ArtifactError: it cannot be read, is no file, or is larger than allowed."""
     try:
-        with path.open("rb", buffering=0) as file:
-            size = os.fstat(file.fileno()).st_size
-            if size > max_bytes:
-                raise ArtifactError(f"{path}: {size} bytes are more than the limit of {max_bytes} (max_model_bytes)")
-            pieces: list[bytes] = []
-            while size and (piece := file.read(min(size, PIECE_BYTES))):
-                pieces.append(piece)
-                size -= len(piece)
-            return b"".join(pieces)
+        return read_file(path, max_bytes)
     except OSError as error:
-        raise ArtifactError(f"{path}: {error.strerror}") from None
+        raise unreadable(path, error) from None
+
+
+def unreadable(path: Path, error: OSError) -> ArtifactError:
+    limit = " (max_model_bytes)" if error.errno == errno.EFBIG else ""
+    return ArtifactError(f"{path}: {error.strerror}{limit}")
 
 
 def _parsed(content: bytes) -> onnx.ModelProto:
@@ -151,18 +158,29 @@ def _within(message: Message, kind: type[Found]) -> Iterator[Found]:
                     yield from _within(inner, kind)
 
 
-def _check_external(tensor: TensorProto, folder: Path) -> None:
+def _external_name(tensor: TensorProto, folder: Path) -> str:
+    """The file with a tensor's data. It lies beside the model's own: other folders are not looked at for changes."""
     entry = {pair.key: pair.value for pair in tensor.external_data}
     location = entry.get("location", "")
-    where = PurePosixPath(location)
-    target = (folder / where).resolve()
-    if not location or where.is_absolute() or not target.is_relative_to(folder.resolve()):
-        raise ArtifactError(f"external data of {tensor.name!r} lies outside the file's folder: {location!r}")
+    target = folder / location
+    outside = f"external data of {tensor.name!r} lies outside the file's folder: {location!r}"
+    if not location or location != target.name:
+        raise ArtifactError(outside)
     if not target.is_file():
         raise ArtifactError(f"external data of {tensor.name!r} is missing: {location!r}")
+    if not target.resolve().is_relative_to(folder.resolve()):
+        raise ArtifactError(outside)
     try:
         end = int(entry.get("offset", 0)) + int(entry.get("length", 0))
     except ValueError:
         raise ArtifactError(f"external data of {tensor.name!r} has an offset or length that is no number") from None
     if end > target.stat().st_size:
         raise ArtifactError(f"external data of {tensor.name!r} is truncated: {location!r} ends before byte {end}")
+    return location
+
+
+def _external_data(path: Path, spec: ModelSpec) -> ExternalData:
+    exported = (spec.external_data or {}).get(path.name)
+    if exported is None:
+        raise ArtifactError(f"nothing in it proves its external data {path.name!r}; export it again")
+    return ExternalData(path, exported)

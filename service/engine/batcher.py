@@ -30,6 +30,7 @@ from thimble.service.telemetry.metrics import BatchTimes
 
 # When requests that a broken engine refused should come again: it is tried once a second.
 RETRY_SECONDS = 1.0
+ENGINE = "engine"
 FAILING = "the engine fails on every row, also on those that it scored before; see the server's log"
 Result = TypeVar("Result")
 log = logging.getLogger("thimble")
@@ -82,8 +83,6 @@ class Batcher:
 
     mirror: Callable[[Sequence[Batch], Floats], None] | None = None
     """Shown every batch, in the parts that it was made of, and its scores."""
-    failing = False
-    """Whether the engine scores nothing now."""
 
     def __init__(self, engine: Runner, cost: Cost, max_queued_rows: int, timeout: float, observer: Observer) -> None:
         """`timeout` is in seconds, for requests that bring none."""
@@ -97,6 +96,8 @@ class Batcher:
         self._queue = RequestQueue()
         self._busy = False
         self._free_at = 0.0
+        self.faults: dict[str, str] = {}
+        """Why nothing is scored now, a sentence each, by what is at fault."""
 
     @property
     def queued_rows(self) -> int:
@@ -118,8 +119,8 @@ class Batcher:
 
         RefusedError: the rows are refused at once, and `done` is told nothing.
         """
-        if self.failing:
-            raise _refusal()
+        if self.faults:
+            raise self._refusal()
         rows, now = batch.rows, monotonic()
         timeout = self._timeout if timeout is None else timeout
         if (full := self.full()) is not None:
@@ -133,7 +134,17 @@ class Batcher:
     async def try_again(self) -> None:
         """Take requests again if the engine, which failed, scores what it should. Raises what the engine does."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._engine.check)
-        self.failing = False
+        self.accept(ENGINE)
+
+    def refuse(self, cause: str, sentence: str) -> None:
+        """Score nothing, also of what waits, until `accept` of this cause."""
+        self.faults[cause] = sentence
+        for request in self._queue.clear():
+            request.end(self._refusal())
+
+    def accept(self, cause: str) -> None:
+        """Score again, if nothing else is at fault."""
+        self.faults.pop(cause, None)
 
     def full(self) -> RefusedError | None:
         """Why any rows would be refused now: as many wait as may."""
@@ -254,10 +265,10 @@ class Batcher:
 
     def _fail(self, requests: list[Request], error: Exception) -> None:
         """The engine is broken: refuse these requests and all that wait."""
-        self.failing = True
-        for request in (*requests, *self._queue.clear()):
+        self.refuse(ENGINE, FAILING)
+        for request in requests:
             if not request.over:
-                request.end(_refusal())
+                request.end(self._refusal())
         self._observer.fault(error)
 
     def _give(self, pieces: list[Piece], computed: _Computed) -> None:
@@ -285,6 +296,5 @@ class Batcher:
         if self.mirror is not None:
             self.mirror(parts, scores)
 
-
-def _refusal() -> RefusedError:
-    return RefusedError("engine_failing", FAILING, RETRY_SECONDS)
+    def _refusal(self) -> RefusedError:
+        return RefusedError("engine_failing", next(iter(self.faults.values())), RETRY_SECONDS)

@@ -91,6 +91,7 @@ class Engine:
             session._model_bytes = None  # kept for the fallback alone, a second copy of every model
         except Exception as error:  # ORT has no public base class for its errors
             raise ArtifactError(f"{artifact.path}: ONNX Runtime refuses it: {_one_line(error)}") from None
+        artifact.check_mapped()
         self.provider: str = session.get_providers()[0]
         if native and self.provider not in native.providers:
             raise ArtifactError(f"{artifact.path}: {native.path} has no kernel for {self.provider}")
@@ -157,8 +158,13 @@ def golden_batch(spec: ModelSpec, golden: GoldenRows) -> Batch:
         raise ArtifactError(f"golden row {error.row}: {error.feature} has a value that it does not take") from None
 
 
+def may_use_cuda(device: Device) -> bool:
+    """Whether ONNX Runtime tries to, be it that there is no GPU."""
+    return device != "cpu" and CUDA in onnxruntime.get_available_providers()
+
+
 def _providers(device: Device) -> Providers:
-    if device == "cpu" or CUDA not in onnxruntime.get_available_providers():
+    if not may_use_cuda(device):
         return {CPU: {}}
     onnxruntime.preload_dlls()
     return {CUDA: CUDA_OPTIONS, CPU: {}}

@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +25,7 @@ from thimble.service.engine.artifact import Artifact, read_artifact
 from thimble.service.engine.batcher import Batcher
 from thimble.service.engine.engine import Engine
 from thimble.service.engine.example import Example, example_of
+from thimble.service.engine.external import ExternalData
 from thimble.service.engine.health import Health
 from thimble.service.releases.allocator import give_memory_back
 from thimble.service.releases.repository import StoredVersion
@@ -55,6 +56,7 @@ class Model:
     health: Health
     metrics: ModelMetrics
     example: Example
+    external: Sequence[ExternalData]
 
     @property
     def name(self) -> str:
@@ -144,12 +146,15 @@ class Loader:
         )
         cost, timeout = engine.warm_up(pause), settings.timeout_ms / 1e3
         batcher = Batcher(engine, cost, settings.max_queued_rows, timeout, health)
-        return Model(stored, len(artifact.content), engine, batcher, health, metrics, example_of(engine))
+        external = tuple(artifact.external.values())
+        return Model(stored, len(artifact.content), engine, batcher, health, metrics, example_of(engine), external)
 
 
 def sandbox_task(settings: Settings, path: Path) -> Task:
-    """What the sandbox process has to know to run a file as it would be run here."""
-    return Task.model_validate({**settings.model_dump(), "path": path.absolute()})
+    """What the sandbox process, which runs in another folder, has to know to run a file as it would be run here."""
+    library = settings.ops_library
+    paths = {"path": path.absolute(), "ops_library": library and library.absolute()}
+    return Task.model_validate({**settings.model_dump(), **paths})
 
 
 def _lower_priority() -> None:

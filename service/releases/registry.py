@@ -11,6 +11,7 @@ from thimble.service.engine.artifact import ArtifactError
 from thimble.service.errors import StartupError
 from thimble.service.releases.catalogue import Catalogue
 from thimble.service.releases.changes import Changes, Sync
+from thimble.service.releases.mapped_files import MappedFiles
 from thimble.service.releases.repository import MODEL_FILE, Repository, Snapshot
 from thimble.service.settings import Settings
 
@@ -27,6 +28,7 @@ class Registry:
         self._background = Background()
         self.catalogue = Catalogue()
         self.changes = Changes(settings, self.catalogue, repository, sync)
+        self._mapped_files = MappedFiles(self.catalogue)
 
     @classmethod
     async def open(cls, settings: Settings, sync: Sync | None = None) -> Self:
@@ -41,6 +43,7 @@ class Registry:
         StartupError: there is nothing, and nothing can come.
         """
         repository = self._repository
+        self._mapped_files.start()
         if repository is None:
             try:
                 await self.changes.load_file(self._settings.repository)
@@ -60,6 +63,7 @@ class Registry:
 
     def close(self) -> None:
         self._background.close()
+        self._mapped_files.close()
         self.changes.close()
 
     async def _poll(self, repository: Repository, served: dict[str, Snapshot]) -> None:

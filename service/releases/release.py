@@ -7,8 +7,11 @@ import xxhash
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from thimble.models.base import sentence
+from thimble.models.files import read_file
 
 Version = Annotated[int, Field(gt=0, lt=10**18)]
+# Far more than a release of any number of versions that are ever loaded at once.
+MAX_BYTES = 1 << 20
 _HASHES = 1 << 64
 
 
@@ -78,7 +81,7 @@ def parsed(content: bytes) -> Release:
 def read(path: Path) -> Release:
     """The release that a file holds; without a file the newest version is followed. ReleaseError: it holds none."""
     try:
-        return parsed(path.read_bytes())
+        return parsed(read_file(path, MAX_BYTES))
     except FileNotFoundError:
         return FOLLOW_NEWEST
     except OSError as error:

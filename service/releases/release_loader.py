@@ -59,13 +59,13 @@ class ReleaseLoader:
 
     async def _version(self, version: int) -> Model:
         present = self.versions.loaded().get(version)
-        if present is not None and self.stored.get(version, present.stored).stamp == present.stored.stamp:
+        if present is not None and self.stored.get(version, present.stored).stamps == present.stored.stamps:
             return present
         stored = self._find(version)
         try:
             model = await self.load_version(stored)
         except ArtifactError as error:
-            self.versions.refused[version] = (stored.stamp, str(error))
+            self.versions.refused[version] = (stored.stamps, str(error))
             raise
         self.versions.refused.pop(version, None)
         return model
@@ -73,8 +73,8 @@ class ReleaseLoader:
     async def _newest(self) -> Model:
         """The newest version, or the newest that is good. One that was refused before is not tried twice."""
         for version, stored in self.stored.items():
-            stamp, _ = self.versions.refused.get(version, (None, ""))
-            if stamp == stored.stamp and not self.strict:
+            stamps, _ = self.versions.refused.get(version, (None, ""))
+            if stamps == stored.stamps and not self.strict:
                 continue
             try:
                 return await self._version(version)

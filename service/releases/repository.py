@@ -4,6 +4,7 @@ Whatever is written here appears whole or not at all, so a reader never sees hal
 a version that is there stays as it is.
 """
 
+import filecmp
 import re
 import shutil
 import tempfile
@@ -13,9 +14,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from thimble.models.files import PIECE_BYTES, Stamp
 from thimble.models.publishing import make_folder, publish
 from thimble.models.spec import MODEL_NAME
-from thimble.service.engine.artifact import PIECE_BYTES
 from thimble.service.errors import StartupError
 from thimble.service.releases import release
 from thimble.service.releases.release import Release
@@ -29,12 +30,8 @@ _INCOMING = ".incoming-"
 _ABANDONED_SECONDS = 3600
 
 
-class Stamp(NamedTuple):
-    """Tells one state of a file from another."""
-
-    inode: int
-    size: int
-    modified_ns: int
+Stamps = tuple[tuple[str, Stamp], ...]
+"""Of a version, the state of each of its files by name: of the model's own, and of its external data."""
 
 
 class StoredVersion(NamedTuple):
@@ -43,7 +40,7 @@ class StoredVersion(NamedTuple):
     model: str
     version: int
     path: Path
-    stamp: Stamp
+    stamps: Stamps
 
 
 Snapshot = tuple[Stamp | None, tuple[StoredVersion, ...]]
@@ -64,7 +61,8 @@ class Repository:
     def __init__(self, folder: Path) -> None:
         """StartupError: there is no such folder."""
         if not folder.is_dir():
-            raise StartupError(f"{folder}: no such file or folder")
+            there = "neither a file nor a folder" if folder.exists() else "no such file or folder"
+            raise StartupError(f"{folder}: {there}")
         self.folder = folder
 
     def models(self) -> list[str]:
@@ -124,7 +122,7 @@ class Repository:
                 path = folder / MODEL_FILE
                 if not path.is_file():
                     raise
-                if path.read_bytes() != received.read_bytes():
+                if not filecmp.cmp(path, received, shallow=False):
                     raise TakenError(
                         f"version {version} of {model} is there already with other content; versions stay as they are"
                     ) from None
@@ -140,27 +138,33 @@ class Repository:
         }
 
     def _version(self, model: str, version: int) -> StoredVersion | None:
-        path = self.folder / model / str(version) / MODEL_FILE
-        stamp = _stamp(path)
-        return stamp and StoredVersion(model, version, path, stamp)
+        folder = self.folder / model / str(version)
+        stamps = _stamps(folder)
+        return StoredVersion(model, version, folder / MODEL_FILE, stamps) if MODEL_FILE in dict(stamps) else None
 
 
 def stored_version(path: Path, name: str) -> StoredVersion:
     """A single file as a version: in a repository where its folders say so, else version 1 of `name`."""
     folder = path.absolute().parent
-    stamp = _stamp(path)
-    assert stamp is not None
     if VERSION.fullmatch(folder.name):
-        return StoredVersion(folder.parent.name, int(folder.name), path, stamp)
-    return StoredVersion(name, 1, path, stamp)
+        return StoredVersion(folder.parent.name, int(folder.name), path, _stamps(folder))
+    stamp = _stamp(path)  # of what else is in that folder nothing is known
+    return StoredVersion(name, 1, path, () if stamp is None else ((path.name, stamp),))
+
+
+def _stamps(folder: Path) -> Stamps:
+    try:
+        names = sorted(path.name for path in folder.iterdir())
+    except OSError:
+        return ()
+    return tuple((name, stamp) for name in names if (stamp := _stamp(folder / name)) is not None)
 
 
 def _stamp(path: Path) -> Stamp | None:
     try:
-        status = path.stat()
+        return Stamp.of(path.stat())
     except OSError:
         return None
-    return Stamp(status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 def _clear_up(folder: Path) -> None:

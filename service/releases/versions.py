@@ -9,7 +9,7 @@ from typing import Literal
 from thimble.service.errors import RequestError
 from thimble.service.releases.loader import Model
 from thimble.service.releases.release import FOLLOW_NEWEST, Release
-from thimble.service.releases.repository import Stamp
+from thimble.service.releases.repository import Stamps
 from thimble.service.releases.shadow.host import Shadow
 
 ROUTING_KEY = b"routing-key"
@@ -42,7 +42,7 @@ class ModelVersions:
         self.standby: dict[int, Model] = {}
         self.previous: int | None = None
         self.shadow: Shadow | None = None
-        self.refused: dict[int, tuple[Stamp, str]] = {}
+        self.refused: dict[int, tuple[Stamps, str]] = {}
 
     def __iter__(self) -> Iterator[tuple[Model, Part]]:
         """All that can be asked, the live version first."""
@@ -59,7 +59,7 @@ class ModelVersions:
 
     def pick(self, headers: Mapping[bytes, bytes]) -> Model | None:
         """The version for a request that names none: by its routing key, if it has one, else by chance."""
-        if self.canary is None or self.canary.health.suspected or self.canary.batcher.failing:
+        if self.canary is None or self.canary.health.suspected or self.canary.batcher.faults:
             return self.live
         wanted = self.release.canary
         assert wanted is not None

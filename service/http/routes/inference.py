@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
 
+from thimble.service.errors import RequestError
 from thimble.service.http.responses import errors
 from thimble.service.releases.catalogue import Catalogue
 from thimble.service.releases.loader import Model
@@ -126,9 +127,11 @@ def _model_router(prefix: str, catalogue: Catalogue, max_rows: int) -> APIRouter
             outputs=[Tensor(name=inference.OUTPUT, datatype="FP32", shape=[-1])],
         )
 
-    @router.get("/ready")
+    @router.get("/ready", responses=errors(503))
     async def model_ready(model: Annotated[Model, Depends(find)]) -> ModelReady:
         """The model is ready to score."""
+        for reason in model.batcher.faults.values():
+            raise RequestError(503, reason)
         return ModelReady(name=model.name, ready=True)
 
     @router.get("/config")

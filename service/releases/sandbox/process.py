@@ -19,7 +19,7 @@ from thimble.service.engine.artifact import ArtifactError, read_artifact
 from thimble.service.engine.engine import Engine
 from thimble.service.errors import StartupError
 from thimble.service.releases.sandbox.confirmation import rows_with_scores
-from thimble.service.releases.sandbox.messages import Task, Verdict, digest
+from thimble.service.releases.sandbox.messages import Task, Verdict
 from thimble.service.releases.shadow.process import follow
 
 
@@ -37,8 +37,7 @@ def main() -> None:
         try:
             artifact = read_artifact(task.path, task.max_model_bytes)
             engine = Engine(artifact, task.device, task.threads, find_native_ops(task.ops_library), task.batch_rows)
-            finite = rows_with_scores(engine, task.rows) if task.rows else []
-            verdict = Verdict(digest=digest(artifact.content), spec=artifact.spec, finite=finite)
+            verdict = Verdict.good(artifact, rows_with_scores(engine, task.rows) if task.rows else [])
             del artifact
         except (ArtifactError, StartupError) as error:
             verdict = Verdict(refused=str(error))

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import xxhash
 from onnx import TensorProto, helper, numpy_helper
 
 from testing.artifacts import write_artifact
@@ -150,13 +151,108 @@ def test_external_data_hidden_in_a_nested_graph(changed: Changed) -> None:
     assert "'/etc/passwd'" in refusal(changed(hide))
 
 
-def test_external_data_cut_short_or_missing(tmp_path: Path) -> None:
-    path = write_artifact(small_spec("full"), tmp_path)
-    weights = path.with_name("model.weights")
+def test_external_data_cut_short_or_missing(full: Path) -> None:
+    weights = full.with_name("model.weights")
     os.truncate(weights, weights.stat().st_size - 1)
-    assert "is truncated: 'model.weights'" in refusal(path)
+    assert "is truncated: 'model.weights'" in refusal(full)
     weights.unlink()
-    assert "is missing: 'model.weights'" in refusal(path)
+    assert "is missing: 'model.weights'" in refusal(full)
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> Path:
+    """A model with full tables, whose weights lie in a file of their own."""
+    return write_artifact(small_spec("full"), tmp_path)
+
+
+def flip_a_bit(weights: bytes) -> bytes:
+    return bytes([weights[0] ^ 1]) + weights[1:]
+
+
+def reverse(weights: bytes) -> bytes:
+    return weights[::-1]
+
+
+@pytest.mark.parametrize("change", [flip_a_bit, reverse])
+def test_external_data_that_was_not_exported(full: Path, change: Callable[[bytes], bytes]) -> None:
+    weights = full.with_name("model.weights")
+    weights.write_bytes(change(weights.read_bytes()))
+    assert refusal(full) == f"{full}: external data 'model.weights' is not what was exported"
+
+
+def test_external_data_that_is_too_long(full: Path) -> None:
+    weights = full.with_name("model.weights")
+    size = weights.stat().st_size
+    weights.write_bytes(weights.read_bytes() + b"\0")
+    assert f"has {size + 1} bytes, not the {size} that were exported" in refusal(full)
+
+
+def test_external_data_of_another_version(full: Path, tmp_path: Path) -> None:
+    other = write_artifact(small_spec("full"), tmp_path, seed=1).with_name("model.weights")
+    assert other.stat().st_size == full.with_name("model.weights").stat().st_size
+    other.replace(full.with_name("model.weights"))
+    assert "external data 'model.weights' is not what was exported" in refusal(full)
+
+
+def test_two_files_of_external_data_that_were_swapped(full: Path) -> None:
+    """Tables of the same size, of which each lies in a file of its own."""
+    model = onnx.load(full)
+    described = {}
+    tables = [tensor for tensor in model.graph.initializer if "tables" in tensor.name]
+    for number, table in enumerate(tables):
+        content = numpy_helper.to_array(table).tobytes()
+        path = full.with_name(f"{number}.weights")
+        path.write_bytes(content)
+        described[path.name] = {"bytes": len(content), "xxh3_128": xxhash.xxh3_128_hexdigest(content)}
+        table.ClearField("raw_data")
+        table.data_location = TensorProto.EXTERNAL
+        del table.external_data[:]
+        table.external_data.add(key="location", value=path.name)
+        table.external_data.add(key="length", value=str(len(content)))
+    respec(model, external_data=described)
+    full.write_bytes(model.SerializeToString())
+    load(full)
+    first, second, between = (full.with_name(f"{name}.weights") for name in ("0", "1", "between"))
+    first.rename(between)
+    second.rename(first)
+    between.rename(second)
+    assert "external data '0.weights' is not what was exported" in refusal(full)
+
+
+def test_external_data_that_nothing_proves(full: Path) -> None:
+    model = onnx.load(full, load_external_data=False)
+    respec(model, external_data=None)
+    full.write_bytes(model.SerializeToString())
+    assert "nothing in it proves its external data 'model.weights'; export it again" in refusal(full)
+
+
+def link_to_itself(path: Path) -> None:
+    path.symlink_to(path)
+
+
+@pytest.mark.parametrize("kind", [os.mkfifo, os.mkdir, link_to_itself])
+def test_external_data_that_is_no_file(full: Path, kind: Callable[[Path], None]) -> None:
+    weights = full.with_name("model.weights")
+    weights.unlink()
+    kind(weights)
+    assert "is missing: 'model.weights'" in refusal(full)
+
+
+def test_external_data_that_a_link_fetches_from_elsewhere(full: Path, tmp_path: Path) -> None:
+    weights = full.with_name("model.weights")
+    weights.rename(tmp_path / "elsewhere")
+    weights.symlink_to(tmp_path / "elsewhere")
+    assert "lies outside the file's folder: 'model.weights'" in refusal(full)
+
+
+def test_external_data_that_changes_between_the_proof_and_the_session(full: Path) -> None:
+    artifact = read_artifact(full, MAX_BYTES)
+    weights = full.with_name("model.weights")
+    other = full.with_name("other")
+    other.write_bytes(reverse(weights.read_bytes()))
+    other.replace(weights)
+    with pytest.raises(ArtifactError, match=r"external data 'model\.weights' changed while it was being loaded"):
+        Engine(artifact, "auto", 1)
 
 
 def test_an_operator_of_a_foreign_domain(changed: Changed) -> None:

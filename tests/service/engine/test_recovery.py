@@ -40,7 +40,7 @@ def test_what_fails_once_is_tried_again_and_nobody_notices(seconds: float) -> No
         batcher = batcher_of(engine, seconds, observer)
         assert (await score(batcher, rows_of(7, 8))).tolist() == [7, 8]
         assert (engine.batches, engine.checks) == ([[7, 8], [7, 8]], 0)
-        assert (observer.failed_batches, observer.faults, batcher.failing) == ([1], [], False)
+        assert (observer.failed_batches, observer.faults, batcher.faults) == ([1], [], {})
 
     run(test)
 
@@ -59,7 +59,7 @@ def test_what_the_engine_raises_on_fails_alone(seconds: float, poisoned: set[int
             else:
                 assert not isinstance(found, BaseException) and found.tolist() == [first, first]
         assert (await score(batcher, rows_of(4))).tolist() == [4]
-        assert (observer.faults, batcher.failing, engine.checks) == ([], False, 1)
+        assert (observer.faults, batcher.faults, engine.checks) == ([], {}, 1)
         assert observer.poisoned_rows == 2 * len(poisoned)
         assert len(engine.batches) <= 3 + 2 * log2(64) * len(poisoned)
 
@@ -91,7 +91,7 @@ def test_an_engine_that_fails_on_its_own_rows_too_refuses_everything_until_it_wo
         for refused in await all_of(asked):
             assert isinstance(refused, RefusedError)
             assert (refused.reason, refused.retry_after) == ("engine_failing", 1)
-        assert batcher.failing and batcher.queued_rows == 0
+        assert batcher.faults and batcher.queued_rows == 0
         assert len(engine.batches) == 2  # the batch and once more, and no halves of it
         assert observer.faults == ["the engine choked on its own rows"]
         assert (await refusal(score(batcher, rows_of(4)))).reason == "engine_failing"
@@ -116,6 +116,25 @@ def test_what_waits_while_the_engine_is_found_broken_is_refused() -> None:
         let_go(engine)
         for refused in (await refusal(first), await refusal(waiting)):
             assert refused.reason == "engine_failing"
+
+    run(test)
+
+
+def test_what_is_at_fault_beside_the_engine_is_not_mended_by_the_engine() -> None:
+    async def test() -> None:
+        engine = Engine()
+        batcher = batcher_of(engine)
+        first = await held(engine, batcher)
+        waiting = asyncio.create_task(score(batcher, rows_of(2)))
+        await asyncio.sleep(0)
+        batcher.refuse("weights", "the weights were written to")
+        assert (await refusal(waiting)).message == "the weights were written to"
+        let_go(engine)
+        await first
+        await batcher.try_again()
+        assert (await refusal(score(batcher, rows_of(2)))).message == "the weights were written to"
+        batcher.accept("weights")
+        assert (await score(batcher, rows_of(4))).tolist() == [4]
 
     run(test)
 

@@ -1,7 +1,6 @@
 """Changes that are refused, and leave everything as it was."""
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ import onnx
 import psutil
 import pytest
 
+from testing.artifacts import never_end
 from testing.conditions import until
 from tests.service.releases.operator import KEY, answers, bring, children, metric, put, serving
 
@@ -56,10 +56,10 @@ def test_a_bad_version_leaves_the_old_one_serving(
         assert sorted(entry.name for entry in (repository / "m").iterdir()) == ["1", "2"]
 
 
-def test_a_file_that_kills_what_loads_it_is_refused(repository: Path) -> None:
+def test_a_file_that_kills_what_loads_it_is_refused(repository: Path, versions: Path) -> None:
     with serving(repository) as (server, client):
-        (repository / "m/2").mkdir()
-        os.mkfifo(repository / "m/2/model.onnx")  # opening it takes for ever
+        bring(repository, versions, 2)
+        never_end(repository / "m/2/model.onnx")
         with ThreadPoolExecutor(1) as pool:
             load = pool.submit(client.post, "/v2/repository/models/m/load", headers=KEY)
             until(lambda: bool(children(server)))
