@@ -13,8 +13,9 @@ from contextlib import asynccontextmanager, suppress
 from typing import Self
 
 from thimble.service.engine.artifact import ArtifactError
+from thimble.service.releases.sandbox.environment import environment
+from thimble.service.releases.sandbox.limits import CPU_SECONDS, OUT_OF_MEMORY
 from thimble.service.releases.sandbox.messages import Task, Verdict
-from thimble.service.settings import ADMIN_KEYS, API_KEYS
 
 # A model of 100 GB off a slow disk takes so long; a file that hangs ONNX Runtime must not block releases for ever.
 TIMEOUT_SECONDS = 600
@@ -46,9 +47,15 @@ class Sandbox:
         descriptors = [it.fileno() for it in sockets]
         # -P: whatever lies in the folder that the server was started in is none of its modules
         command = (sys.executable, "-P", "-m", "thimble.service.releases.sandbox.process", *map(str, descriptors))
-        env = {name: value for name, value in os.environ.items() if name not in (API_KEYS, ADMIN_KEYS)}
         process = await asyncio.create_subprocess_exec(
-            *command, stdin=PIPE, stdout=PIPE, stderr=PIPE, pass_fds=descriptors, env=env, limit=MAX_VERDICT_BYTES
+            *command,
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=PIPE,
+            pass_fds=descriptors,
+            cwd="/",
+            env=environment(os.environ),
+            limit=MAX_VERDICT_BYTES,
         )
         return cls(process)
 
@@ -82,6 +89,10 @@ class Sandbox:
         """How it ended, when it has, with what it said last."""
         status = await self._process.wait()
         await self._errors
+        if -status == signal.SIGXCPU:
+            return f"used more than {CPU_SECONDS} s of processor time"
+        if OUT_OF_MEMORY.search(self._last_words):
+            return f"ran out of the memory that it may take ({self._last_words[:SHOWN]})"
         ending = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
         return f"{ending} ({self._last_words[:SHOWN]})" if self._last_words else ending
 
