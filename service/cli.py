@@ -8,7 +8,7 @@ import tempfile
 from pydantic import ValidationError
 from pydantic_settings import CliApp
 
-from thimble.service.errors import FatalError, StartupError
+from thimble.service.errors import FatalError, StartupError, UnfinishedError
 from thimble.service.process.listener import listen
 from thimble.service.settings import Settings
 
@@ -19,8 +19,8 @@ log = logging.getLogger("thimble")
 def main() -> None:
     """The console script.
 
-    Exit status 0 after SIGINT or SIGTERM, 1 when it cannot start or go on, 2 for bad flags, 130 for SIGINT while
-    loading.
+    Exit status 0 after SIGINT or SIGTERM, 1 when it cannot start or go on or has not answered all when its time to stop
+    is over, 2 for bad flags, 130 for SIGINT while loading.
     """
     _open_standard_files()
     try:
@@ -51,7 +51,7 @@ def _run(settings: Settings) -> None:
     try:
         _check(settings)
         _serve(settings)
-    except (FatalError, StartupError) as error:
+    except (FatalError, StartupError, UnfinishedError) as error:
         log.error("%s", error)
         sys.exit(1)
     except KeyboardInterrupt:

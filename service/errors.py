@@ -50,5 +50,9 @@ class FatalError(Exception):
     """Why the process cannot go on and has to be replaced, in one sentence."""
 
 
+class UnfinishedError(Exception):
+    """What was not answered when the time to stop was over, in one sentence."""
+
+
 def error_body(message: str) -> bytes:
     return orjson.dumps({"error": message})

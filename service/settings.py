@@ -69,6 +69,9 @@ class Settings(BaseSettings):
     drain_s: Annotated[
         float, Field(ge=0, description="seconds after SIGTERM in which requests are still taken, but /readyz says no")
     ] = 5
+    stop_timeout_s: Annotated[
+        float, Field(gt=0, description="seconds after that in which what was accepted is answered; the rest is cut off")
+    ] = 20
     api_keys_file: Annotated[
         Path | None, Field(description=f"keys that requests need, one a line; {API_KEYS} has more, split by commas")
     ] = None

@@ -18,7 +18,7 @@ import uvloop
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.server import ServerState
 
-from thimble.service.errors import FatalError
+from thimble.service.errors import FatalError, UnfinishedError
 from thimble.service.http.access import AccessLog
 from thimble.service.http.app import create_app
 from thimble.service.http.connection import Connection, Serving
@@ -27,6 +27,7 @@ from thimble.service.http.keys import Keys
 from thimble.service.http.replies import CLOSE, Client, Header
 from thimble.service.http.scoring import Scoring
 from thimble.service.http.small_requests import SmallRequests
+from thimble.service.process.deadline import end_within
 from thimble.service.process.descriptors import allow_connections
 from thimble.service.process.listener import BACKLOG, listen, url_of
 from thimble.service.process.tls import Certificate
@@ -39,6 +40,8 @@ from thimble.service.settings import Settings
 KEEP_ALIVE_SECONDS = 75
 # For the requests on connections that were accepted last to be read.
 LAST_REQUESTS_SECONDS = 0.1
+# For what is left of a process when it has answered all or its time is over: spans to be sent, threads to end.
+LAST_SECONDS = 3.0
 # How long a thread that works beside the loop may keep the interpreter from it.
 SWITCH_SECONDS = 0.0005
 log = logging.getLogger("thimble")
@@ -98,8 +101,9 @@ class Server(uvicorn.Server):
 
             app = tracing = Tracing(app)
             self._flush = tracing.close
-        quiet: dict[str, Any] = {"log_config": None, "access_log": False, "server_header": False}
-        super().__init__(uvicorn.Config(app, http=Connection, ws="none", lifespan="off", **quiet))
+        options: dict[str, Any] = {"log_config": None, "access_log": False, "server_header": False}
+        options["timeout_graceful_shutdown"] = self._stop_timeout = settings.stop_timeout_s
+        super().__init__(uvicorn.Config(app, http=Connection, ws="none", lifespan="off", **options))
         self._state = State()
         self.server_state = cast(ServerState, self._state)  # uvicorn goes by its attributes
         # uvicorn's types of ASGI are its own
@@ -125,6 +129,7 @@ class Server(uvicorn.Server):
             }
         self._ends: float | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._cut_off = 0
 
     def heed_signals(self, handler: Callable[[int, FrameType | None], None]) -> None:
         """Have this handler called instead of uvicorn's own.
@@ -137,14 +142,22 @@ class Server(uvicorn.Server):
         signal.signal(signal.SIGTERM, handler)
 
     def check_ending(self) -> None:
-        """After it has stopped. FatalError: it had to, and a new process is to take its place."""
+        """After it has stopped.
+
+        FatalError: it had to, and a new process is to take its place. UnfinishedError: it has not answered all.
+        """
         if self._registry.catalogue.fatal is not None:
             raise FatalError(self._registry.catalogue.fatal)
+        if self._cut_off:
+            raise UnfinishedError(
+                f"{self._cut_off} connections had not ended within {self._stop_timeout:g} s and were cut off"
+            )
 
     def drain(self, seconds: float) -> None:
-        """Stop after so many seconds, when what was accepted is answered."""
+        """Stop after so many seconds, when what was accepted is answered or the time for that is over."""
         self._registry.catalogue.draining = True
         self._ends = monotonic() + seconds
+        end_within(seconds + self._stop_timeout + LAST_SECONDS)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn's, but for the options of TLS, which it has no say in."""
@@ -161,6 +174,7 @@ class Server(uvicorn.Server):
         await asyncio.sleep(LAST_REQUESTS_SECONDS)
         self._state.closing = True
         await super().shutdown(sockets)
+        self._cut_off = len(self._state.connections)
         self._flush()
 
     def _accept_rest(self, listener: socket.socket) -> None:
@@ -168,7 +182,7 @@ class Server(uvicorn.Server):
         listener.setblocking(False)
         with contextlib.suppress(OSError):  # there are no more
             while True:
-                self.begin(self.join(listener.accept()[0]))
+                self.take(listener.accept()[0])
 
     async def on_tick(self, counter: int) -> bool:
         """uvicorn calls this ten times a second."""
@@ -182,14 +196,19 @@ class Server(uvicorn.Server):
             self.server_state.default_headers = [*self.server_state.default_headers, CLOSE]
         return stop
 
-    async def join(self, connection: socket.socket) -> None:
+    def take(self, connection: socket.socket) -> None:
+        """Serve a client that was accepted elsewhere."""
+        self.begin(self._join(connection))
+
+    def begin(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)  # the loop itself would let go of it
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _join(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError):  # the client has left already, or speaks no TLS
             await asyncio.get_running_loop().connect_accepted_socket(self._connection, connection, **self._tls)
-
-    def begin(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     def _connection(self) -> Connection:
         return Connection(self._serving)

@@ -14,7 +14,10 @@ from thimble.service.settings import Settings
 
 
 def serve_channel(settings: Settings, keys: Keys, certificate: Certificate | None, channel: Channel) -> None:
-    """Load the models and serve the connections that the supervisor sends, until it says stop or ends. StartupError."""
+    """Load the models and serve the connections that the supervisor sends, until it says stop or ends.
+
+    StartupError, FatalError, UnfinishedError.
+    """
     prepare()
     uvloop.run(_serve(settings, keys, certificate, channel))
 
@@ -61,7 +64,7 @@ class _Worker(Server):
     def _receive(self) -> None:
         message, connections = self.siblings.channel.receive()
         for connection in connections:
-            self.begin(self.join(connection))
+            self.take(connection)
         match message:
             case [] | ["stop"]:
                 asyncio.get_running_loop().remove_reader(self.siblings.channel.fileno())

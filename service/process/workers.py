@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from prometheus_client import multiprocess
 
-from thimble.service.errors import FatalError, StartupError
+from thimble.service.errors import FatalError, StartupError, UnfinishedError
 from thimble.service.http.keys import Keys
 from thimble.service.process.channel import Channel
 from thimble.service.process.listener import url_of
@@ -85,7 +85,7 @@ class Worker:
 def _work(settings: Settings, secrets: Secrets, channel: Channel) -> int:
     try:
         serve_channel(settings, secrets.keys, secrets.certificate, channel)
-    except (FatalError, StartupError) as error:
+    except (FatalError, StartupError, UnfinishedError) as error:
         log.error("%s", error)
         return 1
     finally:

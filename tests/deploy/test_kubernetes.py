@@ -21,6 +21,7 @@ from pydantic_settings import CliApp
 
 from testing.servers import Server, running
 from tests.deploy.manifests import ARRIVALS, KUBERNETES, OVERLAYS, Manifest, compose, pod, render
+from thimble.service.process.server import LAST_SECONDS
 from thimble.service.settings import Settings
 
 DEMO = KUBERNETES.parents[1] / "artifacts"
@@ -100,7 +101,7 @@ def test_the_server_takes_its_arguments(variant: Manifests) -> None:
     (port,) = container["ports"]
     assert (taken.host, taken.port) == ("0.0.0.0", port["containerPort"])
     assert taken.repository == Path("/models")
-    longest = taken.drain_s + taken.timeout_ms / 1000 + taken.read_timeout_s
+    longest = taken.drain_s + taken.stop_timeout_s + LAST_SECONDS
     assert longest < spec["terminationGracePeriodSeconds"]
     mounts = {Path(mount["mountPath"]) for mount in container["volumeMounts"]}
     for keys in filter(None, (taken.api_keys_file, taken.admin_keys_file)):
@@ -273,7 +274,7 @@ def test_kserve_gets_a_runtime_that_it_can_run(kserve: Manifests) -> None:
     ports = {probe["httpGet"]["port"] for name, probe in container.items() if name.endswith("Probe")}
     assert ports == {taken.port} == {port["containerPort"] for port in container["ports"]}
     assert runtime["spec"]["annotations"]["prometheus.kserve.io/port"] == str(taken.port)
-    longest = taken.drain_s + taken.timeout_ms / 1000 + taken.read_timeout_s
+    longest = taken.drain_s + taken.stop_timeout_s + LAST_SECONDS
     assert longest < predictor["terminationGracePeriodSeconds"]
     # what KServe makes of it is a pod
     inherited = {
