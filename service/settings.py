@@ -72,6 +72,9 @@ class Settings(BaseSettings):
     stop_timeout_s: Annotated[
         float, Field(gt=0, description="seconds after that in which what was accepted is answered; the rest is cut off")
     ] = 20
+    worker_timeout_s: Annotated[
+        float, Field(gt=0, description="seconds after which a worker that does not answer is killed and replaced")
+    ] = 5
     api_keys_file: Annotated[
         Path | None, Field(description=f"keys that requests need, one a line; {API_KEYS} has more, split by commas")
     ] = None

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 SCRIPTS = Path(sys.executable).parent
 START_SECONDS = 60
 
@@ -69,6 +71,11 @@ class Server:
         assert self.process.stderr is not None
         self.process.stderr.close()
         return status
+
+
+def workers(server: Server) -> list[psutil.Process]:
+    """The worker processes of a server that has some."""
+    return psutil.Process(server.process.pid).children()
 
 
 @contextmanager

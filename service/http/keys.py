@@ -50,7 +50,6 @@ class Keys:
     """The keys of a server. Without any for scoring, everybody may; without any for changes, nobody may.
 
     `guard_scoring`: a key is needed for everything but the probes. `guard_changes`: there are keys that allow changes.
-    `watch`: there are files of keys, which may change.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -59,7 +58,6 @@ class Keys:
         self._admin = KeyRing(settings.admin_keys_file, ADMIN_KEYS)
         self.guard_scoring = bool(self._api)
         self.guard_changes = bool(self._admin)
-        self.watch = settings.api_keys_file is not None or settings.admin_keys_file is not None
 
     def refresh(self) -> None:
         """Take changed files into account, as every check does."""

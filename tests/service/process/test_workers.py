@@ -14,14 +14,10 @@ import psutil
 import pytest
 
 from testing.conditions import until
-from testing.servers import Server, running
+from testing.servers import Server, running, workers
 from thimble.models.spec import ModelSpec
 
 WORKERS = 3
-
-
-def workers(server: Server) -> list[psutil.Process]:
-    return psutil.Process(server.process.pid).children()
 
 
 def connections(process: psutil.Process, port: int) -> int:
