@@ -1,15 +1,26 @@
 """Settings, each a flag of thimble-serve and an environment variable THIMBLE_*."""
 
 import os
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, CliPositionalArg, SettingsConfigDict
 
 MIB = 1 << 20
 # Secrets come from files and the environment: command lines can be seen by everybody on a machine.
 API_KEYS, ADMIN_KEYS = "THIMBLE_API_KEYS", "THIMBLE_ADMIN_KEYS"
+
+
+def _check_proxies(text: str) -> str:
+    """ValueError: something in it is neither an address nor a network."""
+    for part in filter(None, map(str.strip, text.split(","))):
+        try:
+            ip_network(part)
+        except ValueError as error:
+            raise ValueError(f"{part[:100]!r} is no address and no network such as 10.0.0.0/8") from error
+    return text
 
 
 class Settings(BaseSettings):
@@ -90,6 +101,11 @@ class Settings(BaseSettings):
         256 * MIB
     )
     access_log: Annotated[bool, Field(description="log a line a request")] = True
+    trusted_proxies: Annotated[
+        str,
+        Field(description="addresses and networks whose X-Forwarded-For and -Proto are believed, split by commas"),
+        AfterValidator(_check_proxies),
+    ] = "127.0.0.1,::1"
     tracing: Annotated[
         bool,
         Field(description="send a span a request to OpenTelemetry, as its OTEL_* variables say; needs the extra otel"),

@@ -109,9 +109,12 @@ class ApplicationExchange(Exchange):
 
 
 def address(transport: asyncio.Transport, end: str) -> Client | None:
-    """Host and port of one end of a connection, None if it has none."""
+    """Host and port of one end of a connection, None if it has none.
+
+    An IPv4 address is written as such, also where a socket of IPv6 serves it.
+    """
     found: Any = transport.get_extra_info(end)
-    return (str(found[0]), int(found[1])) if isinstance(found, tuple) else None
+    return (str(found[0]).removeprefix("::ffff:"), int(found[1])) if isinstance(found, tuple) else None
 
 
 def _scope(head: Head, transport: asyncio.Transport, client: Client | None) -> Scope:

@@ -107,7 +107,7 @@ class Server(uvicorn.Server):
         self._state = State()
         self.server_state = cast(ServerState, self._state)  # uvicorn goes by its attributes
         # uvicorn's types of ASGI are its own
-        proxies: Any = ProxyHeadersMiddleware(cast(Any, app), self.config.forwarded_allow_ips)
+        proxies: Any = ProxyHeadersMiddleware(cast(Any, app), settings.trusted_proxies)
         self._serving = Serving(
             app=proxies,
             state=self._state,
