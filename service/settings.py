@@ -101,6 +101,7 @@ class Settings(BaseSettings):
         256 * MIB
     )
     access_log: Annotated[bool, Field(description="log a line a request")] = True
+    log_probes: Annotated[bool, Field(description="log and trace probes and /metrics as well")] = False
     trusted_proxies: Annotated[
         str,
         Field(description="addresses and networks whose X-Forwarded-For and -Proto are believed, split by commas"),

@@ -68,7 +68,7 @@ class Thimble:
         check_runtime()
         self._repository = Releases(settings.repository)
         self._registry = Registry(settings, self._repository)
-        access_log = AccessLog() if settings.access_log else None
+        access_log = AccessLog(settings.log_probes) if settings.access_log else None
         scoring = Scoring(self._registry.catalogue, settings, Keys(settings), access_log)
         self._app = create_app(self._registry, scoring, settings)
         self._serves = False

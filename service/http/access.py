@@ -9,7 +9,10 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from thimble.service.errors import RequestError
 from thimble.service.http import paths
+from thimble.service.http.replies import Client, Header
+from thimble.service.http.sampling import RefusalSample
 from thimble.service.telemetry import logs
 
 REQUEST_ID, TRACEPARENT = b"x-request-id", b"traceparent"
@@ -22,22 +25,45 @@ _TRACEPARENT = re.compile(
 class AccessLog:
     """A line a request, with the fields that a route put into its note, and an id that names it.
 
-    The id is the client's, where it sent a fit one, and is told with the answer.
+    The id is the client's, where it sent a fit one, and is told with the answer. `sample` says which refusals at the
+    connection have a line.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, probes: bool) -> None:
+        """With `probes` each probe and scrape has a line, else only one that is answered otherwise than the last."""
+        self.sample = RefusalSample()
         self._prefix = secrets.token_hex(6)  # of the ids of this process
         self._numbers = itertools.count(1)
+        self._probes = probes
+        self._statuses: dict[str, int] = {}
 
     def begin(self, headers: Mapping[bytes, bytes], note: dict[str, Any]) -> "Entry":
         """A request has come."""
         sent = headers.get(REQUEST_ID)
         fit = sent is not None and _FIT_ID(sent)
-        name = fit[0].decode("ascii") if fit else f"{self._prefix}-{next(self._numbers)}"
+        name = fit[0].decode("ascii") if fit else self._new_id()
         note["request_id"] = name
         if TRACEPARENT in headers and "trace_id" not in note and (parent := traceparent(headers[TRACEPARENT])):
             note["trace_id"], note["span_id"] = parent
         return Entry((REQUEST_ID, name.encode("ascii")), note)
+
+    def refuse(self, error: RequestError, client: Client | None) -> Header:
+        """Something was refused before it was a request. Returns the header with its id."""
+        name = self._new_id()
+        if self.sample.takes():
+            note = {"request_id": name, "error": logs.shown(str(error))}
+            logs.request("-", "-", error.status, 0, client[0] if client else None, note)
+        return REQUEST_ID, name.encode("ascii")
+
+    def has_line(self, path: str, status: int) -> bool:
+        """Whether a request that was answered so is worth a line."""
+        if self._probes or path not in paths.WATCHED:
+            return True
+        before, self._statuses[path] = self._statuses.get(path, 200), status
+        return status != before
+
+    def _new_id(self) -> str:
+        return f"{self._prefix}-{next(self._numbers)}"
 
 
 class Entry:
@@ -45,12 +71,12 @@ class Entry:
 
     __slots__ = ("_note", "_start", "header")
 
-    def __init__(self, header: tuple[bytes, bytes], note: dict[str, Any]) -> None:
+    def __init__(self, header: Header, note: dict[str, Any]) -> None:
         self.header = header
         self._note = note
         self._start = perf_counter()
 
-    def write(self, method: str, path: str, status: int, client: tuple[str, int] | None) -> None:
+    def write(self, method: str, path: str, status: int, client: Client | None) -> None:
         """It was answered."""
         ms = (perf_counter() - self._start) * 1000
         logs.request(method, path, status, ms, client[0] if client else None, self._note)
@@ -84,7 +110,8 @@ class Logged:
             error.add_note(f"This was {named(scope['path'], note_of(scope))}.")  # uvicorn logs it, and knows no ids
             raise
         finally:
-            entry.write(scope["method"], scope["path"], status, scope["client"])
+            if self._log.has_line(scope["path"], status):
+                entry.write(scope["method"], scope["path"], status, scope["client"])
 
 
 def note_of(scope: Scope) -> dict[str, Any]:

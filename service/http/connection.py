@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from starlette.types import ASGIApp
 
 from thimble.service.errors import RequestError
+from thimble.service.http.access import AccessLog
 from thimble.service.http.asgi import ApplicationExchange, address
 from thimble.service.http.bodies import Headers
 from thimble.service.http.exchange import Exchange, Link, State
@@ -39,7 +40,7 @@ class Serving:
     `small_requests` says of a request's headers how it is refused at once or what scores it; what it does not take is
     for `app`. `client_of` says who asks, where that is not who connected. Times are in seconds: `patience` is for the
     client to send what it has begun and to take what it is sent, `keep_alive` for it to ask again. `max_connections`
-    may be open at a time.
+    may be open at a time. `log` gets what is refused before it is a request.
     """
 
     app: ASGIApp
@@ -49,6 +50,7 @@ class Serving:
     patience: float
     keep_alive: float
     max_connections: int
+    log: AccessLog | None = None
 
 
 class Connection(asyncio.Protocol):
@@ -248,6 +250,8 @@ class Connection(asyncio.Protocol):
         assert self._last_words is not None
         if not self._transport.is_closing():
             reply = Reply.to(self._last_words)
+            if self._serving.log is not None:
+                reply.headers.append(self._serving.log.refuse(self._last_words, self._peer))
             self._transport.write(self._state.head(reply.status, reply.headers) + reply.body)
             self._close(patience)
 

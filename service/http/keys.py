@@ -20,7 +20,7 @@ from thimble.service.settings import ADMIN_KEYS, API_KEYS, Settings
 from thimble.service.watched import Watched
 
 SHORTEST = 16
-OPEN_PATHS = ("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready")
+OPEN_PATHS = paths.PROBES
 _BEARER = b"bearer "
 
 

@@ -1,4 +1,4 @@
-"""The paths of the scoring routes: what is routed, described and traced follows this one table."""
+"""The paths that are told apart. What is routed, described and traced of scoring follows this one table."""
 
 import re
 from functools import lru_cache
@@ -9,6 +9,10 @@ from starlette.types import Scope
 SCORE_ROUTES = ("/v1/score", "/v1/models/{model}/score", "/v1/models/{model}/versions/{version}/score")
 INFER_ROUTES = ("/v2/models/{model}/infer", "/v2/models/{model}/versions/{version}/infer")
 SCORING_ROUTES = (*SCORE_ROUTES, *INFER_ROUTES)
+
+# What machines ask again and again to see how the server is.
+PROBES = ("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready")
+WATCHED = frozenset({*PROBES, "/metrics"})
 
 _PATTERNS = {route: re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", route)) for route in SCORING_ROUTES}
 

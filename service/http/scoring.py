@@ -109,13 +109,17 @@ class ScoringCall:
         return self._scoring.max_body_bytes if binary else self._scoring.max_text_bytes
 
     def overload(self) -> Reply | None:
-        """The refusal of a request that finds the queue full, whatever its body; it is counted and not logged."""
+        """The refusal of a request that finds the queue full, whatever its body; not every one has a line."""
         assert self._model is not None
         full = self._model.batcher.full()
         if full is None:
             return None
         reply = answers.failure(full, self._path)
         self._model.metrics.request(reply.status, 0)
+        if self._scoring.log is not None and self._entry is not None:
+            reply.headers.append(self._entry.header)
+            if self._scoring.log.sample.takes():
+                self._entry.write("POST", self._path, reply.status, self._client)
         return reply
 
     def begin(self, body: bytes, gone: Callable[[], bool], send: Callable[[Reply], None]) -> None:

@@ -32,8 +32,10 @@ UNNAMED = "unknown_service"
 class Tracing:
     """ASGI middleware: a span a request, a child of the client's, with what routes note for the access log."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, probes: bool) -> None:
+        """Probes and scrapes have a span only with `probes`."""
         self._app = app
+        self._probes = probes
         resource = Resource.create()
         if str(resource.attributes[SERVICE_NAME]).startswith(UNNAMED):
             resource = resource.merge(Resource({SERVICE_NAME: "thimble"}))
@@ -43,7 +45,7 @@ class Tracing:
         self._fields = [(field.encode(), field) for field in propagate.get_global_textmap().fields]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or (scope["path"] in paths.WATCHED and not self._probes):
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])

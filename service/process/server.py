@@ -93,13 +93,14 @@ class Server(uvicorn.Server):
     """
 
     def __init__(self, registry: Registry, settings: Settings, keys: Keys, certificate: Certificate | None) -> None:
-        scoring = Scoring(registry.catalogue, settings, keys, AccessLog() if settings.access_log else None)
+        access_log = AccessLog(settings.log_probes) if settings.access_log else None
+        scoring = Scoring(registry.catalogue, settings, keys, access_log)
         app = create_app(registry, scoring, settings)
         self._flush: Callable[[], None] = lambda: None
         if settings.tracing:
             from thimble.service.http.tracing import Tracing
 
-            app = tracing = Tracing(app)
+            app = tracing = Tracing(app, settings.log_probes)
             self._flush = tracing.close
         options: dict[str, Any] = {"log_config": None, "access_log": False, "server_header": False}
         options["timeout_graceful_shutdown"] = self._stop_timeout = settings.stop_timeout_s
@@ -116,6 +117,7 @@ class Server(uvicorn.Server):
             patience=settings.read_timeout_s,
             keep_alive=KEEP_ALIVE_SECONDS,
             max_connections=allow_connections(settings.max_connections),
+            log=access_log,
         )
         self._registry = registry
         self._certificate = certificate

@@ -71,6 +71,9 @@ CHANGES = Counter(
 )
 BACKGROUND_FAILURES = Counter("thimble_background_failures", "Failures of what goes on beside requests", ("task",))
 LOG_LINES_LOST = Counter("thimble_log_lines_lost", "Lines of the log that could not be written")
+LOG_LINES_LEFT_OUT = Counter(
+    "thimble_log_lines_left_out", "Refusals at the connection that were too many for a line each"
+)
 WORKER_DEATHS = Counter("thimble_worker_deaths", "Workers that died and were replaced")
 LIVE = Gauge("thimble_live_version", "The version that answers", ("model",), multiprocess_mode="livemax")
 

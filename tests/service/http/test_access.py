@@ -30,7 +30,8 @@ thimble.service.telemetry.metrics.exposition = thimble.service.wire.rows.answer 
 @pytest.fixture(scope="module", params=["1", "2"])
 def server(small_artifact: Path, request: pytest.FixtureRequest) -> Iterator[Server]:
     env = {"THIMBLE_API_KEYS": SECRET}
-    with running(small_artifact, "--log-format", "json", "--workers", request.param, env=env) as server:
+    flags = ["--log-format", "json", "--log-probes", "--workers", request.param]
+    with running(small_artifact, *flags, env=env) as server:
         yield server
 
 
@@ -212,3 +213,36 @@ def test_without_an_access_log_there_are_no_ids(small_artifact: Path) -> None:
             assert "x-request-id" not in httpx.get(f"{server.url}{path}", headers={"x-request-id": "mine"}).headers
         assert "x-request-id" not in httpx.post(f"{server.url}/v1/score", json=ROWS).headers
     assert not [line for line in server.lines if "/healthz" in line]
+
+
+def test_probes_and_scrapes_have_a_line_only_when_they_are_answered_otherwise(small_artifact: Path) -> None:
+    env = {"THIMBLE_API_KEYS": SECRET, "THIMBLE_ADMIN_KEYS": f"{SECRET}-admin"}
+    key, admin = {"authorization": f"Bearer {SECRET}"}, {"authorization": f"Bearer {SECRET}-admin"}
+    with running(small_artifact.parents[2], "--log-format", "json", env=env) as server:
+        with httpx.Client(base_url=server.url, headers=key) as client:
+
+            def watch(ready: int) -> None:
+                for _ in range(3):
+                    for path in ("/healthz", "/v2/health/live", "/metrics"):
+                        assert GENERATED.fullmatch(client.get(path).headers["x-request-id"])
+                    for path in ("/readyz", "/v2/health/ready"):
+                        assert client.get(path).status_code == ready
+
+            watch(200)
+            for change, ready in (("unload", 503), ("load", 200)):
+                changed = client.post(f"/v2/repository/models/small/{change}", headers=admin, timeout=60)
+                assert changed.status_code == 200, changed.text
+                watch(ready)
+            for _ in range(3):
+                assert httpx.get(f"{server.url}/metrics").status_code == 401
+            client.get("/last")
+        server.wait_for_line("/last")
+        lines = [line for line in map(json.loads, server.lines) if line["logger"] == "thimble.access"]
+    changes = ("/v2/repository/models/small/unload", "/v2/repository/models/small/load", "/last")
+    assert [(line["path"], line["status"]) for line in lines if line["path"] not in changes] == [
+        ("/readyz", 503),
+        ("/v2/health/ready", 503),
+        ("/readyz", 200),
+        ("/v2/health/ready", 200),
+        ("/metrics", 401),
+    ]

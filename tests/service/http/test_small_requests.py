@@ -361,7 +361,7 @@ def test_both_ways_are_counted_and_logged_alike(criteo_artifact: Path) -> None:
         request("/v1/score", ROW, X_Forwarded_For=""),
         request("/v1/score", b"{"),
     ]
-    with running(criteo_artifact, "--log-format", "json") as server:
+    with running(criteo_artifact, "--log-format", "json", "--log-probes") as server:
         for way in (whole, chunked):
             for content in requests:
                 way(server, content)
@@ -396,7 +396,7 @@ def test_what_is_small_and_plain_needs_no_application(
 ) -> None:
     async def takes() -> bool:
         settings = Settings(repository=small_artifact)
-        scoring = Scoring((await Registry.open(settings)).catalogue, settings, Keys(settings), AccessLog())
+        scoring = Scoring((await Registry.open(settings)).catalogue, settings, Keys(settings), AccessLog(probes=False))
         small_requests = SmallRequests(scoring, tracing=False)
         assert small_requests(path, {b"host": b"x"}, None) is None  # its length is not known
         return small_requests(path, {b"content-length": b"100", **headers}, None) is not None

@@ -90,7 +90,7 @@ def test_routes_and_outcomes_are_told_apart(small_artifact: Path, tmp_path: Path
         ("GET", "/metrics"): (500, "/metrics"),
     }
     env = environment(collector) | {"PYTHONPATH": f"{tmp_path}:."}
-    with running(small_artifact, "--tracing", "--no-access-log", env=env) as server:
+    with running(small_artifact, "--tracing", "--no-access-log", "--log-probes", env=env) as server:
         for (method, path), (status, _) in asked.items():
             assert httpx.request(method, server.url + path).status_code == status
         spans = {
@@ -116,7 +116,7 @@ def test_what_is_not_sent_yet_is_when_the_server_stops(
     env = environment(collector, delay_ms=600_000)
     server = Server(small_artifact, "--port", "0", "--tracing", "--workers", workers, env=env)
     for _ in range(6):
-        assert httpx.get(f"{server.url}/healthz").status_code == 200
+        assert httpx.get(f"{server.url}/v1/models").status_code == 200
     assert collector.spans == []
     server.process.send_signal(number)
     assert server.wait() == 0
@@ -143,15 +143,22 @@ def test_the_variables_of_opentelemetry_are_heeded(small_artifact: Path, collect
         "OTEL_TRACES_SAMPLER": "parentbased_always_off",
     }
     with running(small_artifact, "--tracing", env=env) as server:
-        httpx.get(f"{server.url}/healthz")
-        httpx.get(f"{server.url}/healthz", headers=traced(TRACE, flags="00"))
-        httpx.get(f"{server.url}/readyz", headers=traced(TRACE))
+        httpx.get(f"{server.url}/v1/models")
+        httpx.get(f"{server.url}/v1/models", headers=traced(TRACE, flags="00"))
+        httpx.get(f"{server.url}/v1/models", headers=traced(TRACE))
         collector.wait_for(1)
     (span,) = collector.spans
-    assert (span.name, span.trace, span.parent) == ("GET /readyz", TRACE, SPAN)
+    assert (span.name, span.trace, span.parent) == ("GET /v1/models", TRACE, SPAN)
     assert span.resource["service.name"] == "ranking"
     assert span.resource["deployment.environment.name"] == "test"
     assert collector.headers["x-tenant"] == "seven"
+
+
+def test_probes_and_scrapes_are_not_traced(small_artifact: Path, collector: Collector) -> None:
+    with running(small_artifact, "--tracing", env=environment(collector)) as server:
+        for path in ("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready", "/metrics", "/v1/models"):
+            assert httpx.get(f"{server.url}{path}", headers=traced(TRACE)).status_code == 200
+    assert [span.name for span in collector.spans] == ["GET /v1/models"]
 
 
 HOSTILE = [
@@ -175,7 +182,7 @@ def test_hostile_contexts_are_answered_and_begin_a_trace_of_their_own(
         for headers in HOSTILE:
             raw = {name: value.encode("latin-1") for name, value in headers.items()}
             assert httpx.post(f"{server.url}/v1/score", json=ROWS, headers=raw).status_code == 200  # type: ignore[arg-type]
-        httpx.get(f"{server.url}/readyz", headers={**traced(TRACE), "tracestate": "a=1," * 15_000})
+        httpx.get(f"{server.url}/v1/models", headers={**traced(TRACE), "tracestate": "a=1," * 15_000})
         spans = collector.wait_for(len(HOSTILE) + 1)
         assert not [line for line in server.lines if "Traceback" in line]
 
