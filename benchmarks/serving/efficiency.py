@@ -7,6 +7,7 @@
   (`rivals/plain.py`), with uvicorn as `pip install uvicorn` brings it and with uvloop and httptools, which Thimble uses
   too; and against what an empty endpoint on the same server would reach if it paid for the model's time as well:
   1 / (1 / empty + seconds a row in batches of 16), both measured here.
+- The same single rows with the server exactly as `make run` starts it, access log on, whose lines go to a file.
 
 Every round measures each once, in turn; the ratio of each round is taken, and the median of the rounds counts.
 """
@@ -33,12 +34,14 @@ PYTHON = sys.executable
 SERVE = Path(PYTHON).with_name("thimble-serve")
 FLAGS = ["--threads", "1", "--no-access-log", "--port"]
 THIMBLE: list[str | Path] = [SERVE, MODEL, *FLAGS]
+AS_RUN: list[str | Path] = [SERVE, MODEL.parents[2], "--host", "127.0.0.1", "--port"]
 BATCH, CONNECTIONS = 256, 16
 GOALS = {
     "binary / in process": "0.95",
     "single rows / plain endpoint, asyncio and h11": "4.5",
     "single rows / plain endpoint, uvloop and httptools": "",
     "single rows / empty and model": "0.6",
+    "single rows, as make run / without a log": "0.93",
 }
 
 
@@ -70,20 +73,21 @@ def singles(form: Any) -> list[Request]:
 def measure(rounds: int, seconds: float) -> list[dict[str, float]]:
     """Rows a second of every contestant, round after round."""
     found: list[dict[str, float]] = []
-    ports = [free_port() for _ in range(4)]
+    ports = [free_port() for _ in range(5)]
     plain = [PYTHON, "-P", "-m", "benchmarks.serving.rivals.plain"]
     commands: list[list[str | Path]] = [
         [*THIMBLE, str(ports[0])],
         [*plain, str(ports[1]), "h11"],
         [*plain, str(ports[2]), "httptools"],
         [PYTHON, "-P", "-m", "benchmarks.serving.empty", str(ports[3])],
+        [*AS_RUN, str(ports[4])],
     ]
     binary = [infer_binary(random_rows(BATCH, seed)) for seed in range(16)]
     ours, theirs = singles(score_json), singles(plain_json)
     unchecked = [Request(request.wire, request.rows) for request in ours]
     with ExitStack() as stack:
-        paths = ["/readyz", "/healthz", "/healthz", "/"]
-        thimble, h11, httptools, empty = (
+        paths = ["/readyz", "/healthz", "/healthz", "/", "/readyz"]
+        thimble, h11, httptools, empty, as_run = (
             stack.enter_context(running(command, port, path)).address
             for command, port, path in zip(commands, ports, paths, strict=True)
         )
@@ -94,6 +98,7 @@ def measure(rounds: int, seconds: float) -> list[dict[str, float]]:
                 "in process, 256": engine.rows_per_second(BATCH, seconds),
                 "binary, 256": _right(closed_loop(thimble, binary, 2, seconds)),
                 "single rows": _right(closed_loop(thimble, ours, CONNECTIONS, seconds)),
+                "single rows, as make run": _right(closed_loop(as_run, ours, CONNECTIONS, seconds)),
                 "plain endpoint, asyncio and h11": _right(closed_loop(h11, theirs, CONNECTIONS, seconds)),
                 "plain endpoint, uvloop and httptools": _right(closed_loop(httptools, theirs, CONNECTIONS, seconds)),
                 "empty endpoint": _right(closed_loop(empty, unchecked, CONNECTIONS, seconds)),
@@ -118,6 +123,7 @@ def ratios(rounds: list[dict[str, float]]) -> dict[str, float]:
         "single rows / plain endpoint, asyncio and h11": ("single rows", "plain endpoint, asyncio and h11"),
         "single rows / plain endpoint, uvloop and httptools": ("single rows", "plain endpoint, uvloop and httptools"),
         "single rows / empty and model": ("single rows", "empty and model"),
+        "single rows, as make run / without a log": ("single rows, as make run", "single rows"),
     }
     return {name: statistics.median(row[a] / row[b] for row in rounds) for name, (a, b) in pairs.items()}
 
