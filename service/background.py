@@ -18,11 +18,12 @@ class Background:
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def keep_up(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+    def keep_up(self, name: str, work: Callable[[], Awaitable[None]]) -> "asyncio.Task[None]":
         """Do work that goes on, and begin it anew, after a pause, whenever it fails. It is done when it returns."""
         task = asyncio.get_running_loop().create_task(_kept_up(name, work), name=name)
         self._tasks.add(task)  # the loop itself would let go of it
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def close(self) -> None:
         for task in self._tasks:

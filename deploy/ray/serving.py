@@ -42,7 +42,7 @@ class Releases(Repository):
     def release(self, model: str) -> Release:
         return self.wanted.get(model, FOLLOW_NEWEST)
 
-    def keep(self, model: str, wanted: Release) -> None:
+    def check_writable(self) -> None:
         """StoreError: one replica cannot decide for all."""
         raise StoreError("what is served is said by user_config of the Ray Serve deployment, and by nothing else")
 

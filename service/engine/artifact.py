@@ -19,6 +19,7 @@ from thimble.models.files import read_file
 from thimble.models.schemes.base import OP_DOMAIN, OP_NAME
 from thimble.models.spec import METADATA_KEY, ModelSpec, SpecError, parse_spec
 from thimble.service.engine.external import ExternalData, ExternalDataError
+from thimble.service.errors import UnavailableError, passing
 
 STANDARD_DOMAINS = ("", "ai.onnx")
 NEWEST_OPSET = onnx.defs.onnx_opset_version()
@@ -52,7 +53,10 @@ class Artifact:
 
 
 def read_artifact(path: Path, max_bytes: int) -> Artifact:
-    """Read and verify all that can be verified without running the model. ArtifactError says why not."""
+    """Read and verify all that can be verified without running the model.
+
+    ArtifactError says why not. UnavailableError: that cannot be told now.
+    """
     content = read_content(path, max_bytes)
     try:
         model = _parsed(content)
@@ -69,14 +73,19 @@ def read_artifact(path: Path, max_bytes: int) -> Artifact:
 
 
 def read_content(path: Path, max_bytes: int) -> bytes:
-    """The bytes of a file. ArtifactError: it cannot be read, is no file, or is larger than allowed."""
+    """The bytes of a file.
+
+    ArtifactError: it cannot be read, is no file, or is larger than allowed. UnavailableError: it cannot be read now.
+    """
     try:
         return read_file(path, max_bytes)
     except OSError as error:
         raise unreadable(path, error) from None
 
 
-def unreadable(path: Path, error: OSError) -> ArtifactError:
+def unreadable(path: Path, error: OSError) -> ArtifactError | UnavailableError:
+    if passing(error):
+        return UnavailableError(f"{path}: {error.strerror}")
     limit = " (max_model_bytes)" if error.errno == errno.EFBIG else ""
     return ArtifactError(f"{path}: {error.strerror}{limit}")
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp
 
-from thimble.service.errors import RequestError, error_body
+from thimble.service.errors import RETRY_SECONDS, RequestError, UnavailableError, error_body, passing
 from thimble.service.http.access import Logged
 from thimble.service.http.keys import Gate
 from thimble.service.http.openapi import Description
@@ -61,6 +61,8 @@ def create_app(registry: Registry, scoring: Scoring, settings: Settings) -> ASGI
     app.include_router(health_router(catalogue))
     app.router.redirect_slashes = False  # a path with a slash too many is another path
     app.add_exception_handler(RequestError, _refused)
+    app.add_exception_handler(UnavailableError, _unavailable)
+    app.add_exception_handler(OSError, _lacking)
     app.add_exception_handler(HTTPException, _not_routed)
     app.add_exception_handler(Exception, _failed)
 
@@ -74,6 +76,18 @@ def create_app(registry: Registry, scoring: Scoring, settings: Settings) -> ASGI
 async def _refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestError)
     return Response(error.body, error.status, error.headers, media_type=JSON)
+
+
+async def _unavailable(request: Request, error: Exception) -> Response:
+    return await _refused(request, RequestError(503, str(error), retry_after=RETRY_SECONDS))
+
+
+async def _lacking(request: Request, error: Exception) -> Response:
+    """Even the first request to a route may open files, as Python imports what it uses."""
+    assert isinstance(error, OSError)
+    if not passing(error):
+        raise error
+    return await _unavailable(request, UnavailableError(f"the server lacks something: {error.strerror}"))
 
 
 async def _not_routed(request: Request, error: Exception) -> Response:

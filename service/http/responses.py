@@ -14,17 +14,17 @@ MEANINGS = {
     403: "this key does not allow it, or no key is set that does",
     404: "no such model or version",
     408: "the request did not arrive in time",
-    409: "a release that cannot be, or a version that is there already",
+    409: "a release that cannot be, one that something else came before, or a version that is there already",
     413: "too many bytes or rows",
     415: "Content-Type or Content-Encoding not supported",
     429: "too many rows wait, or these would be ready too late, or too many bytes are being read; "
     "Retry-After says in how many seconds to come again",
-    503: "no model is loaded, its engine fails, or the server is shutting down",
+    503: "no model is loaded, its engine fails, the server is shutting down, or it lacks something for now",
     504: "the timeout passed, or these rows alone take longer",
-    507: "it could not be written down",
+    507: "it could not be written down; whether it is in force all the same is said",
 }
 # Of a route that changes what is served.
-CHANGE_ERRORS = (400, 403, 404, 408, 409, 413, 415, 429, 507)
+CHANGE_ERRORS = (400, 403, 404, 408, 409, 413, 415, 429, 503, 507)
 BYTES = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 # The `openapi_extra` of a route whose body is a file.
 FILE_BODY = {"requestBody": {"required": True, "content": BYTES}}

@@ -4,7 +4,7 @@ A message is a list: a word and what belongs to it. To a worker:
 
     connection NUMBER               comes along with it
     ping                            is it there?
-    sync NUMBER MODEL               serve what is written down for the model
+    sync NUMBER MODEL RELEASE       serve this release of the model, null for what is written down
     synced NUMBER PROBLEMS          the other workers do, but for these reasons
     fault PROBLEM                   why requests should go elsewhere, null for no reason any more
     drain                           the server will stop soon
@@ -16,7 +16,7 @@ To the supervisor:
     pong                            it is there
     taken NUMBER                    the worker has the connection
     returned NUMBER                 it has not, as it has no file descriptor for it or is about to end
-    sync NUMBER MODEL               the worker serves what is written down for it now, and the others are to follow
+    sync NUMBER MODEL RELEASE       the worker serves it now, and the others are to follow
     done NUMBER PROBLEM             the worker serves it, but for this reason, null for none
     ending                          it takes no more connections, and ends when it has answered what it has
 """

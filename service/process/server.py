@@ -174,6 +174,7 @@ class Server(uvicorn.Server):
         for server in self.servers:
             server.close()
         await asyncio.sleep(LAST_REQUESTS_SECONDS)
+        self._registry.changes.stop()
         self._state.closing = True
         await super().shutdown(sockets)
         self._cut_off = len(self._state.connections)

@@ -29,6 +29,7 @@ class Syncs:
     def begin(
         self,
         model: str,
+        release: str | None,
         others: list[WorkerProcess],
         now: float,
         answer: Callable[[list[str]], None],
@@ -41,7 +42,7 @@ class Syncs:
         waiting = {other for other in others if other.serves}
         sync = self._syncs[number] = _Sync(answer, waiting, now + TIMEOUT_SECONDS)
         for other in others:
-            other.channel.post("sync", number, model)
+            other.channel.post("sync", number, model, release)
         self._tell_if_done(number, sync)
 
     def done(self, worker: WorkerProcess, number: int, problem: str | None) -> None:

@@ -11,10 +11,11 @@ import uvloop
 
 from thimble.service.background import failed
 from thimble.service.http.keys import Keys
-from thimble.service.process.channel import Channel, Message, shortened
+from thimble.service.process.channel import MESSAGE_BYTES, Channel, Message, shortened
 from thimble.service.process.server import Server, prepare
 from thimble.service.process.tls import Certificate
 from thimble.service.releases.registry import Registry
+from thimble.service.releases.release import Release
 from thimble.service.settings import Settings
 
 # What the supervisor says is wrong, among the catalogue's faults.
@@ -53,15 +54,18 @@ class _Siblings:
         self._answers: dict[int, asyncio.Future[list[str]]] = {}
         self._alone = False
 
-    async def sync(self, model: str) -> list[str]:
-        """Have them serve what is written down for a model. Returns what kept them from it."""
+    async def sync(self, model: str, release: Release | None) -> list[str]:
+        """Have them serve a release of a model, or what is written down. Returns what kept them from it."""
+        content = None if release is None else release.model_dump_json(exclude_defaults=True)
         if self._alone:
             return [ALONE]
+        if content is not None and 2 * len(content) > MESSAGE_BYTES:
+            return [f"a release of {len(content)} bytes is too long to be told to the other workers"]
         number = next(self._numbers)
         answer: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
         self._answers[number] = answer
         try:
-            self.channel.post("sync", number, model)
+            self.channel.post("sync", number, model, content)
             return await answer
         finally:
             del self._answers[number]
@@ -113,8 +117,8 @@ class _Worker(Server):
                 self._take_or_return(number, message.connection)
             case ["ping"]:
                 siblings.channel.post("pong")
-            case ["sync", number, model]:
-                return self._follow(number, model)
+            case ["sync", number, model, release]:
+                return self._follow(number, model, release)
             case ["synced", number, problems]:
                 siblings.synced(number, problems)
             case ["fault", None]:
@@ -140,10 +144,14 @@ class _Worker(Server):
             connection.close()
         self.siblings.channel.post("returned", number)
 
-    async def _follow(self, number: int, model: str) -> None:
+    async def _follow(self, number: int, model: str, release: str | None) -> None:
+        changes = self._registry.changes
         problem: str | None = "it ends"
         try:
-            problem = await self._registry.changes.reconcile(model)
+            if release is None:
+                problem = await changes.reconcile(model)
+            else:
+                problem = await changes.apply(model, Release.model_validate_json(release))
         except Exception as error:
             failed("following a change", f"{model} stays as it is in this worker")
             problem = f"{type(error).__name__}: {error}"

@@ -141,9 +141,10 @@ class Supervisor:
                     worker.took(number)
                 case ["returned", number]:
                     self._dealer.deal(worker.returned(number))
-                case ["sync", asked, model]:
+                case ["sync", asked, model, release]:
                     others = [other for other in self._workers.values() if other is not worker]
-                    self._syncs.begin(model, others, monotonic(), partial(worker.channel.post, "synced", asked))
+                    answer = partial(worker.channel.post, "synced", asked)
+                    self._syncs.begin(model, release, others, monotonic(), answer)
                 case ["done", number, problem]:
                     self._syncs.done(worker, number, problem)
                 case ["ending"]:

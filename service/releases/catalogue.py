@@ -1,11 +1,16 @@
 """What is served: every model with its versions, and which of them a request is for."""
 
+import logging
 from collections.abc import Iterator, Mapping
 
 from thimble.service.errors import RequestError
 from thimble.service.releases.loader import Model
+from thimble.service.releases.release import Release
 from thimble.service.releases.repository import StoredVersion
-from thimble.service.releases.versions import ModelVersions
+from thimble.service.releases.versions import LoadedRelease, ModelVersions
+from thimble.service.telemetry.metrics import CHANGES, LIVE
+
+log = logging.getLogger("thimble")
 
 
 class Catalogue:
@@ -60,6 +65,22 @@ class Catalogue:
         """Whether it answers the requests that name no version."""
         return any(versions.live is model for versions in self.models.values())
 
+    def switch(self, versions: ModelVersions, release: Release, loaded: LoadedRelease) -> None:
+        """From now on this is served of a model: the one step in which every change takes effect. It cannot fail."""
+        if loaded.canary is None:
+            release = release.model_copy(update={"canary": None})
+        before = versions.live
+        retired = versions.switch(release, loaded)
+        self.models[versions.name] = versions
+        for model in retired:
+            model.metrics.withdraw()
+        for model, _ in versions:
+            model.announce()
+        LIVE.labels(versions.name).set(loaded.live.version if loaded.live else 0)
+        if loaded.live is not before:
+            CHANGES.labels(versions.name, "released").inc()
+            log.info("%s: %s answers now, %s before", versions.name, _named(loaded.live), _named(before))
+
     def _find(self, name: str | None) -> ModelVersions:
         if name is None:
             served = [versions for versions in self.models.values() if versions.live]
@@ -80,3 +101,7 @@ def _loaded(versions: ModelVersions, model: Model | None) -> Model:
     if model is None:
         raise RequestError(404, f"model {versions.name} is not loaded")
     return model
+
+
+def _named(model: Model | None) -> str:
+    return "nothing" if model is None else f"version {model.version}"

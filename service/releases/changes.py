@@ -1,36 +1,47 @@
 """Every change of what is served.
 
-A change is loaded and verified while what is served goes on, written down, and takes effect in one step: whatever goes
-wrong before that leaves all as it was. What is retired answers the requests that it has.
+An ordinary change is loaded and verified while what is served goes on, written down, and takes effect in one step:
+whatever goes wrong before that leaves all as it was. The way back, or any other change of which all is loaded already,
+waits for nothing: it cancels what is pending for its model and takes effect at once; then it is written down, and the
+other workers are told. What is retired answers the requests that it has.
 """
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 from thimble.models.conversions import shown
 from thimble.service.engine.artifact import ArtifactError, read_artifact
-from thimble.service.errors import RequestError
+from thimble.service.errors import RETRY_SECONDS, RequestError
 from thimble.service.releases.catalogue import Catalogue
 from thimble.service.releases.engine_faults import EngineFaults
-from thimble.service.releases.loader import Loader, Model
+from thimble.service.releases.loader import Loader
+from thimble.service.releases.refusals import refusing, sentence_of
 from thimble.service.releases.release import FOLLOW_NEWEST, Release, ReleaseError
-from thimble.service.releases.release_loader import ReleaseLoader
-from thimble.service.releases.repository import NAME, Repository, StoredVersion, StoreError, TakenError, stored_version
+from thimble.service.releases.release_loader import LoadVersion, ReleaseLoader
+from thimble.service.releases.repository import NAME, Repository, StoredVersion, StoreError, stored_version
+from thimble.service.releases.sandbox.host import TIMEOUT_SECONDS
+from thimble.service.releases.store import Store
+from thimble.service.releases.turns import Turns
 from thimble.service.releases.versions import LoadedRelease, ModelVersions
 from thimble.service.releases.withdrawal import Withdrawal
 from thimble.service.settings import Settings
-from thimble.service.telemetry.metrics import CHANGES, LIVE
+from thimble.service.telemetry.metrics import CHANGES
 
+# How long the other workers may take for a release that is loaded, and for one that has to be.
+SWITCH_SECONDS, LOAD_SECONDS = 10.0, TIMEOUT_SECONDS + 60.0
 log = logging.getLogger("thimble")
 
-Sync = Callable[[str], Awaitable[list[str]]]
-"""Has the server's other workers serve what is written down for a model. Returns what kept them from it."""
+Sync = Callable[[str, Release | None], Awaitable[list[str]]]
+"""Has the server's other workers serve a release of a model, or, for None, what is written down for it. Returns what
+kept them from it."""
 
 
 class Changes:
-    """Changes what a catalogue serves, one change at a time."""
+    """Changes what a catalogue serves, of each model one change at a time."""
 
     def __init__(
         self, settings: Settings, catalogue: Catalogue, repository: Repository | None, sync: Sync | None
@@ -38,79 +49,132 @@ class Changes:
         """Without a repository there is nothing to change to."""
         self._settings = settings
         self._catalogue = catalogue
-        self._repository = repository
         self._sync = sync
+        self._store = Store(repository, self._in_force) if repository else None
         self._withdrawal = Withdrawal(settings, catalogue, self._take_out)
         self._engine_faults = EngineFaults(catalogue)
         self._loader = Loader(settings, self._withdrawal.see_to, self._engine_faults.see_to)
-        self._changing = asyncio.Lock()
-        # A version may be taken out during a change: what is decided last is written last, and read only when written.
-        self._writing = asyncio.Lock()
+        self._turns: defaultdict[str, Turns] = defaultdict(Turns)
+        self._pushes: defaultdict[str, Turns] = defaultdict(Turns)
+        # Of each model, what another worker has decided last.
+        self._applied: dict[str, Release] = {}
 
-    def stored(self, name: str) -> dict[int, StoredVersion]:
-        """The versions of a model that are in the repository, the newest first."""
-        return self._repository.versions(name) if self._repository and NAME.fullmatch(name) else {}
+    async def stored(self, name: str) -> dict[int, StoredVersion]:
+        """The versions of a model that are in the repository, the newest first. UnavailableError."""
+        return await self._store.versions(name) if self._store and NAME.fullmatch(name) else {}
 
-    def known(self) -> list[str]:
-        """Names of all models in the repository and of all that are served."""
-        served = [*self._catalogue.models]
-        return sorted({*served, *(self._repository.models() if self._repository else ())})
+    async def known(self) -> list[str]:
+        """Names of all models in the repository and of all that are served. UnavailableError."""
+        stored = await self._store.models() if self._store else []
+        return sorted({*self._catalogue.models, *stored})
 
-    def model_versions(self, name: str) -> ModelVersions:
-        """A model that is served or lies in the repository. RequestError 404."""
+    async def model_versions(self, name: str) -> ModelVersions:
+        """A model that is served or lies in the repository. RequestError 404, UnavailableError."""
         versions = self._catalogue.models.get(name)
-        if versions is None and not self.stored(name):
+        if versions is None and not await self.stored(name):
             raise RequestError(404, f"there is no model {shown(name)} in the repository")
         return versions or ModelVersions(name)
 
     async def release(self, name: str, wanted: Release) -> None:
-        """Serve what is wanted of a model. RequestError: why all is as it was."""
-        await self._change(name, lambda _: wanted)
+        """Serve what is wanted of a model. RequestError: why all is as it was, or what is not yet as it should be."""
+        with refusing(name):
+            versions, store = await self._changed(name)
+            loaded, before = versions.present(wanted), versions.release
+            ends = (before.canary and not wanted.canary) or (before.shadow and not wanted.shadow)
+            if loaded is not None or ends:
+                self._supersede(name, "a release")
+            if loaded is None or wanted == before:  # perhaps a file of it was replaced
+                await self._load(versions, store, wanted)
+            else:
+                await self._switch_at_once(versions, store, wanted, loaded)
 
     async def unload(self, name: str) -> None:
-        """Serve nothing of a model. RequestError: 404 there is no such model."""
-        await self._change(name, lambda versions: versions.release.model_copy(update={"loaded": False}))
+        """Serve nothing of a model. RequestError: 404 there is no such model, or what is not yet as it should be."""
+        with refusing(name):
+            versions, store = await self._changed(name)
+            self._supersede(name, "an unload")
+            wanted = versions.release.model_copy(update={"loaded": False})
+            await self._switch_at_once(versions, store, wanted, LoadedRelease())
 
     async def roll_back(self, name: str) -> None:
-        """Serve what was live before, or else the version before. RequestError: 409 there is none."""
-        await self._change(name, self._previous)
+        """Serve what was live before, or else the version before.
+
+        RequestError: 409 there is none, or what is not yet as it should be.
+        """
+        with refusing(name):
+            versions, store = await self._changed(name)
+            stored = {} if versions.previous in versions.loaded() else await store.versions(name)
+            wanted = versions.before(stored)
+            self._supersede(name, "a rollback")
+            if (loaded := versions.present(wanted)) is None:
+                await self._load(versions, store, wanted)
+            else:
+                await self._switch_at_once(versions, store, wanted, loaded)
 
     async def store(self, name: str, version: int, content: bytes) -> None:
         """Verify a version that came in a request and put it into the repository. RequestError: why it is not there."""
-        repository, run = self._changeable(), self._loader.in_loader_thread
+        store = self._changeable()
         if not NAME.fullmatch(name):
             raise RequestError(
                 400, f"{shown(name)} is no name for a model: letters, digits, '.', '_' and '-', at most 64"
             )
-        async with self._changing:
-            try:
-                path = await run(repository.receive, name, version, content)
-                try:
-                    await self._loader.verify(path)
-                    await run(repository.admit, name, version, path)
-                finally:
-                    await run(repository.drop, path)
-            except ArtifactError as error:
-                reason = str(error).removeprefix(f"{path}: ")
-                raise self._refused(name, ArtifactError(f"version {version} of {name}: {reason}")) from None
-            except StoreError as error:
-                raise self._refused(name, error) from None
+        with refusing(name):
+            await self._pushes[name].take(partial(store.push, name, version, content, self._loader.verify))
         log.info("stored version %d of %s", version, name)
 
+    async def follow(self, name: str) -> str | None:
+        """Serve what is written down for a model. Returns what kept from it; whatever is worth another try is raised.
+
+        What this process has decided and could not write yet goes before a file that nobody has written since.
+        """
+        try:
+            return await self._turns[name].take(partial(self._follow, name, self._loader.load_while_serving))
+        except RequestError as superseded:
+            log.info("%s", superseded.message)
+            return None
+
     async def reconcile(self, name: str) -> str | None:
-        """Serve what is written down for a model. Returns what kept from it, None if nothing did."""
-        async with self._changing:
-            return await self._follow(name, self._loader.load_while_serving)
+        """Serve what is written down for a model, whatever it is. Returns what kept from it. Never raises."""
+        try:
+            assert self._store is not None
+            self._store.fall_back(name)
+            return await self.follow(name)
+        except Exception as error:
+            return sentence_of(error)
+
+    async def apply(self, name: str, release: Release) -> str | None:
+        """Serve at once what another worker has decided for a model, which may not be written down yet.
+
+        Returns what kept from it, None if nothing did. Never raises.
+        """
+        try:
+            self._supersede(name, "what another worker was asked for")
+            versions = self._catalogue.models.setdefault(name, ModelVersions(name))
+            if (loaded := versions.present(release)) is None:
+                load = partial(self._follow, name, self._loader.load_while_serving, release)
+                return await self._turns[name].take(load)
+            self._switch_to_applied(versions, release, loaded)
+        except Exception as error:
+            return sentence_of(error)
+        return None
 
     async def load_at_start(self, name: str) -> str | None:
-        """The same at a time when nothing else has to be done."""
+        """Serve what is written down for a model, at a time when nothing else has to be done.
+
+        Returns what kept from it; whatever is worth another try is raised.
+        """
         return await self._follow(name, self._loader.load_at_start)
 
     async def load_file(self, path: Path) -> None:
         """Serve one file. ArtifactError: why it is refused."""
         artifact = read_artifact(path, self._settings.max_model_bytes)
         model = await self._loader.load_at_start(stored_version(path, artifact.spec.name))
-        self._switch(ModelVersions(model.name), FOLLOW_NEWEST, LoadedRelease(live=model))
+        self._catalogue.switch(ModelVersions(model.name), FOLLOW_NEWEST, LoadedRelease(live=model))
+
+    def stop(self) -> None:
+        """Refuse what is pending: the server shuts down."""
+        for turns in (*self._turns.values(), *self._pushes.values()):
+            turns.supersede(RequestError(503, "the server is shutting down"))
 
     def close(self) -> None:
         self._withdrawal.close()
@@ -118,105 +182,117 @@ class Changes:
         for versions in self._catalogue.models.values():
             versions.set_shadow(None)
         self._loader.close()
+        if self._store is not None:
+            self._store.close()
 
-    async def _change(self, name: str, wanted: Callable[[ModelVersions], Release]) -> None:
-        repository = self._changeable()
-        async with self._changing:
-            versions = self.model_versions(name)
-            before = versions.release
-            loader = ReleaseLoader(versions, self.stored(name), self._loader, self._loader.load_while_serving, True)
-            try:
-                release = wanted(versions)
-                loaded = await loader.load(release)
-                try:
-                    await self._keep(repository, name, release)
-                    if versions.release is not before:
-                        await self._keep(repository, name, versions.release)
-                        raise ReleaseError("a version without usable scores was taken out meanwhile, so ask again")
-                except (ReleaseError, StoreError):
-                    versions.reject(loaded.shadow)
-                    raise
-            except (ArtifactError, ReleaseError, StoreError) as error:
-                raise self._refused(name, error) from None
-            self._switch(versions, release, loaded)
-        if self._sync is not None and (problems := await self._sync(name)):
-            raise RequestError(500, f"not all workers serve it: {'; '.join(problems)}")
+    async def _changed(self, name: str) -> tuple[ModelVersions, Store]:
+        """A model that is to be changed, and where that is written down. RequestError, StoreError, UnavailableError."""
+        store = self._changeable()
+        store.check_writable()
+        found = await self.model_versions(name)
+        return self._catalogue.models.setdefault(name, found), store
 
-    async def _keep(self, repository: Repository, name: str, release: Release) -> None:
-        """Write down what is to be served, in a thread, as a disk may be slow. StoreError."""
-        async with self._writing:
-            await asyncio.to_thread(repository.keep, name, release)
+    def _changeable(self) -> Store:
+        if self._store is None:
+            raise RequestError(409, f"{self._settings.repository} is one file; models come and go in a repository")
+        return self._store
 
-    def _refused(self, name: str, error: ArtifactError | ReleaseError | StoreError) -> RequestError:
-        CHANGES.labels(name, "refused").inc()
-        log.error("refused a change of %s, which stays as it was: %s", name, error)
-        conflict = isinstance(error, ReleaseError | TakenError)
-        status = 400 if isinstance(error, ArtifactError) else 409 if conflict else 507
-        return RequestError(status, str(error))
+    def _in_force(self, name: str) -> Release:
+        versions = self._catalogue.models.get(name)
+        return FOLLOW_NEWEST if versions is None else versions.release
 
-    async def _follow(self, name: str, load: Callable[[StoredVersion], Awaitable[Model]]) -> str | None:
-        """Serve what is written down for a model as far as it can be had. Returns what kept from it."""
-        repository = self._repository
-        assert repository is not None
-        versions = self._catalogue.models.get(name) or ModelVersions(name)
-        self._catalogue.models[versions.name] = versions  # also if nothing of it can be served: it knows why
+    def _supersede(self, name: str, by: str) -> None:
+        """Cancel what is pending for a model."""
+        self._turns[name].supersede(RequestError(409, f"{by} of {name} came first; ask again if this is still wanted"))
+
+    async def _load(self, versions: ModelVersions, store: Store, wanted: Release) -> None:
+        """An ordinary change. RequestError, ArtifactError, ReleaseError, StoreError, UnavailableError."""
+        await self._turns[versions.name].take(partial(self._load_and_switch, versions, store, wanted))
+        await self._check_told(versions, await self._tell(versions.name, None, LOAD_SECONDS))
+
+    async def _load_and_switch(self, versions: ModelVersions, store: Store, wanted: Release) -> None:
+        name, before = versions.name, versions.release
+        stored = await store.versions(name)
+        loaded = await ReleaseLoader(versions, stored, self._loader, self._loader.load_while_serving, True).load(wanted)
+        try:
+            await store.write(name, wanted)
+            if versions.release is not before:
+                await store.keep(name)
+                raise ReleaseError("a version without usable scores was taken out meanwhile, so ask again")
+        except BaseException:
+            versions.reject(loaded.shadow)
+            raise
+        self._catalogue.switch(versions, wanted, loaded)
+
+    async def _switch_at_once(
+        self, versions: ModelVersions, store: Store, wanted: Release, loaded: LoadedRelease
+    ) -> None:
+        """A change of which all is loaded.
+
+        RequestError: it is in force, but 507 not written down, or 503 not served by all workers.
+        """
+        self._catalogue.switch(versions, wanted, loaded)
+        telling = asyncio.create_task(self._tell(versions.name, versions.release, SWITCH_SECONDS))
+        try:
+            await store.keep(versions.name)
+        except StoreError as error:
+            problems = [f"{error}; it is in force, but will not outlast a restart before it is", *await telling]
+            log.error("%s: %s", versions.name, "; ".join(problems))
+            raise RequestError(507, "; ".join(problems)) from None
+        await self._check_told(versions, await telling)
+
+    async def _tell(self, name: str, release: Release | None, seconds: float) -> list[str]:
+        """Have the other workers serve a release, or what is written down. Returns what kept them from it."""
+        if self._sync is None:
+            return []
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._sync(name, release)
+        except TimeoutError:
+            return [f"some have not answered within {seconds:g} s"]
+        except Exception as error:
+            return [sentence_of(error)]
+
+    async def _check_told(self, versions: ModelVersions, problems: list[str]) -> None:
+        """RequestError 503: not all workers serve what was decided."""
+        if versions.release is self._applied.get(versions.name):
+            # another worker has decided at the same time: what was written last counts everywhere
+            problem = await self.reconcile(versions.name)
+            problems = [problem] if problem else await self._tell(versions.name, None, LOAD_SECONDS)
+        if problems:
+            raise RequestError(503, f"not all workers serve it: {'; '.join(problems)}", retry_after=RETRY_SECONDS)
+
+    async def _follow(self, name: str, load: LoadVersion, decided: Release | None = None) -> str | None:
+        """Serve what is decided, or else written down, as far as it can be had. Returns what kept from it."""
+        store = self._changeable()
+        # also if nothing of it can be served: it knows why
+        versions = self._catalogue.models.setdefault(name, ModelVersions(name))
         while True:
             before = versions.release
             try:
-                async with self._writing:
-                    release, stored = repository.release(name), repository.versions(name)
+                release, stored = (decided, await store.versions(name)) if decided else await store.read(name)
                 loaded = await ReleaseLoader(versions, stored, self._loader, load, False).load(release)
             except (ArtifactError, ReleaseError) as error:
                 CHANGES.labels(name, "refused").inc()
                 return str(error)
             if versions.release is before:
                 break
-            versions.reject(loaded.shadow)  # a version was taken out meanwhile, so something else is written down
-        self._switch(versions, release, loaded)
+            versions.reject(loaded.shadow)  # a version was taken out meanwhile, so something else is to be served
+        if decided is None:
+            self._catalogue.switch(versions, release, loaded)
+        else:
+            self._switch_to_applied(versions, release, loaded)
         return "; ".join(loaded.missing) or None
 
-    def _switch(self, versions: ModelVersions, release: Release, loaded: LoadedRelease) -> None:
-        if loaded.canary is None:
-            release = release.model_copy(update={"canary": None})
-        before = versions.live
-        retired = versions.switch(release, loaded)
-        self._catalogue.models[versions.name] = versions
-        for model in retired:
-            model.metrics.withdraw()
-        for model, _ in versions:
-            model.announce()
-        LIVE.labels(versions.name).set(loaded.live.version if loaded.live else 0)
-        if loaded.live is not before:
-            CHANGES.labels(versions.name, "released").inc()
-            log.info("%s: %s answers now, %s before", versions.name, _named(loaded.live), _named(before))
-
-    def _previous(self, versions: ModelVersions) -> Release:
-        """What is served after a way back. ReleaseError: there is none."""
-        if versions.live is None:
-            raise ReleaseError(f"{versions.name} is not loaded")
-        release, live = versions.release, versions.live.version
-        older = (version for version in self.stored(versions.name) if version < live)
-        before = versions.previous or next((version for version in older if version not in release.taken_out), None)
-        if before is None:
-            raise ReleaseError(f"there is no version of {versions.name} to go back to from {live}")
-        return Release(live=before, also=release.also, taken_out=release.taken_out)
+    def _switch_to_applied(self, versions: ModelVersions, release: Release, loaded: LoadedRelease) -> None:
+        assert self._store is not None
+        self._store.run_ahead(versions.name)
+        self._catalogue.switch(versions, release, loaded)
+        self._applied[versions.name] = versions.release
 
     async def _take_out(self, versions: ModelVersions, release: Release, loaded: LoadedRelease) -> None:
         """Serve what is left without a version that gives no usable scores, whatever is being loaded at the time."""
-        self._switch(versions, release, loaded)  # before anything is waited for
         try:
-            if self._repository is not None:
-                await self._keep(self._repository, versions.name, release)
-        except StoreError as error:
-            log.error("this will not outlast a restart: %s", error)
-        if self._sync is not None:
-            await self._sync(versions.name)
-
-    def _changeable(self) -> Repository:
-        if self._repository is None:
-            raise RequestError(409, f"{self._settings.repository} is one file; models come and go in a repository")
-        return self._repository
-
-
-def _named(model: Model | None) -> str:
-    return "nothing" if model is None else f"version {model.version}"
+            await self._switch_at_once(versions, self._changeable(), release, loaded)
+        except RequestError as error:
+            log.error("%s", error.message)

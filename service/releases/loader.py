@@ -11,31 +11,30 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar, TypeVarTuple
 
 from thimble.models.features import Batch
 from thimble.models.spec import ModelSpec
 from thimble.ops.library import find_native_ops
-from thimble.service.engine.artifact import Artifact, read_artifact
+from thimble.service.background import Background
+from thimble.service.engine.artifact import Artifact, ArtifactError, read_artifact
 from thimble.service.engine.batcher import Batcher
 from thimble.service.engine.engine import Engine
 from thimble.service.engine.example import Example, example_of
 from thimble.service.engine.external import ExternalData
 from thimble.service.engine.health import Health
+from thimble.service.errors import UnavailableError
 from thimble.service.releases.allocator import give_memory_back
+from thimble.service.releases.lease import Lease
 from thimble.service.releases.repository import StoredVersion
-from thimble.service.releases.sandbox.host import IDLE_SECONDS, Verifier
+from thimble.service.releases.sandbox.host import IDLE_SECONDS, TIMEOUT_SECONDS, Verifier
 from thimble.service.releases.sandbox.messages import Task
+from thimble.service.releases.threads import Threads
 from thimble.service.settings import Settings
 from thimble.service.telemetry.metrics import ModelMetrics
-
-Result = TypeVar("Result")
-Given = TypeVarTuple("Given")
 
 # Beside requests that use all of a core, a thread that is so nice gets a tenth of it. Much less would be dangerous: it
 # may hold the interpreter's lock when it has to wait.
@@ -43,6 +42,9 @@ NICENESS = 10
 # It pauses before each batch that it warms an engine up with: whoever has slept gets the core for as long as a batch
 # takes, whoever has not keeps it for a tick of the kernel's clock.
 PAUSE_SECONDS = 0.002
+# Versions are loaded one at a time, which takes the least memory, but one that takes long, or hangs, does not hold up
+# the others for longer than this.
+OVERTAKEN_SECONDS = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +79,7 @@ class Model:
 
 
 class Loader:
-    """Loads models, one at a time."""
+    """Loads models. Its `threads` are for what takes long beside requests."""
 
     def __init__(
         self,
@@ -93,8 +95,10 @@ class Loader:
         self._on_fault = on_fault
         self._loop = asyncio.get_running_loop()
         self._native = find_native_ops(settings.ops_library)
-        self._thread = ThreadPoolExecutor(1, "loader", initializer=_lower_priority)
+        self.threads = Threads(_lower_priority)
         self._verifier = Verifier()
+        self._one_at_a_time = Lease(OVERTAKEN_SECONDS)
+        self._background = Background()
         self._trim_timer: asyncio.TimerHandle | None = None
 
     async def load_at_start(self, stored: StoredVersion) -> Model:
@@ -102,20 +106,30 @@ class Loader:
         return self._model(stored, read_artifact(stored.path, self._settings.max_model_bytes), 0)
 
     async def verify(self, path: Path) -> None:
-        """Have a file verified. ArtifactError: why it is refused."""
-        await self._verifier.verify(self.task(path))
+        """Have a file verified. ArtifactError: why it is refused. UnavailableError: why that cannot be told now."""
+        async with self._one_at_a_time.hold():
+            await self._verifier.verify(self.task(path))
 
     async def load_while_serving(self, stored: StoredVersion) -> Model:
-        """Load a version while requests are answered. ArtifactError: why it is refused."""
-        task = self.task(stored.path)
-        verdict = await self._verifier.verify(task)
-        return await self.in_loader_thread(lambda: self._model(stored, verdict.artifact(task), PAUSE_SECONDS))
+        """Load a version while requests are answered.
 
-    async def in_loader_thread(self, work: Callable[[*Given], Result], *given: *Given) -> Result:
-        """Have something done in the thread that loads, while requests are answered."""
-        return await self._loop.run_in_executor(self._thread, work, *given)
+        ArtifactError: why it is refused. UnavailableError: why it cannot be loaded now.
+        """
+        task = self.task(stored.path)
+        async with self._one_at_a_time.hold():
+            verdict = await self._verifier.verify(task)
+
+            def load() -> Model:
+                artifact = verdict.artifact(task)
+                try:
+                    return self._model(stored, artifact, PAUSE_SECONDS)
+                except ArtifactError as error:
+                    raise UnavailableError(f"{error}, though a process of its own could load it") from None
+
+            return await self.threads.run(str(stored.path), TIMEOUT_SECONDS, load)
 
     def close(self) -> None:
+        self._background.close()
         self._verifier.end()
 
     def task(self, path: Path) -> Task:
@@ -131,7 +145,10 @@ class Loader:
         """The next release, if it comes soon, takes the same memory; to have it mapped anew doubles its work."""
         if self._trim_timer is not None:
             self._trim_timer.cancel()
-        self._trim_timer = self._loop.call_later(IDLE_SECONDS, self._thread.submit, give_memory_back)
+        self._trim_timer = self._loop.call_later(IDLE_SECONDS, self._trim)
+
+    def _trim(self) -> None:
+        self._background.keep_up("trimming", partial(self.threads.run, "the allocator", None, give_memory_back))
 
     def _model(self, stored: StoredVersion, artifact: Artifact, pause: float) -> Model:
         settings = self._settings

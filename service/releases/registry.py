@@ -1,18 +1,17 @@
 """The models of a server: opened, kept up with their repository, and closed."""
 
-import asyncio
 import logging
-from functools import partial
 from pathlib import Path
 from typing import Self
 
-from thimble.service.background import Background, failed
 from thimble.service.engine.artifact import ArtifactError
 from thimble.service.errors import StartupError
 from thimble.service.releases.catalogue import Catalogue
 from thimble.service.releases.changes import Changes, Sync
 from thimble.service.releases.mapped_files import MappedFiles
-from thimble.service.releases.repository import MODEL_FILE, Repository, Snapshot
+from thimble.service.releases.polling import Polling
+from thimble.service.releases.refusals import sentence_of
+from thimble.service.releases.repository import MODEL_FILE, Repository
 from thimble.service.settings import Settings
 
 log = logging.getLogger("thimble")
@@ -25,7 +24,7 @@ class Registry:
         """Without a repository the models are those of the settings' one file. `sync` has other workers follow."""
         self._settings = settings
         self._repository = repository
-        self._background = Background()
+        self._polling: Polling | None = None
         self.catalogue = Catalogue()
         self.changes = Changes(settings, self.catalogue, repository, sync)
         self._mapped_files = MappedFiles(self.catalogue)
@@ -50,45 +49,35 @@ class Registry:
             except ArtifactError as error:
                 raise StartupError(str(error)) from None
             return
-        seen = repository.snapshot()
-        for name in seen:
-            if problem := await self.changes.load_at_start(name):
-                log.error("%s", problem)
+        try:
+            seen = repository.snapshot()
+        except OSError as error:
+            raise StartupError(f"{repository.folder}: {error.strerror}") from None
+        served = {name: snapshot for name, snapshot in seen.items() if await self._loaded(name)}
         if not any(self.catalogue) and not self._settings.models_may_come:
             raise StartupError(
                 f"{repository.folder}: none of its models can be served" if seen else _nothing_in(repository.folder)
             )
         if self._settings.poll_s:
-            self._background.keep_up("polling", partial(self._poll, repository, seen))
+            self._polling = Polling(repository, self.changes, served)
+            self._polling.start(self._settings.poll_s)
 
     def close(self) -> None:
-        self._background.close()
+        if self._polling is not None:
+            self._polling.close()
         self._mapped_files.close()
         self.changes.close()
 
-    async def _poll(self, repository: Repository, served: dict[str, Snapshot]) -> None:
-        """Reconcile each model that changed since `served`. A change counts once two snapshots have it: files grow."""
-        before = served
-        while True:
-            await asyncio.sleep(self._settings.poll_s)
-            try:
-                now = await asyncio.to_thread(repository.snapshot)
-            except OSError as error:
-                log.error("%s: %s", repository.folder, error.strerror)
-                continue
-            for name, snapshot in now.items():
-                if snapshot == before.get(name) and snapshot != served.get(name) and await self._follow(name):
-                    served[name] = snapshot
-            before = now
-
-    async def _follow(self, name: str) -> bool:
-        """Serve what is written down for a model. False: that came to no end, good or bad, and is to be tried again."""
+    async def _loaded(self, name: str) -> bool:
+        """Load what is to be served of a model. False: it is worth another try. StartupError."""
         try:
-            problem = await self.changes.reconcile(name)
-        except Exception:  # for want of descriptors, of memory, of a disk that answers: other models go on
-            failed("polling", f"{name} is tried again at the next look")
+            problem = await self.changes.load_at_start(name)
+        except StartupError:
+            raise
+        except Exception as error:  # the other models are to be served all the same
+            log.error("%s", sentence_of(error))
             return False
-        if problem is not None:
+        if problem:
             log.error("%s", problem)
         return True
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from thimble.models.base import sentence
 from thimble.models.files import read_file
+from thimble.service.errors import passing
 
 Version = Annotated[int, Field(gt=0, lt=10**18)]
 # Far more than a release of any number of versions that are ever loaded at once.
@@ -79,12 +80,17 @@ def parsed(content: bytes) -> Release:
 
 
 def read(path: Path) -> Release:
-    """The release that a file holds; without a file the newest version is followed. ReleaseError: it holds none."""
+    """The release that a file holds; without a file the newest version is followed.
+
+    ReleaseError: it holds none. OSError: that cannot be told now.
+    """
     try:
         return parsed(read_file(path, MAX_BYTES))
     except FileNotFoundError:
         return FOLLOW_NEWEST
     except OSError as error:
+        if passing(error):
+            raise
         raise ReleaseError(f"{path}: {error.strerror}") from None
     except ReleaseError as error:
         raise ReleaseError(f"{path}: {error}") from None

@@ -16,6 +16,7 @@ from thimble.service.releases.shadow.host import Shadow
 from thimble.service.releases.versions import LoadedRelease, ModelVersions
 
 Loaded = TypeVar("Loaded")
+LoadVersion = Callable[[StoredVersion], Awaitable[Model]]
 log = logging.getLogger("thimble")
 
 
@@ -30,11 +31,14 @@ class ReleaseLoader:
     versions: ModelVersions
     stored: dict[int, StoredVersion]
     loader: Loader
-    load_version: Callable[[StoredVersion], Awaitable[Model]]
+    load_version: LoadVersion
     strict: bool
 
     async def load(self, wanted: Release) -> LoadedRelease:
-        """Everything that is wanted. ArtifactError, ReleaseError: why it cannot be had."""
+        """Everything that is wanted.
+
+        ArtifactError, ReleaseError: why it cannot be had. UnavailableError: why it cannot be had now.
+        """
         loaded = LoadedRelease()
         if not wanted.loaded:
             return loaded

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from thimble.models.files import PIECE_BYTES, Stamp
 from thimble.models.publishing import make_folder, publish
 from thimble.models.spec import MODEL_NAME
-from thimble.service.errors import StartupError
+from thimble.service.errors import StartupError, passing
 from thimble.service.releases import release
 from thimble.service.releases.release import Release
 
@@ -43,8 +43,8 @@ class StoredVersion(NamedTuple):
     stamps: Stamps
 
 
-Snapshot = tuple[Stamp | None, tuple[StoredVersion, ...]]
-"""Of one model, the state of its release and of its versions."""
+Snapshot = tuple[Stamp | None, tuple[StoredVersion, ...]] | str
+"""Of one model, the state of its release and of its versions, or why these cannot be told."""
 
 
 class StoreError(Exception):
@@ -66,12 +66,18 @@ class Repository:
         self.folder = folder
 
     def models(self) -> list[str]:
-        """Names of all models that have a version or a release."""
-        folders = sorted(path for path in self.folder.iterdir() if NAME.fullmatch(path.name) and path.is_dir())
-        return [path.name for path in folders if self.versions(path.name) or (path / RELEASE_FILE).is_file()]
+        """Names of all models that have a version or a release. OSError."""
+        return sorted(path.name for path in self.folder.iterdir() if NAME.fullmatch(path.name) and self._is_model(path))
+
+    def _is_model(self, folder: Path) -> bool:
+        """Also what cannot be looked at now: whoever asks for it is told why."""
+        try:
+            return folder.is_dir() and (bool(self.versions(folder.name)) or (folder / RELEASE_FILE).is_file())
+        except OSError:
+            return True
 
     def versions(self, model: str) -> dict[int, StoredVersion]:
-        """A model's versions, the newest first."""
+        """A model's versions, the newest first. OSError: they cannot be told now."""
         try:
             names = [path.name for path in (self.folder / model).iterdir() if VERSION.fullmatch(path.name)]
         except (FileNotFoundError, NotADirectoryError):
@@ -83,13 +89,24 @@ class Repository:
         """What is to be served of a model. release.ReleaseError: its file holds no release."""
         return release.read(self.folder / model / RELEASE_FILE)
 
-    def keep(self, model: str, wanted: Release) -> None:
-        """Remember what is to be served of a model. StoreError: it could not be written, and is as it was."""
+    def release_stamp(self, model: str) -> Stamp | None:
+        """The state of the file that holds a model's release, None without one. OSError."""
+        return _stamp(self.folder / model / RELEASE_FILE)
+
+    def check_writable(self) -> None:
+        """StoreError: what is served is said elsewhere than here, so no server may decide it."""
+
+    def keep(self, model: str, wanted: Release) -> Stamp | None:
+        """Remember what is to be served of a model; returns the state of its file.
+
+        StoreError: it could not be written, and is as it was.
+        """
         path = self.folder / model / RELEASE_FILE
         with _storing(path), tempfile.TemporaryDirectory(prefix=_INCOMING, dir=path.parent) as incoming:
             written = Path(incoming, RELEASE_FILE)
             _write(written, wanted.model_dump_json(exclude_defaults=True).encode())
             publish(written, path)
+            return _stamp(path)
 
     def receive(self, model: str, version: int, content: bytes) -> Path:
         """A file with such content, to be verified and then admitted or dropped. StoreError."""
@@ -131,11 +148,14 @@ class Repository:
         return stored
 
     def snapshot(self) -> dict[str, Snapshot]:
-        """All that decides what is served, to be compared with a later snapshot."""
-        return {
-            model: (_stamp(self.folder / model / RELEASE_FILE), tuple(self.versions(model).values()))
-            for model in self.models()
-        }
+        """All that decides what is served, to be compared with a later snapshot. OSError."""
+        return {model: self._snapshot(model) for model in self.models()}
+
+    def _snapshot(self, model: str) -> Snapshot:
+        try:
+            return self.release_stamp(model), tuple(self.versions(model).values())
+        except OSError as error:
+            return f"{self.folder / model}: {error.strerror}"
 
     def _version(self, model: str, version: int) -> StoredVersion | None:
         folder = self.folder / model / str(version)
@@ -161,9 +181,12 @@ def _stamps(folder: Path) -> Stamps:
 
 
 def _stamp(path: Path) -> Stamp | None:
+    """The state of a file, None where there is none. OSError: that cannot be told now."""
     try:
         return Stamp.of(path.stat())
-    except OSError:
+    except OSError as error:
+        if passing(error):
+            raise
         return None
 
 

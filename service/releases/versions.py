@@ -1,14 +1,14 @@
 """The versions of one model, and which of them answers."""
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
 from thimble.service.errors import RequestError
 from thimble.service.releases.loader import Model
-from thimble.service.releases.release import FOLLOW_NEWEST, Release
+from thimble.service.releases.release import FOLLOW_NEWEST, Release, ReleaseError
 from thimble.service.releases.repository import Stamps
 from thimble.service.releases.shadow.host import Shadow
 
@@ -84,6 +84,34 @@ class ModelVersions:
             return None
         wanted = Release(live=self.previous, also=release.also, taken_out=taken_out)
         return wanted, LoadedRelease(live=loaded[self.previous], also=also)
+
+    def present(self, wanted: Release) -> LoadedRelease | None:
+        """A release of which all is loaded already; None if something of it is not, or has to be looked for."""
+        if not wanted.loaded:
+            return LoadedRelease()
+        models, shadow = self.loaded(), self.shadow if wanted.shadow else None
+        named = {*wanted.also, *([wanted.canary.version] if wanted.canary else [])}
+        if wanted.live not in models or not named <= models.keys() or (shadow and shadow.wanted) != wanted.shadow:
+            return None
+        live, canary = models[wanted.live], models[wanted.canary.version] if wanted.canary else None
+        if any(beside.spec.inputs != live.spec.inputs for beside in (canary, shadow) if beside):
+            return None
+        return LoadedRelease(live, canary, [models[version] for version in wanted.also], shadow)
+
+    def before(self, stored: Iterable[int]) -> Release:
+        """What is served after a way back: what was live before, or else the newest of the `stored` that is older.
+
+        ReleaseError: there is none.
+        """
+        if self.live is None:
+            raise ReleaseError(f"{self.name} is not loaded")
+        loaded, live, taken_out = self.loaded(), self.live.version, self.release.taken_out
+        older = (version for version in stored if version < live and version not in taken_out)
+        before = self.previous or next(older, None)
+        if before is None:
+            raise ReleaseError(f"there is no version of {self.name} to go back to from {live}")
+        also = tuple(version for version in self.release.also if version in loaded)  # nothing that it could wait for
+        return Release(live=before, also=also, taken_out=taken_out)
 
     def version(self, number: str) -> Model:
         """The version that a request names. RequestError 404."""

@@ -18,6 +18,8 @@ from thimble.service.releases.loader import sandbox_task
 from thimble.service.releases.release import Release
 from thimble.service.releases.repository import StoredVersion, stored_version
 from thimble.service.releases.sandbox.host import Sandbox
+from thimble.service.releases.store import READ_SECONDS
+from thimble.service.releases.threads import Threads
 from thimble.service.releases.versions import LoadedRelease, ModelVersions
 from thimble.service.settings import Settings
 from thimble.service.telemetry.metrics import CHANGES
@@ -38,6 +40,7 @@ class Withdrawal:
         self._catalogue = catalogue
         self._take_out = take_out
         self._background = Background()
+        self._threads = Threads()
 
     def see_to(self, stored: StoredVersion, rows: Batch) -> None:
         """A version gave no finite scores for these rows, among others."""
@@ -77,7 +80,7 @@ class Withdrawal:
             verdict = await sandbox.verify(task.model_copy(update={"rows": [array.tobytes() for array in rows]}))
         finally:
             sandbox.end()
-        if await asyncio.to_thread(stored_version, stored.path, stored.model) != stored:
+        if await self._threads.run(str(stored.path), READ_SECONDS, stored_version, stored.path, stored.model) != stored:
             raise ArtifactError(f"{stored.path}: it is not the file that was loaded, so it says nothing of its scores")
         return verdict.finite
 

@@ -70,6 +70,13 @@ CHANGES = Counter(
     ("model", "outcome"),
 )
 BACKGROUND_FAILURES = Counter("thimble_background_failures", "Failures of what goes on beside requests", ("task",))
+# Of several workers the one that has not looked for the longest time. Without --poll-s there is none.
+LAST_LOOK = Gauge(
+    "thimble_repository_last_look_timestamp_seconds",
+    "When a look at the repository for something new has succeeded last",
+    ("repository",),
+    multiprocess_mode="livemin",
+)
 LOG_LINES_LOST = Counter("thimble_log_lines_lost", "Lines of the log that could not be written")
 LOG_LINES_LEFT_OUT = Counter(
     "thimble_log_lines_left_out", "Refusals at the connection that were too many for a line each"

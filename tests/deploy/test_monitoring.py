@@ -37,7 +37,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Labels:
         write_artifact(spec, repository, "m", version, seed=version)
     key = {"Authorization": f"Bearer {ADMIN}"}
     with (
-        running(repository, env={"THIMBLE_ADMIN_KEYS": ADMIN}) as server,
+        running(repository, "--poll-s", "60", env={"THIMBLE_ADMIN_KEYS": ADMIN}) as server,
         httpx.Client(base_url=server.url, headers=key, timeout=60) as client,
     ):
         release = {"live": 1, "shadow": {"version": 2}}

@@ -1,6 +1,5 @@
 """What is served of a model, to be read and replaced, and versions that are pushed into the repository."""
 
-import asyncio
 from typing import Annotated, Any
 
 import orjson
@@ -55,7 +54,7 @@ def releases_router(changes: Changes, bodies: Bodies, keys: Keys) -> APIRouter:
     )
 
     async def state(model: str) -> ReleaseState:
-        return await asyncio.to_thread(_state, changes, changes.model_versions(model))
+        return _state(await changes.model_versions(model), sorted(await changes.stored(model)))
 
     @router.get("/release")
     async def read_release(model: str) -> ReleaseState:
@@ -69,7 +68,7 @@ def releases_router(changes: Changes, bodies: Bodies, keys: Keys) -> APIRouter:
         Without `live` the newest version is, or, beside a canary or a shadow, the one that is live now. All of it is
         loaded and verified, and takes effect at once, or nothing does.
         """
-        await changes.release(model, _release(body, changes.model_versions(model)))
+        await changes.release(model, _release(body, await changes.model_versions(model)))
         return await state(model)
 
     @router.post("/rollback")
@@ -104,7 +103,7 @@ def _release(body: bytes, versions: ModelVersions) -> Release:
         raise RequestError(400, str(error)) from None
 
 
-def _state(changes: Changes, versions: ModelVersions) -> ReleaseState:
+def _state(versions: ModelVersions, stored: list[int]) -> ReleaseState:
     release, shadow = versions.release, versions.shadow
     return ReleaseState(
         live=versions.live.version if versions.live else None,
@@ -114,7 +113,7 @@ def _state(changes: Changes, versions: ModelVersions) -> ReleaseState:
         if shadow
         else None,
         standby=sorted(versions.standby),
-        stored=sorted(changes.stored(versions.name)),
+        stored=stored,
         refused={str(version): reason for version, (_, reason) in sorted(versions.refused.items())},
         taken_out=sorted(release.taken_out),
     )

@@ -41,7 +41,7 @@ def repository_router(changes: Changes, bodies: Bodies, keys: Keys) -> APIRouter
     async def repository_index(body: Annotated[bytes, Depends(bodies.small)]) -> list[IndexEntry]:
         """Every version of every model in the repository, or, with {"ready": true}, those that are loaded."""
         wanted = validated(IndexRequest, body)
-        entries = [entry for name in await asyncio.to_thread(changes.known) for entry in _index(changes, name)]
+        entries = [entry for name in await changes.known() for entry in await _index(changes, name)]
         return [entry for entry in entries if entry.state == "READY" or not wanted.ready]
 
     @router.post("/models/{model}/load", dependencies=admin, openapi_extra=json_body(LoadBody(), required=False))
@@ -53,7 +53,7 @@ def repository_router(changes: Changes, bodies: Bodies, keys: Keys) -> APIRouter
         request = await asyncio.to_thread(LoadRequest, model, body)
         for version, content in request.files.items():
             await changes.store(model, version, content)
-        await changes.release(model, request.release([*await asyncio.to_thread(changes.stored, model)]))
+        await changes.release(model, request.release([*await changes.stored(model)]))
 
     @router.post("/models/{model}/unload", dependencies=admin)
     async def unload_model(model: str) -> None:
@@ -63,11 +63,11 @@ def repository_router(changes: Changes, bodies: Bodies, keys: Keys) -> APIRouter
     return router
 
 
-def _index(changes: Changes, name: str) -> list[IndexEntry]:
-    versions = changes.model_versions(name)
+async def _index(changes: Changes, name: str) -> list[IndexEntry]:
+    versions = await changes.model_versions(name)
     loaded = versions.loaded()
     entries = []
-    for version in sorted({*changes.stored(name), *loaded}):
+    for version in sorted({*await changes.stored(name), *loaded}):
         state = "READY" if version in loaded else "UNAVAILABLE"
         reason = "" if version in loaded else versions.refused.get(version, (None, "not loaded"))[1]
         entries.append(IndexEntry(name=name, version=str(version), state=state, reason=reason))

@@ -12,7 +12,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Self
 
+from thimble.service.background import Background
 from thimble.service.engine.artifact import ArtifactError
+from thimble.service.errors import UnavailableError
 from thimble.service.releases.sandbox.environment import environment
 from thimble.service.releases.sandbox.limits import CPU_SECONDS, OUT_OF_MEMORY
 from thimble.service.releases.sandbox.messages import Task, Verdict
@@ -21,6 +23,10 @@ from thimble.service.releases.sandbox.messages import Task, Verdict
 TIMEOUT_SECONDS = 600
 # How long a process stays for another file. Its imports take ten times as long as a model of 10 MB.
 IDLE_SECONDS = 10
+# What the start of a process opens, and some more.
+DESCRIPTORS = 12
+# From when a process says no more until it has ended.
+ENDING_SECONDS = 5
 MAX_VERDICT_BYTES = 1 << 28
 # Of what the process said last, in a sentence on how it ended.
 SHOWN = 300
@@ -39,24 +45,29 @@ class Sandbox:
     def __init__(self, process: Process) -> None:
         self._process = process
         self._last_words = ""
-        self._errors = asyncio.get_running_loop().create_task(self._log_errors())
+        self._background = Background()
+        self._errors = self._background.keep_up("sandbox log", self._log_errors)
 
     @classmethod
     async def start(cls, *sockets: socket.socket) -> Self:
-        """Start one, to be a shadow if it is given a socket."""
+        """Start one, to be a shadow if it is given a socket. UnavailableError: no process can be had now."""
         descriptors = [it.fileno() for it in sockets]
         # -P: whatever lies in the folder that the server was started in is none of its modules
         command = (sys.executable, "-P", "-m", "thimble.service.releases.sandbox.process", *map(str, descriptors))
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=PIPE,
-            pass_fds=descriptors,
-            cwd="/",
-            env=environment(os.environ),
-            limit=MAX_VERDICT_BYTES,
-        )
+        try:
+            _check_descriptors()
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=PIPE,
+                pass_fds=descriptors,
+                cwd="/",
+                env=environment(os.environ),
+                limit=MAX_VERDICT_BYTES,
+            )
+        except OSError as error:
+            raise UnavailableError(f"no sandbox process can be started: {error.strerror}") from None
         return cls(process)
 
     @property
@@ -64,7 +75,10 @@ class Sandbox:
         return self._process.returncode is None
 
     async def verify(self, task: Task) -> Verdict:
-        """Have a file verified. ArtifactError: why it is refused, after which the process may have ended."""
+        """Have a file verified.
+
+        ArtifactError: why it is refused. UnavailableError: why that cannot be told now. The process may have ended.
+        """
         tasks, verdicts = self._process.stdin, self._process.stdout
         assert tasks is not None and verdicts is not None
         self._last_words = ""
@@ -75,20 +89,28 @@ class Sandbox:
                 line = await verdicts.readline()
                 if not line.endswith(b"\n"):
                     raise EndedError(f"{task.path}: the process that loaded it {await self.ending()}")
+                verdict = Verdict.model_validate_json(line)
         except BaseException as error:
             self.end()
             if isinstance(error, TimeoutError):
                 raise ArtifactError(f"{task.path}: could not be loaded within {TIMEOUT_SECONDS} s") from None
+            if isinstance(error, ValueError) and not isinstance(error, ArtifactError):
+                raise EndedError(f"{task.path}: the process that loaded it gave no verdict") from None
             raise
-        verdict = Verdict.model_validate_json(line)
+        if verdict.unavailable is not None:
+            raise UnavailableError(verdict.unavailable)
         if verdict.refused is not None:
             raise ArtifactError(verdict.refused)
         return verdict
 
     async def ending(self) -> str:
-        """How it ended, when it has, with what it said last."""
+        """How it ended, with what it said last. It has closed its side, so it is waited for, but not for long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ENDING_SECONDS):
+                await self._process.wait()
+        self.end()
         status = await self._process.wait()
-        await self._errors
+        await asyncio.wait([self._errors])
         if -status == signal.SIGXCPU:
             return f"used more than {CPU_SECONDS} s of processor time"
         if OUT_OF_MEMORY.search(self._last_words):
@@ -104,37 +126,76 @@ class Sandbox:
         """Pass on what it writes to standard error, until it has ended."""
         errors = self._process.stderr
         assert errors is not None
-        while line := await errors.readline():
-            if said := line.decode(errors="replace").strip():
-                self._last_words = said
-                log.warning("sandbox process: %s", said)
+        while not errors.at_eof():
+            with suppress(ValueError):  # a line that is too long
+                if said := (await errors.readline()).decode(errors="replace").strip():
+                    self._last_words = said
+                    log.warning("sandbox process: %s", said)
 
 
 class Verifier:
-    """Has files verified, one at a time, in a sandbox process that stays for a while."""
+    """Has files verified, each in a sandbox process, of which one stays for a while when there is no more to do."""
 
     def __init__(self) -> None:
-        self._sandbox: Sandbox | None = None
+        self._busy: set[Sandbox] = set()
+        self._idle: Sandbox | None = None
         self._idle_end: asyncio.TimerHandle | None = None
 
     async def verify(self, task: Task) -> Verdict:
-        """Have a file verified. ArtifactError: why it is refused, be it that the process did not survive it."""
-        if self._idle_end is not None:
-            self._idle_end.cancel()
-        try:
-            if self._sandbox is not None and self._sandbox.running:
-                with suppress(EndedError):  # perhaps by what an earlier file did to it
-                    return await self._sandbox.verify(task)
-            self._sandbox = await Sandbox.start()
-            return await self._sandbox.verify(task)
-        finally:
-            self._idle_end = asyncio.get_running_loop().call_later(IDLE_SECONDS, self.end)
+        """Have a file verified.
+
+        ArtifactError: why it is refused, be it that the process did not survive it. UnavailableError: why that cannot
+        be told now.
+        """
+        idle = self._take_idle()
+        if idle is not None:
+            with suppress(EndedError):  # perhaps by what an earlier file did to it
+                return await self._verify(idle, task)
+        return await self._verify(await Sandbox.start(), task)
 
     def end(self) -> None:
+        """End all processes, also those that verify."""
+        for sandbox in self._busy:
+            sandbox.end()
+        self._end_idle()
+
+    async def _verify(self, sandbox: Sandbox, task: Task) -> Verdict:
+        self._busy.add(sandbox)
+        try:
+            return await sandbox.verify(task)
+        finally:
+            self._busy.discard(sandbox)
+            self._keep(sandbox)
+
+    def _keep(self, sandbox: Sandbox) -> None:
+        """Have it wait for another file, unless one waits already."""
+        if self._idle is not None:
+            sandbox.end()
+        elif sandbox.running:
+            self._idle = sandbox
+            self._idle_end = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._end_idle)
+
+    def _end_idle(self) -> None:
+        if (idle := self._take_idle()) is not None:
+            idle.end()
+
+    def _take_idle(self) -> Sandbox | None:
+        """The one that waits, if there is one, which does not any more."""
         if self._idle_end is not None:
             self._idle_end.cancel()
-        if self._sandbox is not None:
-            self._sandbox.end()
+        idle, self._idle = self._idle, None
+        return idle if idle is not None and idle.running else None
+
+
+def _check_descriptors() -> None:
+    """OSError: there are too few for a process. uvloop would find that out half-way, and leave what it has opened."""
+    opened: list[int] = []
+    try:
+        while len(opened) < DESCRIPTORS:
+            opened.append(os.open(os.devnull, os.O_RDONLY))
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
 
 
 @asynccontextmanager

@@ -34,6 +34,7 @@ class Verdict(BaseModel):
 
     `external` is the state of each file of external data, by its name, in which it was proven.
     `finite` says of each row that was to be scored whether its score is a finite number.
+    `unavailable` says why nothing could be found out.
     """
 
     digest: str = ""
@@ -41,6 +42,7 @@ class Verdict(BaseModel):
     external: dict[str, Stamp] = {}
     finite: list[bool] = []
     refused: str | None = None
+    unavailable: str | None = None
 
     @classmethod
     def good(cls, artifact: Artifact, finite: list[bool]) -> Self:
@@ -48,9 +50,10 @@ class Verdict(BaseModel):
         return cls(digest=digest(artifact.content), spec=artifact.spec, external=proven, finite=finite)
 
     def artifact(self, task: Task) -> Artifact:
-        """The file that was verified, read again, and its external data. ArtifactError: it is another by now, or gone.
+        """The file that was verified, read again, and its external data.
 
         External data is not read again, which for full tables takes long: its state tells that it is the same.
+        ArtifactError: it is another by now, or gone. UnavailableError: it cannot be read now.
         """
         assert self.spec is not None
         content = read_content(task.path, task.max_model_bytes)

@@ -18,7 +18,7 @@ from pathlib import Path
 from thimble.ops.library import find_native_ops
 from thimble.service.engine.artifact import ArtifactError, read_artifact
 from thimble.service.engine.engine import Engine
-from thimble.service.errors import StartupError
+from thimble.service.errors import StartupError, UnavailableError
 from thimble.service.releases.sandbox.confirmation import rows_with_scores
 from thimble.service.releases.sandbox.limits import confine, refusal, release_time
 from thimble.service.releases.sandbox.messages import Task, Verdict
@@ -46,8 +46,10 @@ def main() -> None:
             engine = Engine(artifact, task.device, task.threads, find_native_ops(task.ops_library), task.batch_rows)
             verdict = Verdict.good(artifact, rows_with_scores(engine, task.rows) if task.rows else [])
             del artifact
-        except (ArtifactError, StartupError, MemoryError) as error:
+        except (ArtifactError, MemoryError) as error:
             verdict = Verdict(refused=refusal(task, error))
+        except (StartupError, UnavailableError) as error:
+            verdict = Verdict(unavailable=str(error))
         release_time()
         print(verdict.model_dump_json(), flush=True)
         if given and engine is not None:

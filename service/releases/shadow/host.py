@@ -15,7 +15,8 @@ from prometheus_client import Counter
 from thimble.models.features import Batch
 from thimble.models.hashing import Floats
 from thimble.models.spec import ModelSpec
-from thimble.service.engine.artifact import ArtifactError
+from thimble.service.background import Background
+from thimble.service.errors import UnavailableError
 from thimble.service.releases import release
 from thimble.service.releases.repository import StoredVersion
 from thimble.service.releases.sandbox.host import Sandbox
@@ -27,6 +28,7 @@ from thimble.service.telemetry import metrics
 RESTART_SECONDS, MAX_RESTART_SECONDS = 1.0, 60.0
 # How long rows wait for others to go along with.
 GATHER_SECONDS = 0.1
+TASK = "shadow"
 log = logging.getLogger("thimble")
 
 
@@ -43,7 +45,7 @@ class Shadow:
         self._dropped_rows: dict[int, Counter] = {}
         self._sandbox: Sandbox | None = None
         self._socket: socket.socket | None = None
-        self._restarting: asyncio.Task[None] | None = None
+        self._background = Background()
         self._restart_seconds = RESTART_SECONDS
         self._reported = False
         self._in_flight: Message | None = None
@@ -57,14 +59,19 @@ class Shadow:
         return self._socket is not None
 
     async def start(self) -> None:
-        """Start the process. ArtifactError: its file is refused."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        """Start the process. ArtifactError: its file is refused. UnavailableError: no process can be had now."""
+        try:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        except OSError as error:
+            raise UnavailableError(f"no shadow can be started: {error.strerror}") from None
         with theirs:
             try:
                 self._sandbox = await Sandbox.start(theirs)
                 verdict = await self._sandbox.verify(self._task)
             except BaseException:
                 ours.close()
+                if self._sandbox is not None:
+                    self._sandbox.end()
                 raise
         assert verdict.spec is not None
         self.spec = verdict.spec
@@ -86,8 +93,7 @@ class Shadow:
             self._drop(live, len(scores))
 
     def stop(self) -> None:
-        if self._restarting is not None:
-            self._restarting.cancel()
+        self._background.close()
         self._disconnect()
         if self._sandbox is not None:
             self._sandbox.end()
@@ -127,7 +133,7 @@ class Shadow:
             return
         self._disconnect()
         metrics.SHADOW_CRASHES.labels(*self._labels).inc()
-        self._restarting = asyncio.get_running_loop().create_task(self._restart())
+        self._background.keep_up(TASK, self._restart)
 
     def _drop(self, live: int, rows: int) -> None:
         if live not in self._dropped_rows:  # on a busy core most batches are, and to look labels up takes longest
@@ -159,7 +165,8 @@ class Shadow:
             try:
                 await self.start()
                 return
-            except ArtifactError as error:
+            except Exception as error:  # whatever it is, the next try may find it gone
+                metrics.BACKGROUND_FAILURES.labels(TASK).inc()
                 log.error("the shadow cannot be started again: %s", error)
 
     def _disconnect(self) -> None:

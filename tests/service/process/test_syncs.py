@@ -35,7 +35,7 @@ def answers() -> list[list[str]]:
 
 def test_it_is_answered_when_all_have_followed(workers: list[WorkerProcess], answers: list[list[str]]) -> None:
     syncs = Syncs()
-    syncs.begin("m", workers, 0, answers.append)
+    syncs.begin("m", None, workers, 0, answers.append)
     syncs.done(workers[0], 0, "no such file")
     syncs.done(workers[0], 0, None)  # once
     assert answers == []
@@ -48,7 +48,7 @@ def test_several_are_under_way_and_each_has_its_own_answer(
 ) -> None:
     syncs = Syncs()
     for _ in range(2):
-        syncs.begin("m", workers[:1], 0, answers.append)
+        syncs.begin("m", None, workers[:1], 0, answers.append)
     syncs.done(workers[0], 1, "second")
     assert answers == [[f"worker {workers[0].pid}: second"]]
     syncs.done(workers[0], 0, None)
@@ -58,7 +58,7 @@ def test_several_are_under_way_and_each_has_its_own_answer(
 def test_nobody_waits_for_one_that_starts_or_has_ended(workers: list[WorkerProcess], answers: list[list[str]]) -> None:
     syncs = Syncs()
     workers[0].serves_since = None
-    syncs.begin("m", workers, 0, answers.append)
+    syncs.begin("m", None, workers, 0, answers.append)
     syncs.left(workers[1])
     assert answers == [[]]
     syncs.done(workers[1], 0, "late")
@@ -69,7 +69,7 @@ def test_one_that_does_not_follow_is_named_when_its_time_is_over(
     workers: list[WorkerProcess], answers: list[list[str]]
 ) -> None:
     syncs = Syncs()
-    syncs.begin("m", workers, 0, answers.append)
+    syncs.begin("m", None, workers, 0, answers.append)
     syncs.done(workers[0], 0, None)
     syncs.expire(TIMEOUT_SECONDS - 1)
     assert answers == []
@@ -79,7 +79,7 @@ def test_one_that_does_not_follow_is_named_when_its_time_is_over(
 
 def test_problems_are_cut_to_what_a_message_can_hold(workers: list[WorkerProcess], answers: list[list[str]]) -> None:
     syncs = Syncs()
-    syncs.begin("m", workers, 0, answers.append)
+    syncs.begin("m", None, workers, 0, answers.append)
     for worker in workers:
         syncs.done(worker, 0, "x" * 100_000)
     assert [len(problem) for problem in answers[0]] == [PROBLEM_CHARACTERS] * 2

@@ -1,5 +1,6 @@
 """What somebody on call does to a server, and sees of it."""
 
+import asyncio
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -12,6 +13,7 @@ import psutil
 
 from testing.conditions import until
 from testing.servers import Server, running
+from thimble.service.releases.registry import Registry
 
 ADMIN = "the-key-of-those-on-call"
 KEY = {"Authorization": f"Bearer {ADMIN}"}
@@ -103,3 +105,10 @@ def end_sandbox(server: Server) -> None:
     for process in children(server):
         process.kill()
     until(lambda: not children(server))
+
+
+async def close(registry: Registry) -> None:
+    """Close it, and leave the event loop only once that has heard of the end of its processes."""
+    registry.close()
+    await asyncio.to_thread(until, lambda: not psutil.Process().children())
+    await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}), return_exceptions=True)

@@ -147,11 +147,13 @@ def test_a_disk_that_is_full_changes_nothing(repository: Path, versions: Path) -
         process = psutil.Process(server.process.pid)
         unlimited = process.rlimit(psutil.RLIMIT_FSIZE)
         process.rlimit(psutil.RLIMIT_FSIZE, (5, unlimited[1]))  # writing stops after so many bytes of a file
-        for response in (client.put("/v1/models/m/versions/2", content=content, headers=KEY), put(client, live=1)):
+        pushed = client.put("/v1/models/m/versions/2", content=content, headers=KEY)
+        bring(repository, versions, 3)
+        for response in (pushed, put(client, live=3)):
             assert response.status_code == 507 and "cannot be written: File too large" in response.json()["error"]
         server.wait_for_line("refused a change of m, which stays as it was: .*m/2 cannot be written")
         assert metric(client, "thimble_release_changes_total", outcome="refused") == 2
-        assert [path.name for path in (repository / "m").iterdir()] == ["1"]
+        assert sorted(path.name for path in (repository / "m").iterdir()) == ["1", "3"]
         assert answers(client) == 1
         process.rlimit(psutil.RLIMIT_FSIZE, unlimited)
         assert client.put("/v1/models/m/versions/2", content=content, headers=KEY).status_code == 200

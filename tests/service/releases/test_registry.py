@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.service.releases.operator import close
 from thimble.service.errors import RequestError, StartupError
 from thimble.service.releases.catalogue import Catalogue
 from thimble.service.releases.registry import Registry
@@ -99,7 +100,7 @@ class Told(Repository):
     def release(self, model: str) -> Release:
         return Release(live=self.live) if model == "a" else FOLLOW_NEWEST
 
-    def keep(self, model: str, wanted: Release) -> None:
+    def check_writable(self) -> None:
         raise StoreError("it is told")
 
 
@@ -118,5 +119,6 @@ def test_what_is_served_may_be_said_elsewhere_than_in_the_repository(repository:
         with pytest.raises(RequestError, match="it is told"):
             await changes.roll_back("a")
         assert models.find("a").version == 10
+        await close(registry)
 
     asyncio.run(follow())

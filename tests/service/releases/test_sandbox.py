@@ -6,12 +6,14 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import uvloop
 
 from testing.conditions import until
 from tests.service.releases.operator import KEY, metric, put, score, serving
-from thimble.service.releases.sandbox.host import EndedError, Sandbox
+from thimble.service.errors import UnavailableError
+from thimble.service.releases.sandbox.host import DESCRIPTORS, EndedError, Sandbox
 from thimble.service.releases.sandbox.messages import Task
 
 TASK = Task(path=Path("m/1/model.onnx"), max_model_bytes=1, device="cpu", threads=1, batch_rows=1, ops_library=None)
@@ -46,6 +48,35 @@ def test_what_a_process_said_last_is_told_with_how_it_ended(
             await sandbox.verify(TASK)
 
     run(ended())
+
+
+@each_loop
+def test_a_start_that_fails_for_want_of_descriptors_leaves_none_open(run: Run) -> None:
+    async def started() -> bool:
+        try:
+            sandbox = await Sandbox.start()
+        except UnavailableError as error:
+            assert str(error) == "no sandbox process can be started: Too many open files"
+            return False
+        sandbox.end()
+        await sandbox.ending()
+        return True
+
+    async def start() -> None:
+        assert await started()  # what is opened once is open from now on
+        process = psutil.Process()
+        (soft, hard), before = process.rlimit(psutil.RLIMIT_NOFILE), process.num_fds()
+        outcomes = set()
+        for spare in range(2 * DESCRIPTORS):
+            process.rlimit(psutil.RLIMIT_NOFILE, (before + spare, hard))
+            try:
+                outcomes.add(await started())
+            finally:
+                process.rlimit(psutil.RLIMIT_NOFILE, (soft, hard))
+        await asyncio.to_thread(until, lambda: not process.children())
+        assert outcomes == {False, True} and process.num_fds() <= before
+
+    run(start())
 
 
 def test_modules_in_the_folder_of_a_server_are_none_of_its_own(

@@ -5,9 +5,13 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from tests.service.releases.operator import SPOILED_ABOVE, bring
+from tests.service.releases.operator import SPOILED_ABOVE, bring, close
 from thimble.models.features import Batch
+from thimble.models.files import Stamp
+from thimble.service.errors import RequestError
+from thimble.service.releases import store
 from thimble.service.releases.loader import Model
 from thimble.service.releases.registry import Registry
 from thimble.service.releases.release import Release
@@ -22,10 +26,10 @@ class SlowRepository(Repository):
         super().__init__(folder)
         self.begun, self.allowed = threading.Event(), threading.Event()
 
-    def keep(self, model: str, wanted: Release) -> None:
+    def keep(self, model: str, wanted: Release) -> Stamp | None:
         self.begun.set()
         assert self.allowed.wait(30)
-        super().keep(model, wanted)
+        return super().keep(model, wanted)
 
 
 async def opened(repository: SlowRepository) -> Registry:
@@ -38,20 +42,48 @@ async def begun(repository: SlowRepository) -> None:
     assert await asyncio.to_thread(repository.begun.wait, 30)
 
 
-def test_requests_go_on_and_a_change_takes_effect_once_it_is_written(repository: Path, versions: Path) -> None:
+def test_requests_go_on_and_an_ordinary_change_takes_effect_once_it_is_written(
+    repository: Path, versions: Path
+) -> None:
     async def change() -> None:
-        bring(repository, versions, 2)
         slow = SlowRepository(repository)
         registry = await opened(slow)
-        changing = asyncio.create_task(registry.changes.release("m", Release(live=1)))
+        bring(repository, versions, 2)
+        changing = asyncio.create_task(registry.changes.release("m", Release(live=2)))
         await begun(slow)
-        assert registry.catalogue.find().version == 2
+        assert registry.catalogue.find().version == 1
         slow.allowed.set()
         await changing
-        assert registry.catalogue.find().version == 1 and slow.release("m").live == 1
-        registry.close()
+        assert registry.catalogue.find().version == 2 and slow.release("m").live == 2
+        await close(registry)
 
     asyncio.run(change())
+
+
+def test_a_rollback_takes_effect_while_the_disk_hangs_and_is_written_once_it_does_not(
+    repository: Path, versions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "WRITE_SECONDS", 0.2)
+
+    async def roll_back() -> None:
+        slow = SlowRepository(repository)
+        registry = await opened(slow)
+        bring(repository, versions, 2)
+        assert await registry.changes.reconcile("m") is None
+        back = asyncio.create_task(registry.changes.roll_back("m"))
+        await begun(slow)
+        assert registry.catalogue.find().version == 1
+        with pytest.raises(RequestError, match=r"has not answered within 0\.2 s; it is in force, but") as caught:
+            await back
+        assert caught.value.status == 507
+        bring(repository, versions, 3)
+        reading = asyncio.create_task(registry.changes.follow("m"))
+        slow.allowed.set()
+        assert await reading is None
+        assert registry.catalogue.find().version == 1 and slow.release("m").live == 1
+        await close(registry)
+
+    asyncio.run(roll_back())
 
 
 def test_a_version_is_taken_out_at_once_and_nothing_that_is_read_meanwhile_brings_it_back(
@@ -87,6 +119,6 @@ def test_a_version_is_taken_out_at_once_and_nothing_that_is_read_meanwhile_bring
         assert await reading is None
         assert registry.catalogue.find().version == 1
         assert slow.release("m") == Release(live=1, taken_out=(4,))
-        registry.close()
+        await close(registry)
 
     asyncio.run(take_out())

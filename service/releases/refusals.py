@@ -1,0 +1,50 @@
+"""Why a change was not made, as whoever asked for it is told."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from thimble.service.engine.artifact import ArtifactError
+from thimble.service.errors import RETRY_SECONDS, RequestError, UnavailableError
+from thimble.service.releases.release import ReleaseError
+from thimble.service.releases.repository import StoreError, TakenError
+from thimble.service.telemetry.metrics import CHANGES
+
+log = logging.getLogger("thimble")
+
+
+@contextmanager
+def refusing(name: str) -> Iterator[None]:
+    """Whatever goes wrong with a change of a model is counted and logged, and becomes a RequestError."""
+    try:
+        yield
+    except RequestError:  # there is no such model, or it was superseded, or it is in force but not everywhere
+        raise
+    except Exception as error:
+        CHANGES.labels(name, "refused").inc()
+        log.error("refused a change of %s, which stays as it was: %s", name, sentence_of(error))
+        raise _refusal(error) from None
+
+
+def sentence_of(error: Exception) -> str:
+    """What went wrong. Errors that nobody made for people to read are named by their kind."""
+    match error:
+        case ArtifactError() | ReleaseError() | StoreError() | UnavailableError():
+            return str(error)
+        case RequestError():
+            return error.message
+        case _:
+            return f"{type(error).__name__}: {error}"
+
+
+def _refusal(error: Exception) -> RequestError:
+    match error:
+        case ArtifactError():
+            status = 400
+        case ReleaseError() | TakenError():
+            status = 409
+        case StoreError():
+            status = 507
+        case _:  # nothing is wrong with what was asked for
+            return RequestError(503, sentence_of(error), retry_after=RETRY_SECONDS)
+    return RequestError(status, str(error))
