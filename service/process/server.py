@@ -34,6 +34,7 @@ from thimble.service.process.tls import Certificate
 from thimble.service.releases.allocator import share_one_arena
 from thimble.service.releases.registry import Registry
 from thimble.service.settings import Settings
+from thimble.service.telemetry import metrics
 
 # Longer than proxies keep their idle connections, so that they, not this server, close them: a request that crosses
 # a close on its way fails.
@@ -193,6 +194,7 @@ class Server(uvicorn.Server):
             self.drain(0)
         self.should_exit = self.should_exit or (self._ends is not None and monotonic() >= self._ends)
         stop = await super().on_tick(counter)
+        metrics.SERIES.drop_old()
         if self._certificate is not None:
             self._certificate.refresh()
         if self._registry.catalogue.draining and CLOSE not in self.server_state.default_headers:

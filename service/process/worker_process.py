@@ -14,6 +14,7 @@ from prometheus_client import multiprocess
 
 from thimble.service.process.channel import Channel
 from thimble.service.process.liveness import Heartbeat, is_stopped
+from thimble.service.telemetry import metrics
 
 FORK = get_context("fork")
 # How long a worker that had no file descriptor for a connection is given no other.
@@ -35,6 +36,7 @@ class WorkerProcess:
         OSError: there can be no such process now.
         """
         self.number = number
+        self._name = f"worker-{number}"  # by which the one that takes its place finds what it has counted
         self.serves_since: float | None = None
         self.ending = False
         self.killed = False
@@ -50,6 +52,7 @@ class WorkerProcess:
             # a terminal's Ctrl-C and a service manager's SIGTERM may reach all processes: the supervisor is to decide
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            metrics.SERIES.take_over(self._name)
             close()
             self.channel.close()
             sys.exit(work(theirs))
@@ -125,7 +128,7 @@ class WorkerProcess:
         """Clear up after it has ended. Returns the connections that it had not taken."""
         self.process.join()
         with suppress(OSError):
-            multiprocess.mark_process_dead(self.process.pid)  # type: ignore[no-untyped-call]
+            multiprocess.mark_process_dead(self._name)  # type: ignore[no-untyped-call]
         left = [*self._given.values()]
         self._given.clear()
         self.close()

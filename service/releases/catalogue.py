@@ -8,7 +8,7 @@ from thimble.service.releases.loader import Model
 from thimble.service.releases.release import Release
 from thimble.service.releases.repository import StoredVersion
 from thimble.service.releases.versions import LoadedRelease, ModelVersions
-from thimble.service.telemetry.metrics import CHANGES, LIVE
+from thimble.service.telemetry import metrics
 
 log = logging.getLogger("thimble")
 
@@ -76,9 +76,9 @@ class Catalogue:
             model.metrics.withdraw()
         for model, _ in versions:
             model.announce()
-        LIVE.labels(versions.name).set(loaded.live.version if loaded.live else 0)
+        metrics.answers(versions.name, loaded.live.version if loaded.live else 0)
         if loaded.live is not before:
-            CHANGES.labels(versions.name, "released").inc()
+            metrics.changed(versions.name, "released")
             log.info("%s: %s answers now, %s before", versions.name, _named(loaded.live), _named(before))
 
     def _find(self, name: str | None) -> ModelVersions:

@@ -29,7 +29,7 @@ from thimble.service.releases.turns import Turns
 from thimble.service.releases.versions import LoadedRelease, ModelVersions
 from thimble.service.releases.withdrawal import Withdrawal
 from thimble.service.settings import Settings
-from thimble.service.telemetry.metrics import CHANGES
+from thimble.service.telemetry import metrics
 
 # How long the other workers may take for a release that is loaded, and for one that has to be.
 SWITCH_SECONDS, LOAD_SECONDS = 10.0, TIMEOUT_SECONDS + 60.0
@@ -273,7 +273,7 @@ class Changes:
                 release, stored = (decided, await store.versions(name)) if decided else await store.read(name)
                 loaded = await ReleaseLoader(versions, stored, self._loader, load, False).load(release)
             except (ArtifactError, ReleaseError) as error:
-                CHANGES.labels(name, "refused").inc()
+                metrics.changed(name, "refused")
                 return str(error)
             if versions.release is before:
                 break

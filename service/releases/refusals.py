@@ -8,7 +8,7 @@ from thimble.service.engine.artifact import ArtifactError
 from thimble.service.errors import RETRY_SECONDS, RequestError, UnavailableError
 from thimble.service.releases.release import ReleaseError
 from thimble.service.releases.repository import StoreError, TakenError
-from thimble.service.telemetry.metrics import CHANGES
+from thimble.service.telemetry import metrics
 
 log = logging.getLogger("thimble")
 
@@ -21,7 +21,7 @@ def refusing(name: str) -> Iterator[None]:
     except RequestError:  # there is no such model, or it was superseded, or it is in force but not everywhere
         raise
     except Exception as error:
-        CHANGES.labels(name, "refused").inc()
+        metrics.changed(name, "refused")
         log.error("refused a change of %s, which stays as it was: %s", name, sentence_of(error))
         raise _refusal(error) from None
 

@@ -22,7 +22,7 @@ from thimble.service.releases.store import READ_SECONDS
 from thimble.service.releases.threads import Threads
 from thimble.service.releases.versions import LoadedRelease, ModelVersions
 from thimble.service.settings import Settings
-from thimble.service.telemetry.metrics import CHANGES
+from thimble.service.telemetry import metrics
 
 # Until a version that nothing can take the place of is judged anew.
 AGAIN_SECONDS = 60.0
@@ -69,7 +69,7 @@ class Withdrawal:
             model.health.clear()
             return
         log.error("%s gives no usable scores and is taken out", name)
-        CHANGES.labels(stored.model, "rolled_back").inc()
+        metrics.changed(stored.model, "rolled_back")
         await self._take_out(versions, *remaining)
 
     async def _finite_elsewhere(self, stored: StoredVersion, rows: Batch) -> list[bool]:

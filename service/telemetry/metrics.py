@@ -1,16 +1,28 @@
 """What the server counts, as Prometheus metrics.
 
 With several workers each keeps its counts in files that all of them read, so every worker answers for all; for that
-`PROMETHEUS_MULTIPROC_DIR` is set before this module is imported (`thimble.service.cli`).
+`PROMETHEUS_MULTIPROC_DIR` is set before this module is imported (`thimble.service.cli`). The series of a version are
+dropped some time after it (`thimble.service.telemetry.series`), so none of its labels is made but by `SERIES`.
 """
 
 import os
+import warnings
 from bisect import bisect_left
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess, values
 from prometheus_client.registry import REGISTRY
+
+from thimble.service.telemetry.series import Metric, Series
+from thimble.service.telemetry.shared_values import Files, shared_value
+
+_FILES = Files(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])) if "PROMETHEUS_MULTIPROC_DIR" in os.environ else None
+if _FILES is not None:
+    values.ValueClass = shared_value(_FILES)  # before there is any metric
+    warnings.filterwarnings("ignore", "Removal of labels")  # which prometheus_client's own values do not allow
+SERIES = Series(_FILES)
 
 # Seconds. A row takes some hundred microseconds, a full batch some milliseconds, and a timeout is ten seconds.
 _TIMES = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -104,28 +116,30 @@ class ModelMetrics:
     """The metrics of one version of a model."""
 
     def __init__(self, model: str, version: int) -> None:
-        labels = self._labels = (model, str(version))
+        self._labels = (model, str(version))
         self._requests: dict[int, Histogram] = {}
-        self._queue, self._run, self._batch = QUEUE.labels(*labels), RUN.labels(*labels), BATCH.labels(*labels)
-        self.unusable = UNUSABLE.labels(*labels).inc
-        self.engine_failed = ENGINE_FAILURES.labels(*labels).inc
-        self._last, self._queued = LAST.labels(*labels), QUEUED.labels(*labels)
-        self._fill, self._infer, self._give = (STAGES.labels(*labels, stage) for stage in STAGE_NAMES)
+        self._queue, self._run, self._batch = self._child(QUEUE), self._child(RUN), self._child(BATCH)
+        self.unusable = self._child(UNUSABLE).inc
+        self.engine_failed = self._child(ENGINE_FAILURES).inc
+        self._last, self._queued = self._child(LAST), self._child(QUEUED)
+        self._fill, self._infer, self._give = (self._child(STAGES, stage) for stage in STAGE_NAMES)
 
     def describe(self, provider: str, lookup: str | None, scheme: str, precision: str) -> None:
         """Say how the model is served."""
-        self._info = INFO.labels(*self._labels, provider, lookup or "none", scheme, precision)
+        self._info = self._child(INFO, provider, lookup or "none", scheme, precision)
         self._info.set(1)
+        SERIES.serve(self._labels, "model")
 
     def withdraw(self) -> None:
-        """Say that it is served no more. What was counted stays, as counters must."""
+        """Say that it is served no more. What was counted stays for an hour, so that the last of it is seen."""
         self._info.set(0)
         self._queued.set(0)
+        SERIES.withdraw(self._labels, "model")
 
     def request(self, status: int, seconds: float) -> None:
         """A request was answered."""
         if status not in self._requests:
-            self._requests[status] = REQUESTS.labels(*self._labels, str(status))
+            self._requests[status] = self._child(REQUESTS, str(status))
         self._requests[status].observe(seconds)
 
     def batch(self, times: BatchTimes) -> None:
@@ -139,6 +153,49 @@ class ModelMetrics:
         self._last.set_to_current_time()
         self._queued.set(times.queued)
 
+    def _child(self, metric: Metric, *labels: str) -> Metric:
+        return SERIES.child(metric, *self._labels, *labels, of=(self._labels,))
+
+
+class ShadowMetrics:
+    """The metrics of a version that is shown requests as a shadow."""
+
+    def __init__(self, model: str, version: int) -> None:
+        self._model = model
+        self._labels = (model, str(version))
+
+    def begin(self) -> None:
+        """Its process runs."""
+        self._child(SHADOW_UP).set(1)
+        SERIES.serve(self._labels, "shadow")
+
+    def end(self) -> None:
+        """Its process runs no more."""
+        self._child(SHADOW_UP).set(0)
+        SERIES.withdraw(self._labels, "shadow")
+
+    def crash(self) -> None:
+        """Its process died."""
+        self._child(SHADOW_CRASHES).inc()
+
+    def beside(self, live: int, metric: Metric, *labels: str) -> Metric:
+        """What is counted of it where version `live` answered."""
+        version = str(live)
+        return SERIES.child(metric, *self._labels, version, *labels, of=(self._labels, (self._model, version)))
+
+    def _child(self, metric: Metric) -> Metric:
+        return SERIES.child(metric, *self._labels, of=(self._labels,))
+
+
+def changed(model: str, outcome: str) -> None:
+    """What is served of a model has changed, or was to."""
+    SERIES.child(CHANGES, model, outcome, of=((model, ""),)).inc()
+
+
+def answers(model: str, version: int) -> None:
+    """This version answers from now on; 0: none does."""
+    SERIES.child(LIVE, model, of=((model, ""),)).set(version)
+
 
 def exposition() -> bytes:
     """All metrics, of all workers, in Prometheus's text format."""
@@ -147,6 +204,7 @@ def exposition() -> bytes:
 
 def all_metrics() -> CollectorRegistry:
     """All metrics, of all workers."""
+    SERIES.drop_old()
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return REGISTRY
     of_all_workers = CollectorRegistry()

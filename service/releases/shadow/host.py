@@ -41,7 +41,7 @@ class Shadow:
         self._name = f"version {stored.version} of {stored.model}"
         self._task = task
         self._credit = 0.0
-        self._labels = (stored.model, str(stored.version))
+        self._metrics = metrics.ShadowMetrics(stored.model, stored.version)
         self._dropped_rows: dict[int, Counter] = {}
         self._sandbox: Sandbox | None = None
         self._socket: socket.socket | None = None
@@ -78,7 +78,7 @@ class Shadow:
         self._backlog = Backlog(self.spec)
         ours.setblocking(False)
         self._socket = ours
-        metrics.SHADOW_UP.labels(*self._labels).set(1)
+        self._metrics.begin()
         asyncio.get_running_loop().add_reader(ours, self._on_message)
 
     def mirror(self, live: int, parts: Sequence[Batch], scores: Floats) -> None:
@@ -132,25 +132,24 @@ class Shadow:
             self._send_soon()
             return
         self._disconnect()
-        metrics.SHADOW_CRASHES.labels(*self._labels).inc()
+        self._metrics.crash()
         self._background.keep_up(TASK, self._restart)
 
     def _drop(self, live: int, rows: int) -> None:
         if live not in self._dropped_rows:  # on a busy core most batches are, and to look labels up takes longest
-            self._dropped_rows[live] = metrics.SHADOW_ROWS.labels(*self._labels, str(live), "dropped")
+            self._dropped_rows = {live: self._metrics.beside(live, metrics.SHADOW_ROWS, "dropped")}
         self._dropped_rows[live].inc(rows)
 
     def _record(self, compared: Comparison) -> None:
-        labels = (*self._labels, str(compared.live))
         unusable = compared.not_finite + compared.failed
         outcomes = {"scored": compared.rows - unusable, "not_finite": compared.not_finite, "failed": compared.failed}
         for outcome, rows in outcomes.items():
             if rows:
-                metrics.SHADOW_ROWS.labels(*labels, outcome).inc(rows)
+                self._metrics.beside(compared.live, metrics.SHADOW_ROWS, outcome).inc(rows)
         for bound, rows in zip(DIFFERENCES, compared.above, strict=True):
-            metrics.SHADOW_ABOVE.labels(*labels, str(bound)).inc(rows)
-        metrics.SHADOW_ABSOLUTE.labels(*labels).inc(compared.absolute)
-        metrics.SHADOW_SIGNED.labels(*labels).inc(compared.signed)
+            self._metrics.beside(compared.live, metrics.SHADOW_ABOVE, str(bound)).inc(rows)
+        self._metrics.beside(compared.live, metrics.SHADOW_ABSOLUTE).inc(compared.absolute)
+        self._metrics.beside(compared.live, metrics.SHADOW_SIGNED).inc(compared.signed)
         if unusable and not self._reported:
             self._reported = True
             log.error("the shadow, %s, gave no usable score for %d rows", self._name, unusable)
@@ -175,7 +174,7 @@ class Shadow:
         asyncio.get_running_loop().remove_reader(self._socket)
         self._socket.close()
         self._socket = None
-        metrics.SHADOW_UP.labels(*self._labels).set(0)
+        self._metrics.end()
         if self._send_timer is not None:
             self._send_timer.cancel()
             self._send_timer = None
