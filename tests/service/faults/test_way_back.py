@@ -110,15 +110,6 @@ def test_all_workers_go_back_although_nothing_can_be_written(repository: Path, v
                 assert answers(other) == 1
 
 
-def test_a_server_stops_although_a_release_hangs(repository: Path, versions: Path) -> None:
-    with serving(repository) as (server, client):
-        bring(repository, versions, 2)
-        with pending(server, client, 2) as release:
-            server.process.terminate()
-            assert release.result(PATIENCE).json() == {"error": "the server is shutting down"}
-            assert server.process.wait(PATIENCE) == 0
-
-
 def test_workers_that_are_told_otherwise_at_the_same_time_agree(repository: Path, versions: Path) -> None:
     with serving(repository, "--workers", "2") as (server, client), ExitStack() as stack:
         bring(repository, versions, 2)
