@@ -33,7 +33,7 @@ quick: .venv/dev ## install and run the tests that take less than a minute toget
 coverage: .venv/dev ops ## run every test and list the lines that none reached, in servers and workers too (slower)
 	$(BIN)/pytest --cov
 
-proofs: .venv/proofs ops ## proofs that take long: fuzzing, the oldest ONNX Runtime, perf_analyzer, Ray Serve, an hour of load
+proofs: .venv/proofs ops ## proofs that take long: fuzzing, the oldest ONNX Runtime, perf_analyzer, Ray Serve, an hour of load, ten minutes of faults
 	$(BIN)/pytest -m proof
 
 image-test: .venv/dev ## build the image, run it locked down and the compose stack under load; needs Docker

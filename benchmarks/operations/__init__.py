@@ -1,1 +1,1 @@
-"""What releases, shadows, keys, stops and an hour of load do to a running server."""
+"""What releases, shadows, keys, stops, faults and an hour of load do to a running server."""

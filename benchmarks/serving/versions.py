@@ -4,6 +4,7 @@
 
 Both are started anew for every start, since where a process happens to lie in memory is worth a hundredth, and in every
 round each is asked once, first one and then the other first. The ratio of each round is taken, and the median counts.
+In the last kind three times as much is asked as was answered before it, and what is answered counts.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from typing import Any
 
 from benchmarks.record import measured_on, record
 from benchmarks.serving.efficiency import BATCH, CONNECTIONS, FLAGS, RESULTS, SERVE, singles
-from testing.load import Address, Request, closed_loop
+from testing.load import Address, Request, closed_loop, open_loop
 from testing.messages import MODEL, infer_binary, random_rows, score_json
 from testing.processes import pin_client, running
 
@@ -28,6 +29,7 @@ KINDS: dict[str, tuple[list[Request], int]] = {
     "64 rows, JSON": ([score_json(random_rows(64, seed)) for seed in range(16)], CONNECTIONS),
     "256 rows, binary": ([infer_binary(random_rows(BATCH, seed)) for seed in range(16)], 2),
 }
+OVERLOAD, TIMES, MAX_CONNECTIONS = "256 rows, binary, three times too many", 3, 256
 
 
 @contextmanager
@@ -53,6 +55,15 @@ def measure(servers: dict[str, tuple[Path, Path]], starts: int, rounds: int, sec
                         raise RuntimeError(f"{kind}: answers were wrong or missing")
                     found.append({"kind": kind, **{name: run.rows_per_second for name, run in runs.items()}})
                     print(found[-1], file=sys.stderr)
+                # what was asked last is asked again, of both at the pace of the faster
+                rate = TIMES * max(run.requests_per_second for run in runs.values())
+                runs = {
+                    name: open_loop(addresses[name], requests, rate, seconds, MAX_CONNECTIONS, "even") for name in order
+                }
+                if any(run.wrong or {*run.counts} - {200, 429} for run in runs.values()):
+                    raise RuntimeError(f"{OVERLOAD}: answers were wrong or missing")
+                found.append({"kind": OVERLOAD, **{name: run.rows_per_second for name, run in runs.items()}})
+                print(found[-1], file=sys.stderr)
     return found
 
 
@@ -65,7 +76,7 @@ def table(results: dict[str, Any]) -> str:
         "| | before, rows/s | after, rows/s | median of the rounds' ratios | lowest | highest |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for kind in KINDS:
+    for kind in (*KINDS, OVERLOAD):
         rounds = [row for row in results["rounds"] if row["kind"] == kind]
         before, after = (statistics.median(row[name] for row in rounds) for name in PORTS)
         ratios = sorted(row["after"] / row["before"] for row in rounds)
