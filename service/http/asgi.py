@@ -2,14 +2,13 @@
 
 import asyncio
 import logging
-from typing import Any
 from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message, Scope
 
 from thimble.service.http.exchange import Exchange, Link
 from thimble.service.http.parser import Head, split_url
-from thimble.service.http.replies import CLOSE, Client, Reply
+from thimble.service.http.replies import CLOSE, Client, Reply, client_at
 
 # Of a body, before the application asks for more.
 READ_AHEAD_BYTES = 256 << 10
@@ -109,12 +108,8 @@ class ApplicationExchange(Exchange):
 
 
 def address(transport: asyncio.Transport, end: str) -> Client | None:
-    """Host and port of one end of a connection, None if it has none.
-
-    An IPv4 address is written as such, also where a socket of IPv6 serves it.
-    """
-    found: Any = transport.get_extra_info(end)
-    return (str(found[0]).removeprefix("::ffff:"), int(found[1])) if isinstance(found, tuple) else None
+    """Host and port of one end of a connection, None if it has none."""
+    return client_at(transport.get_extra_info(end))
 
 
 def _scope(head: Head, transport: asyncio.Transport, client: Client | None) -> Scope:

@@ -35,6 +35,14 @@ class Reply(NamedTuple):
         return cls.of(error.status, [*headers, (b"content-type", b"application/json")], error.body)
 
 
+def client_at(address: object) -> Client | None:
+    """Host and port, as a socket tells them; None where it has none.
+
+    An IPv4 address is written as such, also where a socket of IPv6 serves it.
+    """
+    return (str(address[0]).removeprefix("::ffff:"), int(address[1])) if isinstance(address, tuple) else None
+
+
 async def send_reply(send: Send, reply: Reply) -> None:
     await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
     await send({"type": "http.response.body", "body": reply.body})

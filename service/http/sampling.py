@@ -1,6 +1,5 @@
 """Lines that an overload must not make more costly."""
 
-import asyncio
 import logging
 from time import monotonic
 
@@ -11,7 +10,7 @@ log = logging.getLogger("thimble")
 
 
 class RefusalSample:
-    """Which refusals at the connection have a line: so many a second. How many have none is told a second later."""
+    """Which refusals at the connection have a line: so many a second. How many had none is told with the next."""
 
     def __init__(self) -> None:
         self._ends = 0.0
@@ -23,15 +22,12 @@ class RefusalSample:
         now = monotonic()
         if now >= self._ends:
             self._ends, self._taken = now + 1, 0
+            if self._left_out:
+                log.info("%d more refusals have no line: at most %d a second do", self._left_out, MOST_A_SECOND)
+                self._left_out = 0
         if self._taken < MOST_A_SECOND:
             self._taken += 1
             return True
         self._left_out += 1
-        if self._left_out == 1:
-            asyncio.get_running_loop().call_later(1, self._tell)
+        LOG_LINES_LEFT_OUT.inc()
         return False
-
-    def _tell(self) -> None:
-        left_out, self._left_out = self._left_out, 0
-        LOG_LINES_LEFT_OUT.inc(left_out)
-        log.info("%d more refusals have no line: at most %d a second do", left_out, MOST_A_SECOND)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from time import monotonic
 
+from thimble.service.http.access import AccessLog
 from thimble.service.process.listener import BACKLOG
 from thimble.service.process.refusals import Refusals
 from thimble.service.process.worker_process import WorkerProcess
@@ -32,6 +33,7 @@ class Dealer:
         selector: selectors.BaseSelector,
         workers: Collection[WorkerProcess],
         problem: Callable[[], str | None],
+        access_log: AccessLog | None,
     ) -> None:
         """`problem` says what is wrong with the workers, None where nothing is known."""
         listener.setblocking(False)
@@ -39,7 +41,7 @@ class Dealer:
         self._selector = selector
         self._workers = workers
         self._problem = problem
-        self._refusals = Refusals(selector, tls)
+        self._refusals = Refusals(selector, tls, access_log)
         self._waiting: list[socket.socket] = []
         self._turn = 0
         self._taken_last: float | None = None

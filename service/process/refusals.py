@@ -6,7 +6,8 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from thimble.service.errors import RequestError
-from thimble.service.http.replies import STATUS_LINES, Reply
+from thimble.service.http.access import AccessLog
+from thimble.service.http.replies import STATUS_LINES, Reply, client_at
 
 # For a request to come and for its client to take the answer; each client costs a file descriptor for so long.
 SECONDS = 1.0
@@ -17,9 +18,11 @@ REQUEST_BYTES = 64 << 10
 class Refusals:
     """Refuses connections with 503: the supervisor has no time for more. Over TLS they are just closed."""
 
-    def __init__(self, selector: selectors.BaseSelector, tls: bool) -> None:
+    def __init__(self, selector: selectors.BaseSelector, tls: bool, log: AccessLog | None) -> None:
+        """`log` has a line of each, where one is kept."""
         self._selector = selector
         self._tls = tls
+        self._log = log
         self._ends: dict[socket.socket, float] = {}
 
     def __len__(self) -> int:
@@ -51,7 +54,7 @@ class Refusals:
             try:
                 more = connection.recv(REQUEST_BYTES)
                 if not told:
-                    connection.send(_answer(reason))
+                    connection.send(self._answer(connection, reason))
                     connection.shutdown(socket.SHUT_WR)
                     told = True
             except OSError:
@@ -61,15 +64,17 @@ class Refusals:
 
         return on_readable
 
+    def _answer(self, connection: socket.socket, reason: str) -> bytes:
+        error = RequestError(503, reason, retry_after=1, unread=True)
+        reply = Reply.to(error)
+        if self._log is not None:
+            reply.headers.append(self._log.refuse(error, client_at(connection.getpeername())))
+        headers = b"".join(b"%s: %s\r\n" % header for header in reply.headers)
+        return STATUS_LINES[reply.status] + headers + b"\r\n" + reply.body
+
     def _close(self, connection: socket.socket) -> None:
         if self._ends.pop(connection, None) is None:
             return  # its time was over a moment ago
         with suppress(KeyError):  # the selector is closed
             self._selector.unregister(connection)
         connection.close()
-
-
-def _answer(reason: str) -> bytes:
-    reply = Reply.to(RequestError(503, reason, retry_after=1, unread=True))
-    headers = b"".join(b"%s: %s\r\n" % header for header in reply.headers)
-    return STATUS_LINES[reply.status] + headers + b"\r\n" + reply.body

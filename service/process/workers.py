@@ -18,6 +18,7 @@ from time import monotonic
 from typing import NamedTuple
 
 from thimble.service.errors import FatalError, StartupError, UnfinishedError
+from thimble.service.http.access import AccessLog
 from thimble.service.http.keys import Keys
 from thimble.service.process.channel import Channel
 from thimble.service.process.deadline import end_within
@@ -65,7 +66,10 @@ class Supervisor:
         self._workers: dict[int, WorkerProcess] = {}
         self._restarts = Restarts()
         self._fault: str | None = None
-        self._dealer = Dealer(listener, tls, self._selector, self._workers.values(), lambda: self._restarts.problem)
+        access_log = AccessLog(settings.log_probes) if settings.access_log else None
+        self._dealer = Dealer(
+            listener, tls, self._selector, self._workers.values(), lambda: self._restarts.problem, access_log
+        )
         self._syncs = Syncs()
         self._next_beat = 0.0
         self._announced = False

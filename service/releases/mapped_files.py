@@ -6,10 +6,13 @@ import logging
 from thimble.service.background import Background
 from thimble.service.releases.catalogue import Catalogue
 from thimble.service.releases.loader import Model
+from thimble.service.releases.threads import Threads
 from thimble.service.releases.versions import ModelVersions
 
 # What was written to is refused at the first look that finds it, and read again at the second.
-LOOK_SECONDS = 0.5
+EVERY_SECONDS = 0.5
+# For a file that was touched to be read again. A disk that takes longer hangs, which is logged and counted.
+LOOK_SECONDS = 60.0
 CAUSE = "external data"
 log = logging.getLogger("thimble")
 
@@ -20,6 +23,7 @@ class MappedFiles:
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
         self._background = Background()
+        self._threads = Threads()
 
     def start(self) -> None:
         self._background.keep_up("looking at external data", self._watch)
@@ -29,10 +33,10 @@ class MappedFiles:
 
     async def _watch(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(EVERY_SECONDS)
             models = [model for model in self._catalogue if model.external]
             if models:
-                await asyncio.to_thread(_look, models)
+                await self._threads.run(CAUSE, LOOK_SECONDS, _look, models)
             for model in models:
                 _judge(model)
             for name, versions in self._catalogue.models.items():

@@ -100,7 +100,8 @@ def test_a_worker_that_is_silent_for_long_is_replaced_though_it_is_not_stopped(s
 
 
 def test_clients_are_told_where_no_worker_answers(small_artifact: Path) -> None:
-    with running(small_artifact, "--workers", "2", "--worker-timeout-s", "600") as server, ExitStack() as stack:
+    flags = ("--workers", "2", "--worker-timeout-s", "600", "--log-format", "json")
+    with running(small_artifact, *flags) as server, ExitStack() as stack:
         for worker in workers(server):
             stack.enter_context(held_up(worker))
             stack.callback(worker.kill)
@@ -114,6 +115,8 @@ def test_clients_are_told_where_no_worker_answers(small_artifact: Path) -> None:
         answer = ready(server)
         assert answer.status_code == 503 and answer.json() == {"error": "no worker answers"}
         assert answer.headers["connection"] == "close" and answer.headers["retry-after"] == "1"
+        line = json.loads(server.wait_for_line(answer.headers["x-request-id"]).string)
+        assert (line["status"], line["client"], line["error"]) == (503, "127.0.0.1", "no worker answers")
 
 
 def test_a_worker_that_gets_hardly_any_time_is_not_killed(small_artifact: Path) -> None:
