@@ -92,8 +92,13 @@ def metric(client: httpx.Client, name: str, **labels: str) -> float:
 
 def children(server: Server) -> list[psutil.Process]:
     """Sandbox processes."""
+    return sandboxes(psutil.Process(server.process.pid))
+
+
+def sandboxes(parent: psutil.Process) -> list[psutil.Process]:
+    """Those of a process and of its workers."""
     found = []
-    for process in psutil.Process(server.process.pid).children(recursive=True):
+    for process in parent.children(recursive=True):
         with suppress(psutil.NoSuchProcess):  # a zombie, or gone by now
             if "thimble.service.releases.sandbox.process" in process.cmdline():
                 found.append(process)
@@ -109,6 +114,7 @@ def end_sandbox(server: Server) -> None:
 
 async def close(registry: Registry) -> None:
     """Close it, and leave the event loop only once that has heard of the end of its processes."""
+    ours = {process.pid for process in psutil.Process().children()} & {it.pid for it in sandboxes(psutil.Process())}
     registry.close()
-    await asyncio.to_thread(until, lambda: not psutil.Process().children())
+    await asyncio.to_thread(until, lambda: ours.isdisjoint(process.pid for process in psutil.Process().children()))
     await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}), return_exceptions=True)
