@@ -17,6 +17,9 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 Artifact = Annotated[Path, typer.Argument(help="an exported model.onnx")]
 Label = Annotated[str, typer.Option(help="the column that holds 0 or 1 (CSV and Parquet)")]
 Strict = Annotated[bool, typer.Option("--strict", help="stop at the first bad row instead of leaving it out")]
+Multiline = Annotated[
+    bool, typer.Option("--multiline", help="CSV: a quoted value may hold line ends; without it a line is a row")
+]
 
 
 # torch and ONNX take seconds to import, so each command imports only what it needs.
@@ -51,6 +54,7 @@ def train(
     sparse_lr: Annotated[float, typer.Option(min=0, help="Adagrad's, for the embeddings")] = 0.05,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     strict: Strict = False,
+    multiline: Multiline = False,
     checkpoint_rows: Annotated[int, typer.Option(min=1, help="save whenever so many rows are done")] = 1_000_000,
 ) -> None:
     """Train a model on click files, or on clicks generated to look like Criteo's.
@@ -83,7 +87,7 @@ def train(
         own = (name or "model", _names(dense), fields)
         spec = own_spec(*own, {}, scheme, memory, chunk, *widths, seed)
         typer.echo("counting the different ids of each column")
-        counts = count_ids(FileClicks(clicks or [], spec, label, strict), spec)
+        counts = count_ids(FileClicks(clicks or [], spec, label, strict, multiline), spec)
         rows = {field.name: count for field, count in zip(spec.fields, counts, strict=True)}
         spec = own_spec(*own, rows, scheme, memory, chunk, *widths, seed)
 
@@ -92,8 +96,8 @@ def train(
         source = GeneratedClicks(spec, generate + max(20_000, generate // 10), seed)
         parts = Rows(source, 0, generate), Rows(source, generate, source.rows)
     else:
-        source = FileClicks(clicks or [], spec, label, strict)
-        held_out_source = FileClicks(held_out, spec, label, strict) if held_out else None
+        source = FileClicks(clicks or [], spec, label, strict, multiline)
+        held_out_source = FileClicks(held_out, spec, label, strict, multiline) if held_out else None
         typer.echo(f"reading {source.description} once to count its rows")
         parts = split(source, held_out_source, held_out_share)
     folder = run or Path("runs") / spec.name
@@ -195,6 +199,7 @@ def evaluate(
     clicks: Annotated[list[Path], typer.Argument(help="click files, or folders of them")],
     label: Label = "label",
     strict: Strict = False,
+    multiline: Multiline = False,
     scores: Annotated[Path | None, typer.Option(help="also write the good rows' scores here, one a line")] = None,
 ) -> None:
     """Score click files with an artifact and say how good the scores are."""
@@ -202,7 +207,7 @@ def evaluate(
     from thimble.export.click_files import FileClicks
     from thimble.export.evaluate import evaluate_artifact, read_spec
 
-    source = FileClicks(clicks, read_spec(file), label, strict)
+    source = FileClicks(clicks, read_spec(file), label, strict, multiline)
     evaluation = evaluate_artifact(file, source)
     if scores:
         scores.write_text("".join(f"{score:.9g}\n" for score in evaluation.scores))

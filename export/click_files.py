@@ -17,6 +17,7 @@ from thimble.export.text_clicks import CriteoFile, CsvFile
 from thimble.models.conversions import Column
 from thimble.models.features import Batch
 from thimble.models.hashing import Int64s
+from thimble.models.inputs import Feature
 from thimble.models.spec import ModelSpec
 
 _BAD_SHOWN = 5
@@ -69,10 +70,18 @@ class FileClicks:
     """Clicks of a model's schema from files, read in the order given.
 
     `.csv` and `.parquet` have named columns, `label` among them; anything else is Criteo lines: the label, then the
-    dense features, then the fields, separated by tabs. `.gz` is unpacked on the way (not Parquet).
+    dense features, then the fields, separated by tabs. `.gz` is unpacked on the way (not Parquet). With `multiline` a
+    row of CSV may span several lines.
     """
 
-    def __init__(self, paths: Sequence[Path], spec: ModelSpec, label: str = "label", strict: bool = False) -> None:
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        spec: ModelSpec,
+        label: str = "label",
+        strict: bool = False,
+        multiline: bool = False,
+    ) -> None:
         self.files = click_files(paths)
         if len({_suffix(path) == ".parquet" for path in self.files}) > 1:
             raise ClickError("Parquet files and text files cannot be mixed in one run")
@@ -80,6 +89,7 @@ class FileClicks:
             raise ClickError(f"the label {label!r} is also a feature, so the model would be told what it is to guess")
         self.spec = spec
         self.label = label
+        self.multiline = multiline
         self.bad = BadRows(strict)
         self._counts: dict[Path, int] = {}
 
@@ -90,7 +100,8 @@ class FileClicks:
     @property
     def identity(self) -> str:
         stats = [(path.resolve(), path.stat()) for path in self.files]
-        return "; ".join([self.label, *(f"{path}, {stat.st_size}, {stat.st_mtime_ns}" for path, stat in stats)])
+        read_as = [self.label, "multiline"] if self.multiline else [self.label]
+        return "; ".join([*read_as, *(f"{path}, {stat.st_size}, {stat.st_mtime_ns}" for path, stat in stats)])
 
     def count(self) -> int:
         return sum(self.count_file(path) for path in self.files)
@@ -133,9 +144,9 @@ class FileClicks:
             case ".parquet":
                 from thimble.export.parquet_clicks import ParquetFile  # Arrow is slow to import and seldom needed
 
-                return ParquetFile(path, names)
+                return ParquetFile(path, [Feature(self.label, "number"), *self.spec.features])
             case ".csv":
-                return CsvFile(path, names)
+                return CsvFile(path, names, self.multiline)
             case _:
                 return CriteoFile(path, names)
 

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from thimble.export.clicks import ClickError
 from thimble.models.conversions import Column, shown
+from thimble.models.features import encode_column
 from thimble.models.hashing import Floats
 from thimble.models.inputs import ValueKind
 
@@ -18,7 +19,7 @@ EncodedLabels = tuple[Floats, dict[int, str]]
 Encoded = tuple[npt.NDArray[Any], dict[int, str]]
 """A column as the model takes it, and what is wrong with its bad rows, whose values mean nothing."""
 
-_CLICKED: dict[object, float] = {"0": 0.0, "1": 1.0, "0.0": 0.0, "1.0": 1.0, 0: 0.0, 1: 1.0}
+_CLICKED: dict[object, float] = {"0": 0.0, "1": 1.0, 0: 0.0, 1: 1.0}
 
 
 class Table(Protocol):
@@ -55,19 +56,14 @@ class ClickFile(Protocol):
         """Rows start..stop."""
 
 
-def encode_labels(values: Column) -> EncodedLabels:
-    """Zeros and ones, written as text or as numbers."""
+def encode_labels(values: Column, *, typed: bool) -> EncodedLabels:
+    """Numbers, read as those of features are, that are zeros and ones."""
     try:
         return np.array([_CLICKED[value] for value in values], np.float32), {}
     except (KeyError, TypeError):  # a TypeError is for lists, which no dictionary can look up
-        labels: Floats = np.zeros(len(values), np.float32)
-        bad: dict[int, str] = {}
-    for row, value in enumerate(values):
-        try:
-            labels[row] = _CLICKED[value]
-        except (KeyError, TypeError):
-            bad[row] = f"{shown(value)} is not 0 or 1"
-    return labels, bad
+        labels, _ = encode_column("number", values, typed=typed)
+    wrong = np.flatnonzero(~np.isin(labels, (0, 1))).tolist()
+    return labels, {row: f"{shown(values[row])} is not 0 or 1" for row in wrong}
 
 
 def column_index(file: str, header: Sequence[str], name: str) -> int:

@@ -1,7 +1,9 @@
 """Golden rows: held-out rows, as a client would send them, whose scores every server must reproduce."""
 
 from thimble.export.clicks import Clicks, Rows
+from thimble.models.conversions import FROM_TEXT, FROM_VALUES
 from thimble.models.features import Batch, batch_from_values
+from thimble.models.inputs import ValueKind
 from thimble.models.spec import ModelSpec
 
 GOLDEN_ROWS = 32
@@ -38,7 +40,8 @@ def _wire_columns(spec: ModelSpec, clicks: Clicks) -> list[list[int | float | st
     return [[_wire_value(feature.kind, value) for value in column] for feature, column in raw]
 
 
-def _wire_value(kind: str, value: object) -> int | float | str | None:
+def _wire_value(kind: ValueKind, value: object) -> int | float | str | None:
+    value = (FROM_TEXT if isinstance(value, str) else FROM_VALUES)[kind].plain(value)
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
     if isinstance(value, str) and kind == "int":

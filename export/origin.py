@@ -17,6 +17,7 @@ class Origin(BaseModel):
 
     files: tuple[Path, ...] = ()
     label: str = "label"
+    multiline: bool = False
     identity: str
     seed: int | None = None
     start: int
@@ -31,7 +32,7 @@ class Origin(BaseModel):
             gone = next((file for file in self.files if not file.is_file()), None)
             if gone is not None:
                 raise ClickError(f"{gone}, which the run was trained or evaluated on, is no longer there")
-            source = FileClicks(self.files, spec, self.label)
+            source = FileClicks(self.files, spec, self.label, multiline=self.multiline)
             if source.identity != self.identity:
                 raise ClickError(f"{source.description} has changed since the run was trained or evaluated on it")
         return Rows(source, self.start, self.stop)
@@ -41,9 +42,15 @@ def origin(rows: Rows) -> Origin | None:
     """Where rows come from; None for a source of another kind than ours."""
     identity = rows.source.identity
     match rows.source:
-        case FileClicks(files=files, label=label):
-            files = [file.resolve() for file in files]
-            return Origin(files=tuple(files), label=label, identity=identity, start=rows.start, stop=rows.stop)
+        case FileClicks(files=files, label=label, multiline=multiline):
+            return Origin(
+                files=tuple(file.resolve() for file in files),
+                label=label,
+                multiline=multiline,
+                identity=identity,
+                start=rows.start,
+                stop=rows.stop,
+            )
         case GeneratedClicks(seed=seed):
             return Origin(seed=seed, identity=identity, start=rows.start, stop=rows.stop)
     return None

@@ -11,12 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet
 import pyarrow.types as types
 
+from thimble.export.arrow_types import is_bytes, is_text, misfit, readable
 from thimble.export.click_tables import TABLE_ROWS, Encoded, EncodedLabels, Table, column_index, encode_labels
 from thimble.export.clicks import ClickError
-from thimble.models.conversions import Column
+from thimble.models.conversions import EXACT_FLOATS, Column
 from thimble.models.features import encode_column
 from thimble.models.hashing import ID_LIMIT, Floats, Int64s
-from thimble.models.inputs import ValueKind
+from thimble.models.inputs import Feature, ValueKind
 
 Mask = npt.NDArray[np.bool_]
 
@@ -34,15 +35,18 @@ class ArrowTable:
 
     def labels(self) -> EncodedLabels:
         array = self.columns[0]
-        if (types.is_boolean(array.type) or _is_number(array.type)) and not array.null_count:
+        if _is_number(array.type) and not array.null_count:
             labels = array.to_numpy(zero_copy_only=False)
             if np.isin(labels, (0, 1)).all():
                 return (labels == 1).astype(np.float32), {}
-        return encode_labels(array.to_pylist())
+        values = _values(array)
+        return encode_labels(_texts(values), typed=False) if _is_text(array) else encode_labels(values, typed=True)
 
     def encode(self, column: int, kind: ValueKind) -> Encoded:
         """Numbers all at once, but for the doubtful ones, which are encoded as values of other types are."""
         array = self.columns[column]
+        if kind == "number" and _is_text(array):
+            return encode_column(kind, _texts(_values(array)), typed=False)
         if not _is_number(array.type) or kind not in ("number", "int"):
             return encode_column(kind, _values(array), typed=True)
         encoded, doubtful = _numbers(array) if kind == "number" else _ids(array)
@@ -57,15 +61,16 @@ class ArrowTable:
 
 
 class ParquetFile:
-    """A file of which the columns `names` are read."""
+    """A file of which the columns are read that are called as the features are, the label first."""
 
-    def __init__(self, path: Path, names: Sequence[str]) -> None:
+    def __init__(self, path: Path, features: Sequence[Feature]) -> None:
         self.path = path
-        self.names = list(names)
+        self.features = list(features)
 
     def count(self) -> int:
         try:
             with pyarrow.parquet.ParquetFile(self.path) as file:
+                self._check(file.schema_arrow)
                 return int(file.metadata.num_rows)
         except (pa.ArrowInvalid, OSError) as error:
             raise ClickError(f"{self.path.name}: not readable as Parquet: {error}") from None
@@ -74,11 +79,10 @@ class ParquetFile:
         position = 0
         try:
             with pyarrow.parquet.ParquetFile(self.path) as file:
-                for name in self.names:
-                    column_index(self.path.name, file.schema_arrow.names, name)
-                for block in file.iter_batches(batch_size=TABLE_ROWS, columns=self.names):
+                self._check(file.schema_arrow)
+                for block in file.iter_batches(batch_size=TABLE_ROWS, columns=[it.name for it in self.features]):
                     lines = range(position + 1, position + 1 + len(block))
-                    table = ArrowTable(lines, [block.column(name) for name in self.names])
+                    table = ArrowTable(lines, [readable(it.kind, block.column(it.name)) for it in self.features])
                     first = position
                     position += len(block)
                     if position > start:
@@ -87,6 +91,21 @@ class ParquetFile:
                         break
         except (pa.ArrowException, OSError) as error:
             raise ClickError(f"{self.path.name}: damaged after row {position}: {error}") from None
+
+    def _check(self, schema: Any) -> None:
+        """ClickError: a column is not there, or none of its rows could be read."""
+        for feature in self.features:
+            column = schema.field(column_index(self.path.name, schema.names, feature.name))
+            if reason := misfit(feature.kind, column.type):
+                raise ClickError(f"{self.path.name}: column {feature.name!r}: {reason}")
+
+
+def _is_text(array: Any) -> bool:
+    return is_text(array.type) or is_bytes(array.type)
+
+
+def _texts(values: Column) -> Column:
+    return ["" if value is None else value for value in values]
 
 
 def _is_number(kind: Any) -> bool:
@@ -102,18 +121,19 @@ def _numbers(array: Any) -> tuple[Floats, Mask]:
 
 def _ids(array: Any) -> tuple[Int64s, Mask]:
     """Missing ids are 0; doubtful is what is none, fractions among them: gaps make a data frame's integers floats."""
-    found = array.fill_null(0).to_numpy()
+    found, limit = array.fill_null(0).to_numpy(), ID_LIMIT
     if types.is_floating(array.type):
         found = np.where(np.isnan(found), 0, found)
-    doubtful = (found < 0) | (found >= ID_LIMIT) | (found != np.trunc(found))
+        limit = EXACT_FLOATS
+    doubtful = (found < 0) | (found >= limit) | (found != np.trunc(found))
     return np.where(doubtful, 0, found).astype(np.int64), doubtful
 
 
 def _values(array: Any) -> Column:
     """Python values. Data frames write a missing number as NaN."""
-    if types.is_dictionary(array.type):
-        array = array.dictionary_decode()
-    if types.is_string(array.type) or types.is_large_string(array.type):
+    if is_text(array.type):
         texts: list[str | None] = array.to_numpy(zero_copy_only=False).tolist()  # ten times as fast as to_pylist
         return texts
+    if is_bytes(array.type):
+        return [None if value is None else value.decode("utf-8", "surrogateescape") for value in array.to_pylist()]
     return [None if value != value else value for value in array.to_pylist()]

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import re
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,9 @@ from thimble.export.clicks import ClickError
 from thimble.models.conversions import Column
 from thimble.models.features import encode_column
 from thimble.models.inputs import ValueKind
+
+_VALUE = r'(?:"(?:[^"\n]++|"")*+"|[^",\r\n]*+)'
+_CSV_LINES = re.compile(rf"(?:{_VALUE}(?:,{_VALUE})*+\r?(?:\n|\Z))*+")
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class TextTable:
         return TextTable(self.lines[start:stop], columns, misfits)
 
     def labels(self) -> EncodedLabels:
-        return encode_labels(self.columns[0])
+        return encode_labels(self.columns[0], typed=False)
 
     def encode(self, column: int, kind: ValueKind) -> Encoded:
         return encode_column(kind, self.columns[column], typed=False)
@@ -42,6 +46,9 @@ class TextTable:
 
 
 class _TextFile(ABC):
+    newline = "\n"
+    """What ends a line, as `open` takes it: a line feed alone, so that a carriage return in a value stays there."""
+
     def __init__(self, path: Path, names: Sequence[str]) -> None:
         self.path = path
         self.names = names
@@ -60,7 +67,7 @@ class _TextFile(ABC):
         """Rows and the numbers of their lines."""
         line = 0
         try:
-            with _open(self.path) as file:
+            with _open(self.path, self.newline) as file:
                 for line, row in self._read(file):
                     yield line, row
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -85,7 +92,7 @@ class CriteoFile(_TextFile):
 
     def _table(self, lines: Sequence[int], rows: Sequence[str]) -> TextTable:
         width = len(self.names)
-        rows = [row.rstrip("\r\n") for row in rows]
+        rows = [row.removesuffix("\n").removesuffix("\r") for row in rows]
         misfits = {}
         for i, row in enumerate(rows):
             found = row.count("\t") + 1
@@ -97,29 +104,75 @@ class CriteoFile(_TextFile):
 
 
 class CsvFile(_TextFile):
-    """A header line and rows, of which the columns `names` are read. Empty lines are no rows."""
+    """A header line and rows, of which the columns `names` are read. Empty lines are no rows.
 
-    def _read(self, file: IO[str]) -> Iterator[tuple[int, Sequence[str] | None]]:
-        reader = csv.reader(file)
-        header = next(reader, None)
+    A line is a row, so that a stray quote spoils its own row and no other. With `multiline` a quoted value may hold
+    line ends, and a quote inside a value that is not quoted is one of its characters.
+    """
+
+    def __init__(self, path: Path, names: Sequence[str], multiline: bool) -> None:
+        super().__init__(path, names)
+        self.multiline = multiline
+        self.newline = "" if multiline else "\n"  # csv finds the line ends by itself
+
+    def _read(self, file: IO[str]) -> Iterator[tuple[int, Sequence[str]]]:
+        """Rows, or what is wrong with one."""
+        rows = self._spanning(file) if self.multiline else self._lines(file)
+        _, header = next(rows, (0, None))
         if header is None:
             raise ClickError(f"{self.path.name}: empty, a header line was expected")
+        if isinstance(header, str):
+            raise ClickError(f"{self.path.name} line 1: {header}")
         pick = itemgetter(*(column_index(self.path.name, header, name) for name in self.names))
-        for row in reader:
-            if row:
-                yield reader.line_num, pick(row) if len(row) == len(header) else None
+        misfit = f"{len(self.names)} columns expected, found another number"
+        for line, row in rows:
+            if isinstance(row, str):
+                yield line, row
+            elif row:
+                yield line, pick(row) if len(row) == len(header) else misfit
 
-    def _table(self, lines: Sequence[int], rows: Sequence[Sequence[str] | None]) -> TextTable:
-        width = len(self.names)
-        reason = f"{width} columns expected, found another number"
-        misfits = {i: reason for i, row in enumerate(rows) if row is None}
-        return TextTable(lines, list(zip(*(row or [""] * width for row in rows), strict=True)), misfits)
+    def _spanning(self, file: IO[str]) -> Iterator[tuple[int, list[str] | str]]:
+        reader = csv.reader(file)
+        return ((reader.line_num, row) for row in reader)
+
+    def _lines(self, file: IO[str]) -> Iterator[tuple[int, list[str] | str]]:
+        first = 1
+        while lines := list(islice(file, TABLE_ROWS)):
+            if _whole(lines):
+                yield from enumerate(csv.reader(lines), first)
+            else:
+                for number, line in enumerate(lines, first):
+                    yield number, next(csv.reader([line])) if _whole([line]) else _fault(line)
+            first += len(lines)
+
+    def _table(self, lines: Sequence[int], rows: Sequence[Sequence[str]]) -> TextTable:
+        misfits = {i: row for i, row in enumerate(rows) if isinstance(row, str)}
+        blank = [""] * len(self.names)
+        good = (blank if i in misfits else row for i, row in enumerate(rows))
+        return TextTable(lines, list(zip(*good, strict=True)), misfits)
 
 
-def _open(path: Path) -> IO[str]:
+def _whole(lines: Sequence[str]) -> bool:
+    """Whether each line is a whole row of CSV."""
+    if max(map(len, lines)) > csv.field_size_limit():
+        return False
+    text = "".join(lines)
+    return ('"' not in text and "\r" not in text) or bool(_CSV_LINES.fullmatch(text))
+
+
+def _fault(line: str) -> str:
+    """Why a line is no whole row of CSV."""
+    if len(line) > csv.field_size_limit():
+        return f"it is longer than {csv.field_size_limit():,} characters"
+    if '"' in line:
+        return "a quote is not closed or stands inside a value that is not quoted (--multiline allows both)"
+    return "a carriage return stands inside a value that is not quoted"
+
+
+def _open(path: Path, newline: str) -> IO[str]:
     """Undecodable bytes become surrogates, which no feature accepts: the line is reported, not the whole file.
 
     Excel starts its UTF-8 with a byte order mark, which would stick to the first column's name.
     """
     opener = gzip.open if path.suffix == ".gz" else open
-    return cast(IO[str], opener(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline=""))
+    return cast(IO[str], opener(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline=newline))

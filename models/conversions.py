@@ -1,8 +1,13 @@
-"""Columns of values to arrays, by the kind of their feature: all at once, or not at all."""
+"""What each kind of feature accepts, as text and as typed values, and the numbers and ids that it becomes.
+
+Every value is either plain, and then a whole column of them is converted at once, or made plain by itself first. Text
+that people write for a missing value (`MISSING_WORDS`) is one of those that are made plain.
+"""
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from decimal import Decimal
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +16,14 @@ import xxhash
 from thimble.models.hashing import ID_BITS, ID_LIMIT, Floats, Int64s
 from thimble.models.inputs import ValueKind
 
+MISSING_WORDS = frozenset(("", "nan", "null", "na", "n/a", "<na>", "none", "\\n"))
+"""Text that stands for a missing number, integer or token, in any case. In text fields only `\\N` does."""
+
+EXACT_FLOATS = 1 << 53
+"""From here on a float stands for several integers."""
+
+_NULL_TEXT = "\\N"
+_TRUTHS = {"true": "1", "false": "0"}
 _MAX_HEX_DIGITS = ID_BITS // 4
 _MAX_INT_DIGITS = 100  # Python's own integer parser is quadratic in the length
 _HEX = b"0123456789abcdefABCDEF"
@@ -18,14 +31,26 @@ _DECIMAL = b"0123456789"
 _NUMERIC = b"0123456789+-.eE"
 _SHOWN = 40
 _NUMBER = frozenset((int, float, type(None)))
+_INTEGER = frozenset((int, type(None)))
 _TEXT = frozenset((str, type(None)))
 
-Array = TypeVar("Array", Floats, Int64s)
 Column = Sequence[Any]
 
 
 class BadValueError(ValueError):
     """Why values are not of their kind: what is wrong with the first of them, where there is only one."""
+
+
+class Reading(NamedTuple):
+    """How values of one kind are read.
+
+    `convert` turns a column of plain values into an array, or raises BadValueError. `plain` makes one value plain; what
+    it can make nothing of stays as it is. `missing` is the plain missing value.
+    """
+
+    convert: Callable[[Column], npt.NDArray[Any]]
+    plain: Callable[[Any], Any]
+    missing: str | None
 
 
 def shown(value: object) -> str:
@@ -49,10 +74,19 @@ def _numbers_from_text(tokens: Column) -> Floats:
         raise BadValueError(f"{shown(tokens[0])} is not a finite number") from None
 
 
+def _plain_number_text(token: str) -> str:
+    token = _stripped(token)
+    return _TRUTHS.get(token.casefold(), token)
+
+
 def _numbers_from_values(values: Column) -> Floats:
     if not _NUMBER.issuperset(map(type, values)):
         raise BadValueError(f"{shown(values[0])} is not a number")
     return _float32(values)
+
+
+def _plain_number(value: object) -> object:
+    return None if isinstance(value, str) and not value.strip() else value
 
 
 def _float32(values: Column) -> Floats:
@@ -69,31 +103,83 @@ def _float32(values: Column) -> Floats:
 
 def _ints_from_text(tokens: Column) -> Int64s:
     if not _only(tokens, _DECIMAL) or max(map(len, tokens), default=0) > _MAX_INT_DIGITS:
-        raise BadValueError(f"{shown(tokens[0])} is not an integer from 0 to 2^{ID_BITS} - 1")
-    return _int64([int(token) if token else 0 for token in tokens])
+        raise BadValueError(_no_integer(tokens[0]))
+    return _ids([int(token) if token else 0 for token in tokens], "-2^63 to 2^64 - 1")
 
 
 def _ints_from_values(values: Column) -> Int64s:
-    if not set(map(type, values)) <= {int}:
-        values = [_whole(value) for value in values]
-    return _int64(values)
+    return _ids(_integers(values), "-2^63 to 2^64 - 1")
 
 
-def _whole(value: object) -> int:
-    """An integer, also one that a data frame turned into a float because its column has gaps."""
-    if value is None:
-        return 0
-    if type(value) is int:
-        return value
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    raise BadValueError(f"{shown(value)} is not an integer")
+def _ids_from_values(values: Column) -> Int64s:
+    return _ids(_integers(values), f"0 to 2^{ID_BITS} - 1")
 
 
-def _int64(ids: Sequence[int]) -> Int64s:
+def _integers(values: Column) -> Sequence[int]:
+    types = set(map(type, values))
+    if types != {int}:
+        if not types <= _INTEGER:
+            raise BadValueError(_no_integer(values[0]))
+        values = [value or 0 for value in values]
+    return values
+
+
+def _ids(ids: Sequence[int], limits: str) -> Int64s:
     if ids and not 0 <= min(ids) <= max(ids) < ID_LIMIT:
-        raise BadValueError(f"id {shown(ids[0])} is not in the range 0 to 2^{ID_BITS} - 1")
+        raise BadValueError(f"id {shown(ids[0])} is not in the range {limits}")
     return np.array(ids, dtype=np.int64)
+
+
+def _plain_integer_text(token: str) -> str:
+    value = _plain_integer(token)
+    return "" if value is None else str(value)
+
+
+def _plain_integer(value: object) -> object:
+    """Every 64-bit integer is an id. Below 2^60 it is its own, any other is hashed as its digits are."""
+    value = _whole(value)
+    if type(value) is int and not 0 <= value < ID_LIMIT and -(1 << 63) <= value < 1 << 64:
+        return int(_string_ids([str(value)])[0])
+    return value
+
+
+def _plain_id(value: object) -> object:
+    return value if isinstance(value, str) and value.strip() else _whole(value)
+
+
+def _whole(value: object) -> object:
+    """The integer that a value is, or that it was before a data frame made it a float because its column has gaps."""
+    number = value
+    if isinstance(value, str):
+        value = _stripped(value)
+        if not value:
+            return None
+        number = _number(value)
+    if isinstance(number, Decimal):
+        return int(number) if number == number.to_integral_value() else value
+    if isinstance(number, float):
+        exact = abs(number) < EXACT_FLOATS or abs(number) >= 1 << 64
+        return int(number) if exact and number.is_integer() else value
+    return value if number is None else number
+
+
+def _number(token: str) -> int | float | None:
+    """What a text without blanks says, None where it is no number. Digits of other scripts are none."""
+    if len(token) > _MAX_INT_DIGITS or not _only([token], _NUMERIC):
+        return None
+    for parse in (int, float):
+        try:
+            return parse(token)
+        except ValueError:
+            continue
+    return None
+
+
+def _no_integer(value: object) -> str:
+    number = _number(value) if isinstance(value, str) else value
+    if isinstance(number, float) and number.is_integer() and abs(number) >= EXACT_FLOATS:
+        return f"{shown(value)} is a float, which from 2^53 on stands for several integers"
+    return f"{shown(value)} is not an integer"
 
 
 def _hex_ids(tokens: Column) -> Int64s:
@@ -121,6 +207,22 @@ def _eight_digit_ids(tokens: Column) -> Int64s | None:
     return np.frombuffer(digits, ">u4").astype(np.int64) if len(digits) == 4 * len(whole) else None
 
 
+def _hex_ids_from_values(values: Column) -> Int64s:
+    if not _TEXT.issuperset(map(type, values)):
+        raise BadValueError(f"{shown(values[0])} is not a hexadecimal token in a string")
+    return _hex_ids(values)
+
+
+def _stripped(token: str) -> str:
+    """Without the blanks around it; nothing where it says that the value is missing."""
+    token = token.strip()
+    return "" if token.casefold() in MISSING_WORDS else token
+
+
+def _plain_token(value: object) -> object:
+    return _stripped(value) if isinstance(value, str) else value
+
+
 def _string_ids(tokens: Column) -> Int64s:
     """The top 60 bits of xxh3_64 over the UTF-8 bytes."""
     digest = xxhash.xxh3_64_intdigest
@@ -130,28 +232,39 @@ def _string_ids(tokens: Column) -> Int64s:
         raise BadValueError(f"{shown(tokens[0])} is not valid Unicode text") from None
 
 
-def _from_strings(convert: Callable[[Column], Int64s], wanted: str) -> Callable[[Column], Int64s]:
-    def from_values(values: Column) -> Int64s:
-        if not _TEXT.issuperset(map(type, values)):
-            raise BadValueError(f"{shown(values[0])} is not {wanted}")
-        return convert(values)
+def _string_ids_from_text(tokens: Column) -> Int64s:
+    return _string_ids([*map(_plain_text, tokens)] if _NULL_TEXT in tokens else tokens)
 
-    return from_values
+
+def _string_ids_from_values(values: Column) -> Int64s:
+    if not _TEXT.issuperset(map(type, values)):
+        raise BadValueError(f"{shown(values[0])} is not a string")
+    return _string_ids(values)
+
+
+def _plain_text(token: str) -> str:
+    return "" if token == _NULL_TEXT else token
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 def _only(tokens: Column, alphabet: bytes) -> bool:
     return not "".join(tokens).encode("utf-8", "surrogatepass").translate(None, alphabet)
 
 
-FROM_TEXT: dict[ValueKind, Callable[[Column], npt.NDArray[Any]]] = {
-    "number": _numbers_from_text,
-    "int": _ints_from_text,
-    "hex": _hex_ids,
-    "string": _string_ids,
+FROM_TEXT: dict[ValueKind, Reading] = {
+    "number": Reading(_numbers_from_text, _plain_number_text, ""),
+    "int": Reading(_ints_from_text, _plain_integer_text, ""),
+    "hex": Reading(_hex_ids, _plain_token, ""),
+    "string": Reading(_string_ids_from_text, _plain_text, ""),
 }
-FROM_VALUES: dict[ValueKind, Callable[[Column], npt.NDArray[Any]]] = {
-    "number": _numbers_from_values,
-    "int": _ints_from_values,
-    "hex": _from_strings(_hex_ids, "a hexadecimal token in a string"),
-    "string": _from_strings(_string_ids, "a string"),
+FROM_VALUES: dict[ValueKind, Reading] = {
+    "number": Reading(_numbers_from_values, _plain_number, None),
+    "int": Reading(_ints_from_values, _plain_integer, None),
+    "hex": Reading(_hex_ids_from_values, _plain_token, None),
+    "string": Reading(_string_ids_from_values, _same, None),
 }
+IDS = Reading(_ids_from_values, _plain_id, None)
+"""Integers that are ids already: those of 64 bits are not hashed, but refused."""

@@ -1,7 +1,7 @@
 """Raw feature values to the arrays a model takes. Trainer and server share this, so both read a value alike.
 
 Values come as text (tab- or comma-separated, blank = missing) or typed (JSON, Parquet; None or blank = missing).
-A missing number becomes NaN, a missing id 0.
+A missing number becomes NaN, a missing id 0. What each kind accepts is in `thimble.models.conversions`.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from thimble.models.conversions import FROM_TEXT, FROM_VALUES, Array, BadValueError, Column
+from thimble.models.conversions import FROM_TEXT, FROM_VALUES, IDS, BadValueError, Column, Reading
 from thimble.models.hashing import Floats, Int64s
 from thimble.models.inputs import Feature, InputTensor, Kind, ValueKind
 from thimble.models.spec import ModelSpec
@@ -59,37 +59,42 @@ class FeatureError(ValueError):
 
 def dense_from_text(feature: str, tokens: Column) -> Floats:
     """Decimal text -> float32 [rows]."""
-    return _encode(feature, tokens, FROM_TEXT["number"], missing="")
+    return _all_good(feature, tokens, FROM_TEXT["number"])
 
 
 def dense_from_values(feature: str, values: Column) -> Floats:
     """Numbers -> float32 [rows]."""
-    return _encode(feature, values, FROM_VALUES["number"], missing=None)
+    return _all_good(feature, values, FROM_VALUES["number"])
 
 
 def ids_from_text(feature: str, kind: Kind, tokens: Column) -> Int64s:
     """Text of the kind -> int64 [rows]."""
-    return _encode(feature, tokens, FROM_TEXT[kind], missing="")
+    return _all_good(feature, tokens, FROM_TEXT[kind])
 
 
 def ids_from_values(feature: str, kind: Kind, values: Column) -> Int64s:
     """Integers for `int`, text for `hex` and `string` -> int64 [rows]."""
-    return _encode(feature, values, FROM_VALUES[kind], missing=None)
+    return _all_good(feature, values, FROM_VALUES[kind])
+
+
+def ids_from_ids(feature: str, values: Column) -> Int64s:
+    """Integers that are ids already, 0 <= id < 2^60 -> int64 [rows]."""
+    return _all_good(feature, values, IDS)
 
 
 def column_from_text(feature: Feature, tokens: Column) -> npt.NDArray[Any]:
     """Text -> the feature's column of its tensor, [rows]. FeatureError names the bad value."""
-    return _encode(feature.name, tokens, FROM_TEXT[feature.kind], missing="")
+    return _all_good(feature.name, tokens, FROM_TEXT[feature.kind])
 
 
 def column_from_values(feature: Feature, values: Column) -> npt.NDArray[Any]:
     """Typed values -> the feature's column of its tensor, [rows]. FeatureError names the bad value."""
-    return _encode(feature.name, values, FROM_VALUES[feature.kind], missing=None)
+    return _all_good(feature.name, values, FROM_VALUES[feature.kind])
 
 
 def good_values(kind: ValueKind) -> Callable[[Column], npt.NDArray[Any]]:
-    """What turns typed values into an array, all at once and without a look for blanks. It raises BadValueError."""
-    return FROM_VALUES[kind]
+    """What turns plain typed values into an array, all at once. It raises BadValueError."""
+    return FROM_VALUES[kind].convert
 
 
 def encode_column(kind: ValueKind, values: Column, *, typed: bool) -> tuple[npt.NDArray[Any], dict[int, str]]:
@@ -97,7 +102,7 @@ def encode_column(kind: ValueKind, values: Column, *, typed: bool) -> tuple[npt.
 
     The good rows come out as they would without the bad ones.
     """
-    return _encode_good(values, (FROM_VALUES if typed else FROM_TEXT)[kind], None if typed else "")
+    return _encode(values, (FROM_VALUES if typed else FROM_TEXT)[kind])
 
 
 def batch_from_text(spec: ModelSpec, columns: Sequence[Column]) -> Batch:
@@ -118,20 +123,20 @@ def _batch(spec: ModelSpec, columns: Sequence[Column], encode: Callable[[Feature
     )
 
 
-def _encode(feature: str, values: Column, convert: Callable[[Column], Array], missing: str | None) -> Array:
+def _all_good(feature: str, values: Column, reading: Reading) -> npt.NDArray[Any]:
     try:
-        return convert(values)
-    except BadValueError:  # or there are blanks among them
-        values = [missing if _is_blank(value) else value for value in values]
+        return reading.convert(values)
+    except BadValueError:  # or there are values among them that are not plain
+        values = [*map(reading.plain, values)]
     try:
-        return convert(values)
+        return reading.convert(values)
     except BadValueError:
-        row, reason = _first_bad(values, convert)
+        row, reason = _first_bad(values, reading)
     raise FeatureError(feature, row, reason)
 
 
-def _first_bad(values: Column, convert: Callable[[Column], Array]) -> tuple[int, str]:
-    """The row of the first bad value, where there is one, and what is wrong with it.
+def _first_bad(values: Column, reading: Reading) -> tuple[int, str]:
+    """The row of the first bad one of plain values, where there is one, and what is wrong with it.
 
     By halves, which together are converted once, however many are bad: whoever sends them is not to be worth seconds.
     """
@@ -139,37 +144,37 @@ def _first_bad(values: Column, convert: Callable[[Column], Array]) -> tuple[int,
     while stop - start > 1:
         middle = (start + stop) // 2
         try:
-            convert(values[start:middle])
+            reading.convert(values[start:middle])
             start = middle
         except BadValueError:
             stop = middle
     try:
-        convert(values[start:stop])
+        reading.convert(values[start:stop])
     except BadValueError as error:
         return start, str(error)
     raise AssertionError("values that are good one by one are good together")
 
 
-def _is_blank(value: object) -> bool:
-    return isinstance(value, str) and not value.strip()
+def _encode(values: Column, reading: Reading) -> tuple[npt.NDArray[Any], dict[int, str]]:
+    try:
+        return reading.convert(values), {}
+    except BadValueError:
+        return _encode_good([*map(reading.plain, values)], reading)
 
 
-def _encode_good(
-    values: Column, convert: Callable[[Column], Array], missing: str | None, first: int = 0
-) -> tuple[Array, dict[int, str]]:
-    """Convert a column at once or, where that fails, in ever smaller parts until what fails is one value.
+def _encode_good(values: Column, reading: Reading, first: int = 0) -> tuple[npt.NDArray[Any], dict[int, str]]:
+    """Convert plain values at once or, where that fails, in ever smaller parts until what fails is one value.
 
-    That is a blank, which counts as missing, or bad. `first` is the row of the first value.
+    `first` is the row of the first value.
     """
     try:
-        return convert(values), {}
+        return reading.convert(values), {}
     except BadValueError as error:
         if len(values) == 1:
-            return convert([missing]), {} if _is_blank(values[0]) else {first: str(error)}
+            return reading.convert([reading.missing]), {first: str(error)}
     size = -(-len(values) // _PARTS)
     parts = [
-        _encode_good(values[start : start + size], convert, missing, first + start)
-        for start in range(0, len(values), size)
+        _encode_good(values[start : start + size], reading, first + start) for start in range(0, len(values), size)
     ]
     bad = {row: reason for _, reasons in parts for row, reason in reasons.items()}
     return np.concatenate([encoded for encoded, _ in parts]), bad

@@ -1,6 +1,7 @@
 """Request bodies to rows, scores to answers."""
 
 import struct
+from codecs import BOM_UTF8
 from collections.abc import Callable, Sequence
 from math import nan
 from types import EllipsisType
@@ -69,6 +70,7 @@ class RowReader:
 
     def tsv(self, body: bytes) -> Batch:
         """Lines of the features in the order of the spec, tab-separated, with or without a label before them."""
+        body = body.removeprefix(BOM_UTF8)
         self.check_rows(body.count(b"\n") + (not body.endswith(b"\n")))
         try:
             lines = body.decode().removesuffix("\n").split("\n")

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from thimble.models.features import FeatureError, column_from_text, dense_from_values, ids_from_values
+from thimble.models.features import FeatureError, column_from_text, dense_from_values, ids_from_ids
 from thimble.models.hashing import ID_LIMIT
 from thimble.models.inputs import DType, InputTensor
 from thimble.service.errors import RequestError
@@ -41,7 +41,7 @@ def read(tensor: SentTensor) -> Array:
         if tensor.datatype == "FP32":
             values: Array = dense_from_values(tensor.input.name, tensor.data)
         else:
-            values = ids_from_values(tensor.input.name, "int", tensor.data)
+            values = ids_from_ids(tensor.input.name, tensor.data)
     except FeatureError as error:
         row, column = divmod(error.row, tensor.input.width)
         name = tensor.input.features[column].name

@@ -22,9 +22,9 @@ Write = Callable[[Path, Rows], Path]
 
 TEXT: list[tuple[list[str], list[str]]] = [
     (["0", "1", "0.0", "1.0"], ["", " ", "2", "yes", "-1"]),
-    (["", " ", "3", "-1.5", "1e3"], ["one", "inf", "nan", "1e39", "1_0", "\udcff"]),
+    (["", " ", "3", "-1.5", "1e3"], ["one", "inf", "1e39", "1_0", "\udcff"]),
     (["", "0", "+7"], ["0x1", "--1", "é"]),
-    (["", "  ", "0", "17", str((1 << 60) - 1)], ["-1", "1.5", str(1 << 60), "x", "1" * 200]),
+    (["", "  ", "0", "17", str((1 << 60) - 1)], ["1.5", str(1 << 64), "x", "1" * 200]),
     (["", "0a1b2c3d", "FFFFFFFF", "1f", "0" * 15], ["xyz", "12 34 56", "1" * 16, "0x10"]),
     (["", " ", "Größe", "a b"], ["\udcff", "caf\udce9"]),
 ]
@@ -34,7 +34,7 @@ TYPED: list[tuple[Any, list[Any], list[Any]]] = [
     (pa.float64(), [0.0, 1.0], [None, 0.5, math.nan]),
     (pa.float64(), [None, math.nan, 2.5, -3.0], [math.inf, -math.inf, 1e39]),
     (pa.float32(), [None, 1.5], [math.inf]),
-    (pa.float64(), [None, math.nan, 7.0, 0.0], [0.5, -1.0, math.inf, 2.0**60]),
+    (pa.float64(), [None, math.nan, 7.0, -1.0], [0.5, math.inf, 2.0**53, 2.0**60]),
     (pa.string(), [None, "", " ", "0a1b2c3d", "ff"], ["xyz", "1" * 16]),
     (pa.string(), [None, "a", "Größe"], []),
 ]

@@ -1,4 +1,6 @@
 import math
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -6,10 +8,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from testing.clicks import CLICK_SPEC, everything, numbers
+from thimble.export.arrow_types import readable
 from thimble.export.click_files import FileClicks
-from thimble.export.clicks import ClickError
+from thimble.export.clicks import ClickError, Rows
+from thimble.export.golden import golden_batch, golden_features
+from thimble.export.parquet_clicks import ArrowTable
+from thimble.models.features import ids_from_text
+from thimble.models.inputs import ValueKind
 from thimble.models.spec import ModelSpec
 
 
@@ -59,9 +68,10 @@ def test_parquet_ids_that_a_data_frame_made_floats(tmp_path: Path, spec: ModelSp
     [
         ({"label": [1, 0, None, 0]}, "label: None is not 0 or 1"),
         ({"label": [1.0, 0.0, 0.5, 0.0]}, "label: 0.5 is not 0 or 1"),
-        ({"label": pa.array([[1], [0], [1], [1]])}, "label: a list is not 0 or 1"),
-        ({"d0": ["1", "2", "3", "4"]}, "d0: '1' is not a number"),
-        ({"f2": [1, 2, 3, 4]}, "f2: 1 is not a string"),
+        ({"label": ["1", "0", "yes", "1"]}, "label: 'yes' is not 0 or 1"),
+        ({"d0": ["1", "2", "x", "4"]}, "d0: 'x' is not a finite number"),
+        ({"f1": pa.array([1, 2, -3, 4], pa.int64())}, "f1: '-3' is not a hexadecimal token"),
+        ({"f2": [b"a", b"b", b"\xff", b"d"]}, "f2: '\\udcff' is not valid Unicode text"),
     ],
 )
 def test_parquet_of_other_types(tmp_path: Path, spec: ModelSpec, changed: dict[str, Any], reason: str) -> None:
@@ -70,6 +80,107 @@ def test_parquet_of_other_types(tmp_path: Path, spec: ModelSpec, changed: dict[s
     first = next(iter(source.bad.first.values()))
     assert first.endswith(reason) or reason in source.bad.first.values()
     assert first.startswith("a.parquet line ")
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "kind"),
+    [
+        ("label", pa.array([[1], [0], [1], [1]]), "a number"),
+        ("d0", pa.array([datetime(2026, 1, 2)] * 4), "a number"),
+        ("f0", pa.array([True] * 4), "an integer id"),
+        ("f1", pa.array([1.5] * 4), "a hexadecimal token"),
+        ("f2", pa.array([1.5] * 4), "text"),
+    ],
+)
+def test_a_column_that_fits_no_row_is_refused_once(
+    tmp_path: Path, spec: ModelSpec, name: str, array: Any, kind: str
+) -> None:
+    source = FileClicks([write_parquet(tmp_path / "a.parquet", columns(**{name: array}))], spec)
+    with pytest.raises(ClickError) as refused:
+        source.count()
+    type_ = str(array.type).replace("item", "element")  # Parquet's word
+    assert str(refused.value) == f"a.parquet: column {name!r}: its type is {type_}, which is not read as {kind}"
+
+
+def test_one_bad_label_makes_no_other_bad(tmp_path: Path, spec: ModelSpec) -> None:
+    labels = [Decimal(i % 2) for i in range(1000)]
+    rows: dict[str, Any] = {"d0": [1.0] * 1000, "d1": [1.0] * 1000, "f0": range(1000), "f1": ["1"] * 1000}
+    for bad in (None, Decimal(2)):
+        label = pa.array([*labels[:900], bad, *labels[901:]], pa.decimal128(3, 0))
+        table = {"label": label, **rows, "f2": ["a"] * 1000}
+        source = FileClicks([write_parquet(tmp_path / "a.parquet", table)], spec)
+        assert sum(len(part.labels) for part in source.read(0, 1000, 5000)) == 999
+        assert source.bad.count == 1
+
+
+TYPES: dict[ValueKind, list[Any]] = {
+    "number": [pa.bool_(), pa.int8(), pa.uint64(), pa.int64(), pa.float16(), pa.float64(), pa.decimal128(20, 3)],
+    "int": [pa.int8(), pa.uint64(), pa.int64(), pa.float32(), pa.float64(), pa.decimal128(20, 1), pa.decimal128(20, 0)],
+    "hex": [pa.int32(), pa.uint32(), pa.int64(), pa.large_string(), pa.binary()],
+    "string": [pa.int64(), pa.uint64(), pa.string(), pa.large_string(), pa.binary()],
+}
+WORDS = ["", " ", "7", " 7", "7.0", "-3", "1f", "True", "NaN", "NULL", "\\N", "x", "Größe", "1e39", str(1 << 63)]
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "bool": st.booleans(),
+    "halffloat": st.floats(width=16),
+    "float": st.floats(width=32) | st.integers(-100, 100).map(float),
+    "double": st.floats() | st.sampled_from([7.0, -7.0, 2.0**53, 2.0**60, 1e39, math.nan]),
+    "string": st.sampled_from(WORDS),
+    "large_string": st.sampled_from(WORDS),
+    "binary": st.sampled_from([*(word.encode() for word in WORDS), b"\xff"]),
+}
+
+
+def drawn(type_: Any) -> st.SearchStrategy[Any]:
+    if pa.types.is_integer(type_):
+        low = 0 if str(type_).startswith("u") else -(1 << (type_.bit_width - 1))
+        return st.integers(low, low + (1 << type_.bit_width) - 1)
+    if pa.types.is_decimal(type_):
+        return st.decimals(-(10**15), 10**15, places=type_.scale) | st.integers(0, 1).map(Decimal)
+    return VALUES[str(type_)]
+
+
+@pytest.mark.parametrize(("kind", "type_"), [(kind, type_) for kind, some in TYPES.items() for type_ in some], ids=str)
+@settings(max_examples=15, deadline=None)
+@given(data=st.data())
+def test_what_is_read_as_a_column_is_read_one_by_one(kind: ValueKind, type_: Any, data: st.DataObject) -> None:
+    values = data.draw(st.lists(st.none() | drawn(type_), min_size=1, max_size=20))
+
+    def read(some: list[Any]) -> list[Any]:
+        """The label and the feature of each row, or what is wrong with it."""
+        array = readable(kind, pa.array(some, type_))
+        table = ArrowTable(range(len(some)), [readable("number", pa.array(some, type_)), array])
+        found = []
+        for encoded, bad in (table.labels(), table.encode(1, kind)):
+            found.append(
+                [bad.get(row, None if value != value else value) for row, value in enumerate(encoded.tolist())]
+            )
+        return list(zip(*found, strict=True))
+
+    assert read(values) == [read([value])[0] for value in values]
+
+
+def test_the_types_that_carry_the_meaning(tmp_path: Path, spec: ModelSpec) -> None:
+    data = columns(
+        label=[True, False, True, False],
+        d0=pa.array([True, None, False, True]),
+        d1=pa.array([Decimal("1.50"), None, Decimal("-2.00"), Decimal(3)], pa.decimal128(10, 2)),
+        f0=pa.array([-1, 7, None, 1 << 62], pa.int64()),
+        f1=pa.array([31, None, -1, 0x68FD1E64], pa.int32()),
+        f2=pa.array([1, None, -5, 1], pa.int64()),
+    )
+    source = FileClicks([write_parquet(tmp_path / "a.parquet", data)], spec)
+    clicks = everything(source)
+    assert source.bad.count == 0 and clicks.labels.tolist() == [1, 0, 1, 0]
+    expected = np.array([[1, 1.5], [math.nan, math.nan], [0, -2], [1, 3]], np.float32)
+    assert np.array_equal(clicks.batch.dense, expected, equal_nan=True)
+    wide = ids_from_text("f0", "string", ["-1", str(1 << 62)]).tolist()
+    assert clicks.batch.ids[:, 0].tolist() == [wide[0], 7, 0, wide[1]]
+    assert clicks.batch.ids[:, 1].tolist() == [31, 0, 0xFFFFFFFF, 0x68FD1E64]
+    assert clicks.batch.ids[:, 2].tolist() == ids_from_text("f2", "string", ["1", "", "-5", "1"]).tolist()
+    golden = golden_features(spec, Rows(source, 0, 4))
+    assert np.array_equal(golden_batch(spec, golden).ids[:4], clicks.batch.ids)
+    assert np.array_equal(golden_batch(spec, golden).dense[:4], clicks.batch.dense, equal_nan=True)
 
 
 def test_parquet_ranges_across_files(tmp_path: Path, spec: ModelSpec) -> None:

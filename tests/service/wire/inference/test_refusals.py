@@ -366,7 +366,7 @@ LENGTH = struct.pack("<I", 100)
         (strings(b"\xff\xfe", b"1", b"f"), "its data is not valid UTF-8"),
         (strings(b"\xed\xa0\x80", b"1", b"f"), "its data is not valid UTF-8"),
         (strings(b"a", b"1", b"xyz"), "f2: 'xyz' is not a hexadecimal token (row 0)"),
-        (strings(b"a", b"-1", b"f"), "f1: '-1' is not an integer"),
+        (strings(b"a", b"-x", b"f"), "f1: '-x' is not an integer"),
         (strings(b"a", b"1" * 100_000, b"f"), "f1: '111"),
         (strings(b"a", b"1", b"f" * 100_000), "f2: 'fff"),
     ],
