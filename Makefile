@@ -24,8 +24,9 @@ run: .venv/run ## install, serve what is in artifacts/ on 127.0.0.1:8000 (PORT=)
 	@$(BIN)/python -m thimble.client.first_score http://127.0.0.1:$(PORT) & \
 	exec $(BIN)/thimble-serve artifacts --host 127.0.0.1 --port $(PORT)
 
+# two files at a time: most tests wait for a server half of the time, and those of a file share what they set up
 test: .venv/dev ops ## install and run every test
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 quick: .venv/dev ## install and run the tests that take less than a minute together
 	$(BIN)/pytest $(QUICK)
