@@ -3,8 +3,10 @@
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.types as types
 
+from thimble.export.value_options import ValueOptions
 from thimble.models.inputs import ValueKind
 
 _WORDS: dict[ValueKind, str] = {
@@ -13,26 +15,36 @@ _WORDS: dict[ValueKind, str] = {
     "hex": "a hexadecimal token",
     "string": "text",
 }
+_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
-def misfit(kind: ValueKind, type_: Any) -> str | None:
+def misfit(kind: ValueKind, type_: Any, options: ValueOptions) -> str | None:
     """Why no value of a type is one of a feature's kind, None where they may be."""
     if types.is_dictionary(type_):
         type_ = type_.value_type
+    if kind == "number" and _is_moment(type_):
+        read = "--timestamps reads it as seconds since 1970"
+        return None if options.timestamps else f"its type is {type_}, which is not read as a number; {read}"
     fits = is_text(type_) or is_bytes(type_) or types.is_null(type_) or types.is_integer(type_)
     fits |= kind in ("number", "int") and (types.is_floating(type_) or types.is_decimal(type_))
     fits |= kind == "number" and types.is_boolean(type_)
     return None if fits else f"its type is {type_}, which is not read as {_WORDS[kind]}"
 
 
-def readable(kind: ValueKind, array: Any) -> Any:
+def readable(kind: ValueKind, array: Any, options: ValueOptions) -> Any:
     """The same values as numbers, integers, decimals, text or bytes, whichever the kind is read from."""
     if types.is_dictionary(array.type):
         array = array.dictionary_decode()
+    if _is_moment(array.type):
+        array = _seconds(array)
     if kind == "number" and (types.is_boolean(array.type) or types.is_decimal(array.type)):
-        return array.cast(pa.float64())
+        array = array.cast(pa.float64())
     if types.is_float16(array.type):
-        return array.cast(pa.float32())
+        array = array.cast(pa.float32())
+    if options.missing:
+        array = pc.if_else(_is_one_of(array, options.missing), None, array)
+    if options.timestamps and kind == "number" and is_text(array.type):
+        return pa.array([text and options.text(kind, [text])[0] for text in array.to_pylist()], pa.string())
     if types.is_integer(array.type) and kind == "string":
         return array.cast(pa.string())
     if types.is_integer(array.type) and kind == "hex":
@@ -49,6 +61,26 @@ def is_bytes(type_: Any) -> bool:
     """Whether values are bytes, which are text if they are UTF-8."""
     kinds = (types.is_binary, types.is_large_binary, types.is_fixed_size_binary, types.is_binary_view)
     return any(is_kind(type_) for is_kind in kinds)
+
+
+def _is_moment(type_: Any) -> bool:
+    return bool(types.is_timestamp(type_) or types.is_date(type_))
+
+
+def _seconds(array: Any) -> Any:
+    """Seconds since 1970 as float64."""
+    moments = array.cast(pa.timestamp("s")) if types.is_date(array.type) else array
+    return pc.divide(moments.cast(pa.int64()).cast(pa.float64(), safe=False), _PER_SECOND[moments.type.unit])
+
+
+def _is_one_of(array: Any, words: frozenset[str]) -> Any:
+    """Which values are written as one of the words, -999 as well as n/a."""
+    if is_bytes(array.type):
+        values = array.to_pylist()
+        texts = pa.array([None if it is None else it.decode("utf-8", "replace") for it in values], pa.string())
+    else:
+        texts = array.cast(pa.string())
+    return pc.is_in(pc.utf8_lower(pc.utf8_trim_whitespace(texts)), pa.array(sorted(words)))
 
 
 def _token(value: int | None, bits: int) -> str | None:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -19,6 +20,13 @@ Label = Annotated[str, typer.Option(help="the column that holds 0 or 1 (CSV and 
 Strict = Annotated[bool, typer.Option("--strict", help="stop at the first bad row instead of leaving it out")]
 Multiline = Annotated[
     bool, typer.Option("--multiline", help="CSV: a quoted value may hold line ends; without it a line is a row")
+]
+Missing = Annotated[
+    list[str] | None,
+    typer.Option("--missing", metavar="WORD", help="a further word for a missing value, such as '-'; may be repeated"),
+]
+Timestamps = Annotated[
+    bool, typer.Option("--timestamps", help="dense columns: read timestamps and dates as seconds since 1970")
 ]
 
 
@@ -55,18 +63,20 @@ def train(
     seed: Annotated[int, typer.Option(min=0)] = 0,
     strict: Strict = False,
     multiline: Multiline = False,
+    missing: Missing = None,
+    timestamps: Timestamps = False,
     checkpoint_rows: Annotated[int, typer.Option(min=1, help="save whenever so many rows are done")] = 1_000_000,
 ) -> None:
     """Train a model on click files, or on clicks generated to look like Criteo's.
 
-    Files ending in .csv or .parquet have named columns; anything else holds Criteo lines (label, dense features,
-    fields, separated by tabs). Text may be packed as .gz. A folder is read file by file. A run that was stopped goes
-    on when the same command is given again.
+    Parquet and CSV have named columns; any other text holds Criteo lines (label, dense features, fields, separated by
+    tabs). Text may be packed (gzip, bz2, xz, zstd, zip). A folder is read file by file, with its sub-folders. A run
+    that was stopped goes on when the same command is given again.
     """
     from thimble.export import console
     from thimble.export.cardinality import count_ids
     from thimble.export.click_files import FileClicks
-    from thimble.export.clicks import ClickError, ClickSource, Rows, split
+    from thimble.export.clicks import ClickError, Rows, split
     from thimble.export.generate import GeneratedClicks
     from thimble.export.schema import own_spec, preset_spec
     from thimble.export.train import Recipe
@@ -74,6 +84,9 @@ def train(
 
     if bool(clicks) == bool(generate):
         raise ClickError("give click files or --generate N, one of the two")
+    files = partial(
+        FileClicks, label=label, strict=strict, multiline=multiline, missing=missing or (), timestamps=timestamps
+    )
     recipe = Recipe(batch_size, epochs, dense_lr, sparse_lr, seed, checkpoint_rows)
     fields: dict[Kind, list[str]] = {"int": _names(ints), "hex": _names(hexes), "string": _names(strings)}
     if preset and (dense or any(fields.values())):
@@ -86,20 +99,20 @@ def train(
         widths = _numbers("--dense-arch", dense_arch), _numbers("--over-arch", over_arch)
         own = (name or "model", _names(dense), fields)
         spec = own_spec(*own, {}, scheme, memory, chunk, *widths, seed)
-        typer.echo("counting the different ids of each column")
-        counts = count_ids(FileClicks(clicks or [], spec, label, strict, multiline), spec)
-        rows = {field.name: count for field, count in zip(spec.fields, counts, strict=True)}
-        spec = own_spec(*own, rows, scheme, memory, chunk, *widths, seed)
 
-    source: ClickSource
     if generate:
-        source = GeneratedClicks(spec, generate + max(20_000, generate // 10), seed)
-        parts = Rows(source, 0, generate), Rows(source, generate, source.rows)
+        generated = GeneratedClicks(spec, generate + max(20_000, generate // 10), seed)
+        parts = Rows(generated, 0, generate), Rows(generated, generate, generated.rows)
     else:
-        source = FileClicks(clicks or [], spec, label, strict, multiline)
-        held_out_source = FileClicks(held_out, spec, label, strict, multiline) if held_out else None
+        source = files(clicks or [], spec)
+        held_out_source = files(held_out, spec) if held_out else None
+        _echo_all(console.passed_over([*source.passed_over, *(held_out_source.passed_over if held_out_source else [])]))
         typer.echo(f"reading {source.description} once to count its rows")
         parts = split(source, held_out_source, held_out_share)
+        if not preset:
+            typer.echo("counting the different ids of each column")
+            rows = {field.name: count for field, count in zip(spec.fields, count_ids(source, spec), strict=True)}
+            spec = own_spec(*own, rows, scheme, memory, chunk, *widths, seed)
     folder = run or Path("runs") / spec.name
     typer.echo(f"{len(parts[0]):,} rows to train on, {len(parts[1]):,} held out; checkpoints in {folder}")
     try:
@@ -200,6 +213,8 @@ def evaluate(
     label: Label = "label",
     strict: Strict = False,
     multiline: Multiline = False,
+    missing: Missing = None,
+    timestamps: Timestamps = False,
     scores: Annotated[Path | None, typer.Option(help="also write the good rows' scores here, one a line")] = None,
 ) -> None:
     """Score click files with an artifact and say how good the scores are."""
@@ -207,11 +222,15 @@ def evaluate(
     from thimble.export.click_files import FileClicks
     from thimble.export.evaluate import evaluate_artifact, read_spec
 
-    source = FileClicks(clicks, read_spec(file), label, strict, multiline)
-    evaluation = evaluate_artifact(file, source)
+    source = FileClicks(clicks, read_spec(file), label, strict, multiline, missing or (), timestamps)
+    _echo_all(console.passed_over(source.passed_over))
+    try:
+        evaluation = evaluate_artifact(file, source)
+    finally:
+        _echo_all(console.bad_rows(source.bad))
     if scores:
         scores.write_text("".join(f"{score:.9g}\n" for score in evaluation.scores))
-    _echo_all([*console.bad_rows(source.bad), console.metrics_line(evaluation.metrics)])
+    typer.echo(console.metrics_line(evaluation.metrics))
 
 
 def main() -> None:

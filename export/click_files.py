@@ -1,77 +1,36 @@
-"""Click files: Criteo lines, CSV and Parquet, streamed in constant memory."""
+"""Clicks from files of any form, streamed in constant memory."""
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from thimble.export.bad_rows import BadRows
+from thimble.export.click_folders import FoundFile, find
 from thimble.export.click_tables import ClickFile, Table
 from thimble.export.clicks import ClickError, Clicks
-from thimble.export.text_clicks import CriteoFile, CsvFile
+from thimble.export.file_formats import is_parquet
+from thimble.export.text_clicks import open_text_clicks
+from thimble.export.value_options import ValueOptions
+from thimble.export.wording import listed
 from thimble.models.conversions import Column
 from thimble.models.features import Batch
 from thimble.models.hashing import Int64s
 from thimble.models.inputs import Feature
 from thimble.models.spec import ModelSpec
 
-_BAD_SHOWN = 5
-
-
-@dataclass
-class BadRows:
-    """The rows that had to be left out: how many, and the first few by name. `strict` makes the first one an error.
-
-    Rows are read several times but counted once; the count stops at MOST, lest it grow with the file.
-    """
-
-    MOST: ClassVar[int] = 100_000
-
-    strict: bool = False
-    first: dict[str, str] = field(default_factory=dict)
-    seen: set[tuple[Path, int]] = field(default_factory=set)
-
-    def add(self, path: Path, line: int, reason: str) -> None:
-        message = f"{path.name} line {line}: {reason}"
-        if self.strict:
-            raise ClickError(message)
-        if len(self.seen) < self.MOST:
-            self.seen.add((path, line))
-        if len(self.first) < _BAD_SHOWN:
-            self.first.setdefault(f"{path}:{line}", message)
-
-    @property
-    def count(self) -> int:
-        return len(self.seen)
-
-
-def click_files(paths: Sequence[Path]) -> list[Path]:
-    """The files meant by files and folders, a folder's in natural order (day_2 before day_10)."""
-    files: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            inside = [p for p in path.iterdir() if p.is_file() and not p.name.startswith(".")]
-            files += sorted(inside, key=lambda p: [int(t) if t.isdigit() else t for t in re.split(r"(\d+)", p.name)])
-        elif path.is_file():
-            files.append(path)
-        else:
-            raise ClickError(f"{path}: no such file or folder")
-    if not files:
-        raise ClickError(f"no click files in {', '.join(map(str, paths))}")
-    return files
-
 
 class FileClicks:
     """Clicks of a model's schema from files, read in the order given.
 
-    `.csv` and `.parquet` have named columns, `label` among them; anything else is Criteo lines: the label, then the
-    dense features, then the fields, separated by tabs. `.gz` is unpacked on the way (not Parquet). With `multiline` a
-    row of CSV may span several lines.
+    What a file is its first bytes tell: Parquet and CSV have named columns, `label` among them; other text is Criteo
+    lines: the label, then the dense features, then the fields, separated by tabs. Text may be packed. With `multiline`
+    a row of CSV may span several lines. `missing` are further words for a missing value; with `timestamps` these are
+    read as numbers. ClickError: a file cannot be read so, or holds other columns.
     """
 
     def __init__(
@@ -81,45 +40,52 @@ class FileClicks:
         label: str = "label",
         strict: bool = False,
         multiline: bool = False,
+        missing: Collection[str] = (),
+        timestamps: bool = False,
     ) -> None:
-        self.files = click_files(paths)
-        if len({_suffix(path) == ".parquet" for path in self.files}) > 1:
-            raise ClickError("Parquet files and text files cannot be mixed in one run")
         if label in spec.feature_names:
             raise ClickError(f"the label {label!r} is also a feature, so the model would be told what it is to guess")
         self.spec = spec
         self.label = label
         self.multiline = multiline
+        self.options = ValueOptions(frozenset(word.strip().lower() for word in missing), timestamps)
         self.bad = BadRows(strict)
+        found, self.passed_over = find(paths)
+        self._files = _opened(found, [Feature(label, "number"), *spec.features], self.options, multiline)
         self._counts: dict[Path, int] = {}
 
     @property
+    def files(self) -> list[Path]:
+        return [file.path for file in self._files]
+
+    @property
     def description(self) -> str:
-        return ", ".join(path.name for path in self.files)
+        return listed([file.name for file in self._files])
 
     @property
     def identity(self) -> str:
-        stats = [(path.resolve(), path.stat()) for path in self.files]
-        read_as = [self.label, "multiline"] if self.multiline else [self.label]
-        return "; ".join([*read_as, *(f"{path}, {stat.st_size}, {stat.st_mtime_ns}" for path, stat in stats)])
+        """The files as they are, and how they are read."""
+        read_as = [self.label]
+        if self.multiline:
+            read_as.append("multiline")
+        if self.options != ValueOptions():
+            read_as.append(f"missing {sorted(self.options.missing)}, timestamps {self.options.timestamps}")
+        for path in self.files:
+            stat = path.stat()
+            read_as.append(f"{path.resolve()}, {stat.st_size}, {stat.st_mtime_ns}")
+        return "; ".join(read_as)
 
     def count(self) -> int:
-        return sum(self.count_file(path) for path in self.files)
-
-    def count_file(self, path: Path) -> int:
-        """Rows of one file; text has to be read for it, once, to its end."""
-        if path not in self._counts:
-            self._counts[path] = self._open(path).count()
-        return self._counts[path]
+        return sum(map(self._count, self._files))
 
     def read(self, start: int, stop: int, size: int) -> Iterator[Clicks]:
         parts: list[Clicks] = []
         room = size
-        for path, table in self._tables(start, stop):
+        for file, table in self._tables(start, stop):
             done = 0
             while done < len(table.lines):
                 part = table.part(done, done + room)
-                parts.append(self._encode(path, part))
+                parts.append(self._encode(file, part))
                 done += len(part.lines)
                 room -= len(part.lines)
                 if not room:
@@ -128,47 +94,83 @@ class FileClicks:
         if parts:
             yield _joined(parts)
 
-    def _tables(self, start: int, stop: int) -> Iterator[tuple[Path, Table]]:
+    def _count(self, file: ClickFile) -> int:
+        """Rows of one file; text has to be read for it, once, to its end."""
+        if file.path not in self._counts:
+            self._counts[file.path] = file.count()
+        return self._counts[file.path]
+
+    def _tables(self, start: int, stop: int) -> Iterator[tuple[ClickFile, Table]]:
         position = 0
-        for path in self.files:
-            rows = self.count_file(path)
+        for file in self._files:
+            rows = self._count(file)
             first, last = max(0, start - position), min(rows, stop - position)
             position += rows
             if first < last:
-                for table in self._open(path).tables(first, last):
-                    yield path, table
+                for table in file.tables(first, last):
+                    yield file, table
 
-    def _open(self, path: Path) -> ClickFile:
-        names = [self.label, *self.spec.feature_names]
-        match _suffix(path):
-            case ".parquet":
-                from thimble.export.parquet_clicks import ParquetFile  # Arrow is slow to import and seldom needed
-
-                return ParquetFile(path, [Feature(self.label, "number"), *self.spec.features])
-            case ".csv":
-                return CsvFile(path, names, self.multiline)
-            case _:
-                return CriteoFile(path, names)
-
-    def _encode(self, path: Path, table: Table) -> Clicks:
-        """Rows to arrays. Bad rows are left out and noted, each with the first thing that is wrong with it."""
+    def _encode(self, file: ClickFile, table: Table) -> Clicks:
+        """Rows to arrays. Bad rows are left out and noted."""
         labels, wrong = table.labels()
-        reasons = {self.label: wrong}
-        columns = {name: column for column, name in enumerate(self.spec.feature_names, 1)}
-        batch = Batch.missing(self.spec.inputs, len(labels))
-        tensors: Sequence[npt.NDArray[Any]] = batch
-        for tensor, array in zip(self.spec.inputs, tensors, strict=True):
-            for place, feature in enumerate(tensor.features):
-                array[:, place], reasons[feature.name] = table.encode(columns[feature.name], feature.kind)
-        bad = dict(table.misfits)
-        for name, wrong in reasons.items():
-            for row, reason in wrong.items():
-                bad.setdefault(row, f"{name}: {reason}")
-        for row, reason in bad.items():
-            self.bad.add(path, table.lines[row], reason)
-        good = np.delete(np.arange(len(labels)), list(bad)) if bad else slice(None)
-        raw = partial(_raw_columns, table, columns.values(), good)
-        return Clicks(labels[good], Batch._make(array[good] for array in tensors), raw)
+        features = range(1, 1 + len(self.spec.features))
+        batch, reasons = encode_features(self.spec, table, features)
+        if len(self.bad.valued) <= len(self.spec.features):
+            self.bad.valued.update(_valued(self.spec, batch), [self.label] if len(wrong) < len(labels) else [])
+        bad = self.bad.add_all(file, table, {self.label: wrong} | reasons)
+        good = np.delete(np.arange(len(labels)), bad) if bad else slice(None)
+        raw = partial(_raw_columns, table, features, good)
+        return Clicks(labels[good], Batch._make(array[good] for array in batch), raw)
+
+
+def encode_features(spec: ModelSpec, table: Table, columns: Sequence[int]) -> tuple[Batch, dict[str, dict[int, str]]]:
+    """All rows of a table as the model takes them, and by feature what is wrong with rows, whose values mean nothing.
+
+    `columns` says where the features stand, in the order of the spec.
+    """
+    places = dict(zip(spec.feature_names, columns, strict=True))
+    reasons: dict[str, dict[int, str]] = {}
+    batch = Batch.missing(spec.inputs, len(table.lines))
+    tensors: Sequence[npt.NDArray[Any]] = batch
+    for tensor, array in zip(spec.inputs, tensors, strict=True):
+        for place, feature in enumerate(tensor.features):
+            array[:, place], reasons[feature.name] = table.encode(places[feature.name], feature.kind)
+    return batch, reasons
+
+
+def _valued(spec: ModelSpec, batch: Batch) -> list[str]:
+    """The features that are not missing in all rows."""
+    names: list[str] = []
+    tensors: Sequence[npt.NDArray[Any]] = batch
+    for tensor, array in zip(spec.inputs, tensors, strict=True):
+        missing = np.isnan(array) if np.isnan(tensor.missing) else array == tensor.missing
+        names += [it.name for it, absent in zip(tensor.features, missing.all(axis=0), strict=True) if not absent]
+    return names
+
+
+def _opened(
+    found: Sequence[FoundFile], features: Sequence[Feature], options: ValueOptions, multiline: bool
+) -> list[ClickFile]:
+    """Files that have been looked at. ClickError: one does not fit."""
+    files: list[ClickFile] = []
+    for file in found:
+        try:
+            files.append(_open(file, features, options, multiline))
+        except OSError as error:
+            raise ClickError(f"{file.path}: {error.strerror}") from None
+        files[-1].check()
+    names = {file.named: file.name for file in files}
+    if len(names) > 1:
+        raise ClickError(f"{names[True]} has columns with names and {names[False]} has none; give one or the other")
+    return files
+
+
+def _open(file: FoundFile, features: Sequence[Feature], options: ValueOptions, multiline: bool) -> ClickFile:
+    if not is_parquet(file.path):
+        return open_text_clicks(file, features, options, multiline)
+    from thimble.export.parquet_clicks import ParquetFile  # Arrow is slow to import and seldom needed
+
+    return ParquetFile(file, features, options)
 
 
 def _raw_columns(table: Table, columns: Iterable[int], good: slice | Int64s) -> list[Column]:
@@ -186,7 +188,3 @@ def _joined(parts: Sequence[Clicks]) -> Clicks:
 
 def _raw_joined(parts: Sequence[Callable[[], Sequence[Column]]]) -> list[Column]:
     return [list(chain.from_iterable(columns)) for columns in zip(*(part() for part in parts), strict=True)]
-
-
-def _suffix(path: Path) -> str:
-    return (Path(path.stem) if path.suffix == ".gz" else path).suffix.lower()

@@ -1,12 +1,12 @@
 """What a click file is read as: a thousand rows at a time, as columns that keep the file's own form."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from thimble.export.clicks import ClickError
 from thimble.models.conversions import Column, shown
 from thimble.models.features import encode_column
 from thimble.models.hashing import Floats
@@ -49,6 +49,17 @@ class Table(Protocol):
 class ClickFile(Protocol):
     """One file of clicks. Its methods raise ClickError where it cannot be read."""
 
+    path: Path
+    name: str
+    """What messages call it."""
+    named: bool
+    """Whether its columns have names. They stand in the order of the spec where they have none."""
+    unit: str
+    """What is counted to say where a row stands: line or row."""
+
+    def check(self) -> None:
+        """Whether it holds what is wanted of it, by its first bytes."""
+
     def count(self) -> int:
         """Rows there are, bad ones included."""
 
@@ -64,12 +75,3 @@ def encode_labels(values: Column, *, typed: bool) -> EncodedLabels:
         labels, _ = encode_column("number", values, typed=typed)
     wrong = np.flatnonzero(~np.isin(labels, (0, 1))).tolist()
     return labels, {row: f"{shown(values[row])} is not 0 or 1" for row in wrong}
-
-
-def column_index(file: str, header: Sequence[str], name: str) -> int:
-    """Where a named column is. ClickError: it is not there, or twice."""
-    if header.count(name) > 1:
-        raise ClickError(f"{file}: {header.count(name)} columns are called {name!r}")
-    if name not in header:
-        raise ClickError(f"{file}: no column {name!r}; there are {', '.join(header)}")
-    return header.index(name)

@@ -1,6 +1,9 @@
 """What the exporter prints."""
 
-from thimble.export.click_files import BadRows
+from collections.abc import Sequence
+
+from thimble.export.bad_rows import BadRows
+from thimble.export.wording import listed
 from thimble.models.schemes.base import HashedEmbedding
 from thimble.models.spec import Metrics, ModelSpec, PrecisionCost
 
@@ -14,6 +17,11 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     raise AssertionError
+
+
+def passed_over(names: Sequence[str]) -> list[str]:
+    """A line that says what in folders was not read."""
+    return [f"passed over in folders ({len(names):,}): {listed(names)}"] if names else []
 
 
 def metrics_line(metrics: Metrics) -> str:

@@ -18,6 +18,8 @@ class Origin(BaseModel):
     files: tuple[Path, ...] = ()
     label: str = "label"
     multiline: bool = False
+    missing: frozenset[str] = frozenset()
+    timestamps: bool = False
     identity: str
     seed: int | None = None
     start: int
@@ -32,7 +34,14 @@ class Origin(BaseModel):
             gone = next((file for file in self.files if not file.is_file()), None)
             if gone is not None:
                 raise ClickError(f"{gone}, which the run was trained or evaluated on, is no longer there")
-            source = FileClicks(self.files, spec, self.label, multiline=self.multiline)
+            source = FileClicks(
+                self.files,
+                spec,
+                self.label,
+                multiline=self.multiline,
+                missing=self.missing,
+                timestamps=self.timestamps,
+            )
             if source.identity != self.identity:
                 raise ClickError(f"{source.description} has changed since the run was trained or evaluated on it")
         return Rows(source, self.start, self.stop)
@@ -42,11 +51,13 @@ def origin(rows: Rows) -> Origin | None:
     """Where rows come from; None for a source of another kind than ours."""
     identity = rows.source.identity
     match rows.source:
-        case FileClicks(files=files, label=label, multiline=multiline):
+        case FileClicks(files=files, label=label, multiline=multiline, options=options):
             return Origin(
-                files=tuple(file.resolve() for file in files),
+                files=tuple(file.absolute() for file in files),  # their folders' names may give columns
                 label=label,
                 multiline=multiline,
+                missing=options.missing,
+                timestamps=options.timestamps,
                 identity=identity,
                 start=rows.start,
                 stop=rows.stop,

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,8 +11,11 @@ import pyarrow.parquet
 import pyarrow.types as types
 
 from thimble.export.arrow_types import is_bytes, is_text, misfit, readable
-from thimble.export.click_tables import TABLE_ROWS, Encoded, EncodedLabels, Table, column_index, encode_labels
+from thimble.export.click_folders import FoundFile
+from thimble.export.click_tables import TABLE_ROWS, Encoded, EncodedLabels, Table, encode_labels
 from thimble.export.clicks import ClickError
+from thimble.export.headers import column_index
+from thimble.export.value_options import ValueOptions
 from thimble.models.conversions import EXACT_FLOATS, Column
 from thimble.models.features import encode_column
 from thimble.models.hashing import ID_LIMIT, Floats, Int64s
@@ -61,28 +63,40 @@ class ArrowTable:
 
 
 class ParquetFile:
-    """A file of which the columns are read that are called as the features are, the label first."""
+    """A file of which the columns are read that are called as the features are, the label first.
 
-    def __init__(self, path: Path, features: Sequence[Feature]) -> None:
-        self.path = path
-        self.features = list(features)
+    A column that its folders' names give as well is read from the file.
+    """
+
+    named = True
+    unit = "row"
+
+    def __init__(self, file: FoundFile, features: Sequence[Feature], options: ValueOptions) -> None:
+        self.path, self.name, self.given = file
+        self.features = features
+        self.options = [ValueOptions(), *[options] * (len(features) - 1)]
+
+    def check(self) -> None:
+        self.count()
 
     def count(self) -> int:
         try:
             with pyarrow.parquet.ParquetFile(self.path) as file:
-                self._check(file.schema_arrow)
+                self._columns(file.schema_arrow)
                 return int(file.metadata.num_rows)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise ClickError(f"{self.path.name}: not readable as Parquet: {error}") from None
+        except ClickError as error:
+            raise ClickError(f"{self.name}: {error}") from None
+        except (pa.ArrowException, OSError) as error:
+            raise ClickError(f"{self.name}: not readable as Parquet: {error}") from None
 
     def tables(self, start: int, stop: int) -> Iterator[Table]:
         position = 0
         try:
             with pyarrow.parquet.ParquetFile(self.path) as file:
-                self._check(file.schema_arrow)
-                for block in file.iter_batches(batch_size=TABLE_ROWS, columns=[it.name for it in self.features]):
+                columns = self._columns(file.schema_arrow)
+                for block in file.iter_batches(batch_size=TABLE_ROWS, columns=columns):
                     lines = range(position + 1, position + 1 + len(block))
-                    table = ArrowTable(lines, [readable(it.kind, block.column(it.name)) for it in self.features])
+                    table = self._table(lines, block)
                     first = position
                     position += len(block)
                     if position > start:
@@ -90,14 +104,27 @@ class ParquetFile:
                     if position >= stop:
                         break
         except (pa.ArrowException, OSError) as error:
-            raise ClickError(f"{self.path.name}: damaged after row {position}: {error}") from None
+            raise ClickError(f"{self.name}: damaged after row {position}: {error}") from None
 
-    def _check(self, schema: Any) -> None:
-        """ClickError: a column is not there, or none of its rows could be read."""
-        for feature in self.features:
-            column = schema.field(column_index(self.path.name, schema.names, feature.name))
-            if reason := misfit(feature.kind, column.type):
-                raise ClickError(f"{self.path.name}: column {feature.name!r}: {reason}")
+    def _columns(self, schema: Any) -> list[str]:
+        """The columns to be read. ClickError: one is not there, or none of its rows could be read."""
+        columns = []
+        for feature, options in zip(self.features, self.options, strict=True):
+            if feature.name in self.given and feature.name not in schema.names:
+                continue
+            column = schema.field(column_index(schema.names, feature.name))
+            if reason := misfit(feature.kind, column.type, options):
+                raise ClickError(f"column {feature.name!r}: {reason}")
+            columns.append(feature.name)
+        return columns
+
+    def _table(self, lines: range, block: Any) -> ArrowTable:
+        arrays = []
+        for feature, options in zip(self.features, self.options, strict=True):
+            there = feature.name in block.schema.names
+            array = block.column(feature.name) if there else pa.array([self.given[feature.name]] * len(block))
+            arrays.append(readable(feature.kind, array, options))
+        return ArrowTable(lines, arrays)
 
 
 def _is_text(array: Any) -> bool:

@@ -1,25 +1,24 @@
-"""Criteo lines and CSV, plain or packed by gzip."""
+"""Criteo lines and CSV, plain or packed."""
 
 import csv
-import gzip
 import re
-import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from operator import itemgetter
-from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
-from thimble.export.click_tables import TABLE_ROWS, Encoded, EncodedLabels, Table, column_index, encode_labels
+from thimble.export.click_folders import FoundFile
+from thimble.export.click_tables import TABLE_ROWS, Encoded, EncodedLabels, Table, encode_labels
 from thimble.export.clicks import ClickError
+from thimble.export.file_formats import DAMAGE, open_text
+from thimble.export.headers import column_index, delimiter
+from thimble.export.value_options import ValueOptions
 from thimble.models.conversions import Column
 from thimble.models.features import encode_column
-from thimble.models.inputs import ValueKind
-
-_VALUE = r'(?:"(?:[^"\n]++|"")*+"|[^",\r\n]*+)'
-_CSV_LINES = re.compile(rf"(?:{_VALUE}(?:,{_VALUE})*+\r?(?:\n|\Z))*+")
+from thimble.models.inputs import Feature, ValueKind
 
 
 @dataclass(frozen=True)
@@ -46,52 +45,67 @@ class TextTable:
 
 
 class _TextFile(ABC):
+    named: bool
+    unit = "line"
     newline = "\n"
     """What ends a line, as `open` takes it: a line feed alone, so that a carriage return in a value stays there."""
 
-    def __init__(self, path: Path, names: Sequence[str]) -> None:
-        self.path = path
-        self.names = names
+    def __init__(self, file: FoundFile, features: Sequence[Feature], options: ValueOptions) -> None:
+        self.path, self.name, self.given = file
+        self.features = features
+        self.options = options
+
+    def check(self) -> None:
+        next(self.rows(), None)
 
     def count(self) -> int:
         """By reading to the end; a truncated .gz shows here."""
-        return sum(1 for _ in self._rows())
+        return sum(1 for _ in self.rows())
 
     def tables(self, start: int, stop: int) -> Iterator[Table]:
-        rows = islice(self._rows(), start, stop)
+        rows = islice(self.rows(), start, stop)
         while some := list(islice(rows, TABLE_ROWS)):
             lines, found = zip(*some, strict=True)
-            yield self._table(lines, found)
+            columns, misfits = self._columns(found)
+            asked = [self.options.text(it.kind, column) for it, column in zip(self.features, columns, strict=True)]
+            yield TextTable(lines, [columns[0], *asked[1:]], misfits)
 
-    def _rows(self) -> Iterator[tuple[int, Any]]:
+    def rows(self) -> Iterator[tuple[int, Any]]:
         """Rows and the numbers of their lines."""
         line = 0
         try:
-            with _open(self.path, self.newline) as file:
+            with open_text(self.path, self.newline) as file:
                 for line, row in self._read(file):
                     yield line, row
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise ClickError(f"{self.path.name}: damaged after line {line}: {error}") from None
+        except ClickError as error:
+            raise ClickError(f"{self.name}: {error}") from None
+        except DAMAGE as error:
+            raise ClickError(f"{self.name}: damaged after line {line}: {error}") from None
         except csv.Error as error:
-            raise ClickError(f"{self.path.name}: not readable after line {line}: {error}") from None
+            raise ClickError(f"{self.name}: not readable after line {line}: {error}") from None
         except OSError as error:
+            if error.strerror is None:  # of what unpacks it, not of the system
+                raise ClickError(f"{self.name}: damaged after line {line}: {error}") from None
             raise ClickError(f"{self.path}: {error.strerror}") from None
 
     @abstractmethod
     def _read(self, file: IO[str]) -> Iterator[tuple[int, Any]]: ...
 
     @abstractmethod
-    def _table(self, lines: Sequence[int], rows: Sequence[Any]) -> TextTable: ...
+    def _columns(self, rows: Sequence[Any]) -> tuple[list[Sequence[str]], dict[int, str]]:
+        """The columns of the features, and what is wrong with rows that have another number of them."""
 
 
 class CriteoFile(_TextFile):
-    """Lines of values in the order of `names`, separated by tabs."""
+    """Lines of values in the order of the features, the label first, separated by tabs."""
+
+    named = False
 
     def _read(self, file: IO[str]) -> Iterator[tuple[int, str]]:
         return enumerate(file, 1)
 
-    def _table(self, lines: Sequence[int], rows: Sequence[str]) -> TextTable:
-        width = len(self.names)
+    def _columns(self, rows: Sequence[str]) -> tuple[list[Sequence[str]], dict[int, str]]:
+        width = len(self.features)
         rows = [row.removesuffix("\n").removesuffix("\r") for row in rows]
         misfits = {}
         for i, row in enumerate(rows):
@@ -100,64 +114,92 @@ class CriteoFile(_TextFile):
                 misfits[i] = f"{width} columns expected, found {found}"
                 rows[i] = "\t" * (width - 1)
         values = "\t".join(rows).split("\t")  # one split is faster than one a row
-        return TextTable(lines, [values[i::width] for i in range(width)], misfits)
+        return [values[i::width] for i in range(width)], misfits
 
 
 class CsvFile(_TextFile):
-    """A header line and rows, of which the columns `names` are read. Empty lines are no rows.
+    """A header line and rows, of which the columns are read that are called as the features are, the label first.
 
-    A line is a row, so that a stray quote spoils its own row and no other. With `multiline` a quoted value may hold
-    line ends, and a quote inside a value that is not quoted is one of its characters.
+    Empty lines are no rows. A line is a row, so that a stray quote spoils its own row and no other. With `multiline` a
+    quoted value may hold line ends, and a quote inside a value that is not quoted is one of its characters. A column
+    that the file's folders' names give as well is read from the file.
     """
 
-    def __init__(self, path: Path, names: Sequence[str], multiline: bool) -> None:
-        super().__init__(path, names)
+    named = True
+
+    def __init__(
+        self, file: FoundFile, features: Sequence[Feature], options: ValueOptions, separator: str, multiline: bool
+    ) -> None:
+        super().__init__(file, features, options)
+        self.separator = separator
         self.multiline = multiline
         self.newline = "" if multiline else "\n"  # csv finds the line ends by itself
 
     def _read(self, file: IO[str]) -> Iterator[tuple[int, Sequence[str]]]:
         """Rows, or what is wrong with one."""
         rows = self._spanning(file) if self.multiline else self._lines(file)
-        _, header = next(rows, (0, None))
+        line, header = next(((line, row) for line, row in rows if row), (0, None))
         if header is None:
-            raise ClickError(f"{self.path.name}: empty, a header line was expected")
+            raise ClickError("empty, a header line was expected")
         if isinstance(header, str):
-            raise ClickError(f"{self.path.name} line 1: {header}")
-        pick = itemgetter(*(column_index(self.path.name, header, name) for name in self.names))
-        misfit = f"{len(self.names)} columns expected, found another number"
+            raise ClickError(f"line {line}: {header}")
+        given = {name: value for name, value in self.given.items() if name not in header}
+        names, values = [*header, *given], list(given.values())
+        pick = itemgetter(*(column_index(names, feature.name) for feature in self.features))
         for line, row in rows:
             if isinstance(row, str):
                 yield line, row
+            elif len(row) == len(header):
+                yield line, pick(row + values if values else row)
             elif row:
-                yield line, pick(row) if len(row) == len(header) else misfit
+                yield line, f"{len(header)} columns expected, found {len(row)}"
 
     def _spanning(self, file: IO[str]) -> Iterator[tuple[int, list[str] | str]]:
-        reader = csv.reader(file)
+        reader = csv.reader(file, delimiter=self.separator)
         return ((reader.line_num, row) for row in reader)
 
     def _lines(self, file: IO[str]) -> Iterator[tuple[int, list[str] | str]]:
         first = 1
         while lines := list(islice(file, TABLE_ROWS)):
-            if _whole(lines):
-                yield from enumerate(csv.reader(lines), first)
+            if _whole(lines, self.separator):
+                yield from enumerate(csv.reader(lines, delimiter=self.separator), first)
             else:
                 for number, line in enumerate(lines, first):
-                    yield number, next(csv.reader([line])) if _whole([line]) else _fault(line)
+                    whole = _whole([line], self.separator)
+                    yield number, next(csv.reader([line], delimiter=self.separator)) if whole else _fault(line)
             first += len(lines)
 
-    def _table(self, lines: Sequence[int], rows: Sequence[Sequence[str]]) -> TextTable:
+    def _columns(self, rows: Sequence[Sequence[str]]) -> tuple[list[Sequence[str]], dict[int, str]]:
         misfits = {i: row for i, row in enumerate(rows) if isinstance(row, str)}
-        blank = [""] * len(self.names)
+        blank = [""] * len(self.features)
         good = (blank if i in misfits else row for i, row in enumerate(rows))
-        return TextTable(lines, list(zip(*good, strict=True)), misfits)
+        return list(zip(*good, strict=True)), misfits
 
 
-def _whole(lines: Sequence[str]) -> bool:
+def open_text_clicks(
+    file: FoundFile, features: Sequence[Feature], options: ValueOptions, multiline: bool
+) -> CsvFile | CriteoFile:
+    """CSV if the file is called so or its first line has the features' names, Criteo lines if not."""
+    lines = CriteoFile(file, features, options)
+    first = next((line for _, line in lines.rows() if line.strip()), "")
+    names = {feature.name for feature in features} - file.given.keys()
+    separator = delimiter(first, names, certain=".csv" in file.path.name.lower())
+    return CsvFile(file, features, options, separator, multiline) if separator else lines
+
+
+@cache
+def _rows_of(separator: str) -> re.Pattern[str]:
+    """Any number of whole rows of CSV."""
+    value = rf'(?:"(?:[^"\n]++|"")*+"|[^"{separator}\r\n]*+)'
+    return re.compile(rf"(?:{value}(?:{re.escape(separator)}{value})*+\r?(?:\n|\Z))*+")
+
+
+def _whole(lines: Sequence[str], separator: str) -> bool:
     """Whether each line is a whole row of CSV."""
     if max(map(len, lines)) > csv.field_size_limit():
         return False
     text = "".join(lines)
-    return ('"' not in text and "\r" not in text) or bool(_CSV_LINES.fullmatch(text))
+    return ('"' not in text and "\r" not in text) or bool(_rows_of(separator).fullmatch(text))
 
 
 def _fault(line: str) -> str:
@@ -167,12 +209,3 @@ def _fault(line: str) -> str:
     if '"' in line:
         return "a quote is not closed or stands inside a value that is not quoted (--multiline allows both)"
     return "a carriage return stands inside a value that is not quoted"
-
-
-def _open(path: Path, newline: str) -> IO[str]:
-    """Undecodable bytes become surrogates, which no feature accepts: the line is reported, not the whole file.
-
-    Excel starts its UTF-8 with a byte order mark, which would stick to the first column's name.
-    """
-    opener = gzip.open if path.suffix == ".gz" else open
-    return cast(IO[str], opener(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline=newline))

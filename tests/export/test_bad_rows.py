@@ -104,7 +104,8 @@ def test_a_bad_value_in_every_kind_of_column(
             source = FileClicks([write(tmp_path / "clicks", [*good[:17], row, *good[17:]])], SPEC)
             assert same(everything(source), alone)
             (message,) = source.bad.first.values()
-            assert message.startswith(f"{source.description} line {18 + header}: {NAMES[column]}: ")
+            unit = "row" if write is write_parquet else "line"
+            assert message.startswith(f"{source.description} {unit} {18 + header}: {NAMES[column]}: ")
             strict = FileClicks(source.files, SPEC, strict=True)
             with pytest.raises(ClickError) as refused:
                 everything(strict)
@@ -167,3 +168,48 @@ def test_bad_rows_where_tables_and_files_meet(tmp_path: Path) -> None:
         assert [int(value) for part in parts if part.raw for value in part.raw()[2]] == ids
     seen = {(path.name, line) for path, line in source.bad.seen}
     assert seen == {("day_0", i + 1) if i < 3000 else ("day_1", i - 2999) for i in bad}
+
+
+@pytest.mark.parametrize("write", [write_lines, write_csv, write_parquet])
+def test_the_reading_ends_where_a_column_has_thousands_of_bad_values_alone(tmp_path: Path, write: Write) -> None:
+    """Whether each row is bad for it, or those in which it is missing are good."""
+    kinds = TYPED if write is write_parquet else [(None, *values) for values in TEXT]
+    good: tuple[Any, ...] = ("1", "3", "7", "17", "1f", "a")
+    blank: tuple[Any, ...] = ("",) * len(good)
+    if write is write_parquet:
+        good, blank = (1.0, 2.5, 1.5, 7.0, "ff", "a"), (None,) * len(good)
+    unit, header = ("row", 0) if write is write_parquet else ("line", int(write is write_csv))
+    for column, missing in ((0, False), (1, True)):
+        bad = (*good[:column], kinds[column][2][0], *good[column + 1 :])
+        gap = (*good[:column], blank[column], *good[column + 1 :])
+        rows = [gap if missing and i % 2 else bad for i in range(21_000)]
+        source = FileClicks([write(tmp_path / "clicks", rows)], SPEC)
+        with pytest.raises(ClickError) as refused:
+            everything(source)
+        last = 10_000 * (1 + missing) - missing + header
+        assert str(refused.value).startswith(
+            f"column {NAMES[column]!r}: not one of its first 10,000 values can be read; "
+            f"{source.description} {unit} {last}: "
+        )
+        rows[9_000] = good  # one good value among them is enough to go on, whenever it is read
+        hopeful = FileClicks([write(tmp_path / "clicks", rows)], SPEC)
+        assert sum(len(part.labels) for part in everything(hopeful)) == (10_501 if missing else 1)
+        counted = hopeful.bad.count
+        assert all(len(part.labels) for part in hopeful.read(10_000, 21_000, 5500)) == missing
+        assert hopeful.bad.count == counted
+
+
+def test_bad_values_are_counted_once_however_often_they_are_read(tmp_path: Path) -> None:
+    rows = [("0", "x" if i % 2 else "", "1", "1", "1", "s") for i in range(12_000)]
+    source = FileClicks([write_lines(tmp_path / "clicks", rows)], SPEC)
+    for _ in range(3):
+        assert sum(len(part.labels) for part in everything(source)) == 6_000
+    assert source.bad.count == 6_000
+
+
+def test_the_reading_ends_where_the_first_thousands_of_rows_are_all_bad(tmp_path: Path) -> None:
+    source = FileClicks([write_lines(tmp_path / "clicks", [("0", "1")] * 30_000)], SPEC)
+    with pytest.raises(ClickError) as refused:
+        everything(source, 1000)
+    line = "clicks line 1: 6 columns expected, found 2"
+    assert str(refused.value) == f"not one of the first 10,000 rows can be used; {line}"

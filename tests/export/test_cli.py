@@ -10,6 +10,7 @@ from typing import NamedTuple
 import onnx
 import pytest
 
+from testing.data import DEMO
 from testing.samples import write_csv
 from thimble.export.agreement import onnx_scores, onnx_session
 from thimble.export.cli import main
@@ -96,6 +97,45 @@ def test_train_export_inspect_and_evaluate(run: Run, tmp_path: Path) -> None:
     assert "other.csv line 502: age: 'old'" in strict.err
 
 
+def test_a_folder_as_it_was_written_by_others(run: Run, tmp_path: Path) -> None:
+    """Dated sub-folders and notes among them; words of their own for missing values; moments as text."""
+    folder = tmp_path / "clicks"
+    for day in (1, 2):
+        file = folder / f"city=Oslo%2F{day}" / "part-0"
+        file.parent.mkdir(parents=True)
+        rows = [f"{i % 2};{i if i % 5 else '-'};2026-01-{day:02} 12:00" for i in range(100)]
+        file.write_text("\n".join(["clicked;age;at", *rows, ""]))
+    (folder / "_SUCCESS").touch()
+    columns = ["--label", "clicked", "--dense", "age,at", "--string", "city", "--missing", "-", "--timestamps"]
+    trained = run("train", folder, *columns, *SMALL)
+    assert trained.status == 0, trained.err
+    assert "passed over in folders (1): _SUCCESS\n" in trained.out
+    assert "180 rows to train on, 20 held out" in trained.out and "bad rows" not in trained.out
+
+    (tmp_path / "bad.csv").write_text("clicked,age,at,city\n" + "1,old,1,Oslo\n" * 20_000)
+    reason = "'old' is not a finite number"
+    ended = "column 'age': not one of its first 10,000 values can be read"
+    refused(run("train", "bad.csv", *columns, *SMALL), f"{ended}; bad.csv line 10001: {reason}")
+    (tmp_path / "bad.csv").write_text("clicked,age,at,city\n" + "1,old,1,Oslo\n" * 20)
+    said = run("train", "bad.csv", *columns, *SMALL, "--run", "runs/bad")
+    refused(said, "no usable row")
+    assert f"20 bad rows were left out:\n  bad.csv line 2: age: {reason}\n  bad.csv line 3: " in said.out
+
+
+def test_evaluate_says_why_when_all_rows_are_bad(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "clicks").mkdir()
+    (tmp_path / "clicks" / "_SUCCESS").touch()
+    (tmp_path / "clicks" / "day_0").write_text("nonsense\n" * 3)
+    said = run("evaluate", DEMO, "clicks")
+    refused(said, "day_0: no usable rows")
+    first, *lines = said.out.splitlines()
+    assert first == "passed over in folders (1): _SUCCESS"
+    assert lines == [
+        "3 bad rows were left out:",
+        *(f"  day_0 line {i}: 40 columns expected, found 1" for i in (1, 2, 3)),
+    ]
+
+
 def test_train_on_generated_clicks(run: Run) -> None:
     sizes = ["--memory", "100000", "--batch-size", "1024"]
     said = run("train", "--generate", "1000", "--preset", "criteo-kaggle", *sizes, "--name", "kaggle")
@@ -121,7 +161,7 @@ def csv(tmp_path: Path) -> Path:
         (["--generate", "1000", "--preset", "demo", "--scheme", "x"], "no scheme 'x'; there are block"),
         (["nowhere.csv", *COLUMNS], "nowhere.csv: no such file or folder"),
         (["clicks.csv", *COLUMNS, "--held-out", "gone.csv"], "gone.csv: no such file or folder"),
-        (["clicks.csv", *COLUMNS, "--hex", "hue"], "clicks.csv: no column 'hue'; there are clicked, age, price"),
+        (["clicks.csv", *COLUMNS, "--hex", "hue"], "clicks.csv: no column 'hue'; there are 'clicked', 'age', "),
         (["clicks.csv", "--dense", "age", "--string", "city"], "clicks.csv: no column 'label'"),
         (["clicks.csv"], "name at least one column with --dense and one with --int, --hex or --string"),
         (["clicks.csv", *COLUMNS, "--int", "age"], "feature names must be unique, these are not: age"),

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from testing.clicks import CLICK_SPEC, lines, numbers, write_lines
-from thimble.export.click_files import FileClicks, click_files
+from thimble.export.click_files import FileClicks
 from thimble.export.clicks import ClickError, Rows, split
 from thimble.models.spec import ModelSpec
 
@@ -28,8 +28,9 @@ def test_folder_in_natural_order(tmp_path: Path, spec: ModelSpec) -> None:
 
 def test_files_are_read_in_the_order_given(tmp_path: Path, spec: ModelSpec) -> None:
     late, early = write_lines(tmp_path / "b", lines(2, 2)), write_lines(tmp_path / "a", lines(2))
-    assert click_files([late, early]) == [late, early]
-    assert numbers(FileClicks([late, early], spec).read(0, 4, 3)) == [2, 3, 0, 1]
+    source = FileClicks([late, early], spec)
+    assert source.files == [late, early]
+    assert numbers(source.read(0, 4, 3)) == [2, 3, 0, 1]
 
 
 def test_any_range_equals_that_part_of_the_whole(tmp_path: Path, spec: ModelSpec) -> None:
@@ -73,19 +74,12 @@ def test_missing_and_empty(tmp_path: Path, spec: ModelSpec) -> None:
 def test_missing_column_is_named_with_those_there_are(tmp_path: Path, spec: ModelSpec) -> None:
     path = tmp_path / "clicks.csv"
     path.write_text("label,d0,d1,f0,f1\n")
-    with pytest.raises(ClickError, match=r"^clicks\.csv: no column 'f2'; there are label, d0, d1, f0, f1$"):
+    with pytest.raises(ClickError, match=r"^clicks\.csv: no column 'f2'; there are 'label', 'd0', 'd1', 'f0', 'f1'$"):
         FileClicks([path], spec).count()
     table = pa.table({"label": [1], "d0": [1.0]})
     pq.write_table(table, tmp_path / "clicks.parquet")
-    with pytest.raises(ClickError, match=r"^clicks\.parquet: no column 'd1'; there are label, d0$"):
+    with pytest.raises(ClickError, match=r"^clicks\.parquet: no column 'd1'; there are 'label', 'd0'$"):
         list(FileClicks([tmp_path / "clicks.parquet"], spec).read(0, 1, 1))
-
-
-def test_parquet_and_text_do_not_mix(tmp_path: Path, spec: ModelSpec) -> None:
-    write_lines(tmp_path / "a.txt", lines(3))
-    pq.write_table(pa.table({"label": [1]}), tmp_path / "b.parquet")
-    with pytest.raises(ClickError, match="cannot be mixed"):
-        FileClicks([tmp_path], spec)
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path: Path, spec: ModelSpec) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from thimble.export.click_files import BadRows
+from thimble.export.bad_rows import BadRows
 from thimble.export.console import bad_rows, cost_line, inspection, metrics_line, size
 from thimble.models.presets import preset
 from thimble.models.spec import Metrics, PrecisionCost
@@ -28,9 +28,9 @@ def test_bad_rows(tmp_path_factory: pytest.TempPathFactory) -> None:
     assert bad_rows(bad) == []
     folder = tmp_path_factory.mktemp("clicks")
     for line in range(1, 6):
-        bad.add(folder / "a", line, "why")
+        bad.add(folder / "a", line, f"a line {line}: why")
     assert bad_rows(bad) == ["5 bad rows were left out:", *(f"  a line {line}: why" for line in range(1, 6))]
-    bad.add(folder / "b", 1, "why")
+    bad.add(folder / "b", 1, "b line 1: why")
     assert bad_rows(bad)[0] == "6 bad rows were left out:"
     assert bad_rows(bad)[-1] == "  ..."
 
