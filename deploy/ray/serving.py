@@ -94,7 +94,8 @@ class Thimble:
         self._repository.wanted = wanted
         if not self._serves:
             await self._registry.load()
-        problems = [problem for model in concerned if (problem := await self._registry.changes.reconcile(model))]
+        following = self._registry.changes.following
+        problems = [problem for model in concerned if (problem := await following.reconcile(model))]
         if problems:
             raise ReleaseError("; ".join(problems))
         self._serves = True

@@ -1,7 +1,7 @@
 """Who may ask: keys for scoring, and others for changing what is served.
 
 A key comes as `Authorization: Bearer KEY`. Keys are held as digests only, and what comes is hashed and compared with
-all of them, so how long that takes says nothing about them.
+all of them, so how long that takes says nothing about them. Each has a name, with which the log says who changed what.
 """
 
 import hashlib
@@ -9,6 +9,7 @@ import hmac
 import os
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -24,22 +25,28 @@ OPEN_PATHS = paths.PROBES
 _BEARER = b"bearer "
 
 
+class _Key(NamedTuple):
+    digest: bytes
+    name: str
+
+
 class KeyRing:
     """Keys from a file, which may change at any time, and from an environment variable."""
 
     def __init__(self, path: Path | None, variable: str) -> None:
         """StartupError: a key is too weak, or the file cannot be read or holds none, or the variable is set without."""
-        self._fixed = _digests(os.environ[variable].split(","), variable) if variable in os.environ else []
+        self._fixed = _keys(os.environ[variable].split(","), variable) if variable in os.environ else []
         self._file = None if path is None else Watched((path,), partial(_read, path), "keys")
 
     def __bool__(self) -> bool:
         return bool(self._fixed) or self._file is not None
 
-    def holds(self, digest: bytes) -> bool:
-        """Whether it has a key of this digest."""
+    def find(self, digest: bytes) -> str | None:
+        """The name of the key of this digest, None if there is none. All are compared, whichever it is."""
         self.refresh()
         known = (*self._fixed, *(self._file.value if self._file else ()))
-        return sum(hmac.compare_digest(digest, other) for other in known) > 0  # any() would stop at the first
+        names = [key.name for key in known if hmac.compare_digest(digest, key.digest)]
+        return names[0] if names else None
 
     def refresh(self) -> None:
         if self._file is not None:
@@ -75,20 +82,24 @@ class Keys:
             raise RequestError(403, "this is off: it needs a key, and none is set (--api-keys-file)", unread=True)
         self._check_any(headers)
 
-    def check_admin(self, headers: Headers) -> None:
-        """RequestError: 401 there is no key, or a wrong one, 403 it allows no changes, or none does."""
+    def check_admin(self, headers: Headers) -> str:
+        """The name of the key, which allows changes.
+
+        RequestError: 401 there is no key, or a wrong one, 403 it allows no changes, or none does.
+        """
         if not self.guard_changes:
             raise RequestError(403, "this is off: no admin key is set (--admin-keys-file)", unread=True)
         digest = _digest(headers)
-        admin, api = self._admin.holds(digest), self._api.holds(digest)
-        if api and not admin:
+        admin, api = self._admin.find(digest), self._api.find(digest)
+        if admin is not None:
+            return admin
+        if api is not None:
             raise RequestError(403, "this key is for scoring; an admin key is needed", unread=True)
-        if not admin:
-            raise _unknown(headers, "an admin key")
+        raise _unknown(headers, "an admin key")
 
     def _check_any(self, headers: Headers) -> None:
         digest = _digest(headers)
-        if not self._api.holds(digest) | self._admin.holds(digest):
+        if (self._api.find(digest), self._admin.find(digest)) == (None, None):
             raise _unknown(headers, "a key")
 
 
@@ -122,25 +133,29 @@ def _unknown(headers: Headers, wanted: str) -> RequestError:
     return RequestError(401, f"{wanted} is needed, as Authorization: Bearer KEY, and {problem}", unread=True)
 
 
-def _read(path: Path) -> list[bytes]:
+def _read(path: Path) -> list[_Key]:
     try:
         lines = path.read_text("ascii").splitlines()
     except OSError as error:
         raise StartupError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise StartupError(f"{path}: keys are printable ASCII") from None
-    return _digests(["" if line.lstrip().startswith("#") else line for line in lines], str(path))
+    return _keys(["" if line.lstrip().startswith("#") else line for line in lines], str(path))
 
 
-def _digests(keys: list[str], source: str) -> list[bytes]:
-    """The digests of keys, some of them blank. StartupError: one is weak, or there is none: nobody means that."""
-    digests = []
-    for number, key in enumerate(map(str.strip, keys), 1):
+def _keys(entries: list[str], source: str) -> list[_Key]:
+    """The keys of some entries, KEY or KEY # NAME, some of them blank. One without a name has that of its place.
+
+    StartupError: one is weak, or there is none: nobody means that.
+    """
+    keys = []
+    for number, entry in enumerate(entries, 1):
+        key, _, name = map(str.strip, entry.partition(" #"))
         if not key:
             continue
         if len(key) < SHORTEST or not (key.isascii() and key.isprintable()) or " " in key or "," in key:
             raise StartupError(f"{source}: key {number} is not at least {SHORTEST} printable characters without spaces")
-        digests.append(hashlib.sha256(key.encode()).digest())
-    if not digests:
+        keys.append(_Key(hashlib.sha256(key.encode()).digest(), name or f"key {number} of {source}"))
+    if not keys:
         raise StartupError(f"{source}: it holds no key")
-    return digests
+    return keys

@@ -2,13 +2,13 @@
 
 import binascii
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Base64Bytes, BaseModel, ConfigDict, Field, Json, SkipValidation
 
 from thimble.models.conversions import shown
 from thimble.service.errors import RequestError
-from thimble.service.releases.release import FOLLOW_NEWEST, Release, Version
+from thimble.service.releases.release import Release, Version
 from thimble.service.releases.repository import MODEL_FILE, VERSION
 from thimble.service.wire.validation import validated
 
@@ -33,10 +33,21 @@ class VersionPolicy(BaseModel):
     all: dict[str, Any] | None = None
 
 
+class ConfigParameter(BaseModel):
+    string_value: Literal["changes"]
+
+
+class ConfigParameters(BaseModel):
+    """`interface` says that the live version may take other features than the one before."""
+
+    interface: ConfigParameter | None = None
+
+
 class LoadConfig(BaseModel):
     """Of a model configuration in Triton's form only this is looked at."""
 
     name: str | None = None
+    parameters: ConfigParameters | None = None
     version_policy: Annotated[
         VersionPolicy | None, Field(validation_alias=AliasChoices("version_policy", "versionPolicy"))
     ] = None
@@ -68,6 +79,8 @@ class LoadRequest:
         if config.name not in (None, model):
             raise RequestError(400, f"config: its name {shown(config.name)} is not that of the model")
         self._policy = config.version_policy
+        changes = config.parameters and config.parameters.interface
+        self._interface = changes.string_value if changes else None
 
     def release(self, stored: list[int]) -> Release:
         """What is to be served, where these versions are in the repository. The highest of several is live.
@@ -80,7 +93,7 @@ class LoadRequest:
             case VersionPolicy(specific=SpecificVersions(versions=versions)):
                 chosen = sorted(versions)
             case None | VersionPolicy(latest=LatestVersions(num_versions=None)):
-                return FOLLOW_NEWEST
+                return Release(interface=self._interface)
             case VersionPolicy(latest=LatestVersions(num_versions=int(count))):
                 chosen = sorted(stored)[-count:]
             case VersionPolicy(all=dict()):
@@ -90,7 +103,8 @@ class LoadRequest:
         if not chosen:
             raise RequestError(400, "config: version_policy is none of latest, all, and specific with its versions")
         *also, live = chosen
-        return Release(live=None if live == max(stored, default=live) else live, also=tuple(also))
+        live_or_newest = None if live == max(stored, default=live) else live
+        return Release(live=live_or_newest, also=tuple(also), interface=self._interface)
 
 
 def _version_of(key: str) -> int:

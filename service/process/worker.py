@@ -145,13 +145,13 @@ class _Worker(Server):
         self.siblings.channel.post("returned", number)
 
     async def _follow(self, number: int, model: str, release: str | None) -> None:
-        changes = self._registry.changes
+        following = self._registry.changes.following
         problem: str | None = "it ends"
         try:
             if release is None:
-                problem = await changes.reconcile(model)
+                problem = await following.reconcile(model)
             else:
-                problem = await changes.apply(model, Release.model_validate_json(release))
+                problem = await following.apply(model, Release.model_validate_json(release))
         except Exception as error:
             failed("following a change", f"{model} stays as it is in this worker")
             problem = f"{type(error).__name__}: {error}"

@@ -1,16 +1,14 @@
 """What is served: every model with its versions, and which of them a request is for."""
 
-import logging
 from collections.abc import Iterator, Mapping
 
 from thimble.service.errors import RequestError
+from thimble.service.releases import change_log
 from thimble.service.releases.loader import Model
 from thimble.service.releases.release import Release
 from thimble.service.releases.repository import StoredVersion
 from thimble.service.releases.versions import LoadedRelease, ModelVersions
 from thimble.service.telemetry import metrics
-
-log = logging.getLogger("thimble")
 
 
 class Catalogue:
@@ -65,11 +63,14 @@ class Catalogue:
         """Whether it answers the requests that name no version."""
         return any(versions.live is model for versions in self.models.values())
 
-    def switch(self, versions: ModelVersions, release: Release, loaded: LoadedRelease) -> None:
-        """From now on this is served of a model: the one step in which every change takes effect. It cannot fail."""
+    def switch(self, versions: ModelVersions, release: Release, loaded: LoadedRelease, by: str) -> None:
+        """From now on this is served of a model: the one step in which every change takes effect. It cannot fail.
+
+        `by` is who has changed it, for the log.
+        """
         if loaded.canary is None:
             release = release.model_copy(update={"canary": None})
-        before = versions.live
+        before, live_before = change_log.served(versions), versions.live
         retired = versions.switch(release, loaded)
         self.models[versions.name] = versions
         for model in retired:
@@ -77,9 +78,9 @@ class Catalogue:
         for model, _ in versions:
             model.announce()
         metrics.answers(versions.name, loaded.live.version if loaded.live else 0)
-        if loaded.live is not before:
+        change_log.changed(versions.name, before, change_log.served(versions), by)
+        if loaded.live is not live_before:
             metrics.changed(versions.name, "released")
-            log.info("%s: %s answers now, %s before", versions.name, _named(loaded.live), _named(before))
 
     def _find(self, name: str | None) -> ModelVersions:
         if name is None:
@@ -101,7 +102,3 @@ def _loaded(versions: ModelVersions, model: Model | None) -> Model:
     if model is None:
         raise RequestError(404, f"model {versions.name} is not loaded")
     return model
-
-
-def _named(model: Model | None) -> str:
-    return "nothing" if model is None else f"version {model.version}"

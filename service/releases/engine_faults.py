@@ -8,9 +8,11 @@ this one. A canary or a standby that fails gets no requests, and costs nobody el
 import asyncio
 import logging
 from functools import partial
+from typing import Any
 
 from thimble.service.background import Background
 from thimble.service.engine.batcher import RETRY_SECONDS
+from thimble.service.releases import change_log
 from thimble.service.releases.catalogue import Catalogue
 from thimble.service.releases.repository import StoredVersion
 
@@ -33,10 +35,16 @@ class EngineFaults:
     def close(self) -> None:
         self._background.close()
 
+    def _noted(self, stored: StoredVersion, again: bool = False) -> dict[str, Any]:
+        """What the line of a change says besides, if this is one."""
+        model = self._catalogue.loaded(stored)
+        return change_log.failing(self._catalogue.models[stored.model], model, again) if model else {}
+
     async def _mend(self, stored: StoredVersion, error: Exception) -> None:
         """Try an engine again until it scores, the version is gone, or the process has to be replaced."""
         name, faults = f"version {stored.version} of {stored.model}", self._catalogue.faults
-        log.error("the engine of %s fails on what it scored before, and is tried again: %s", name, error)
+        line = "the engine of %s fails on what it scored before, and is tried again: %s"
+        log.error(line, name, error, extra=self._noted(stored))
         tried = 0
         try:
             while (model := self._catalogue.loaded(stored)) is not None:
@@ -55,7 +63,7 @@ class EngineFaults:
                         self._catalogue.fatal = f"the engine of {name} fails for good: {failure}"
                         return
                 else:
-                    log.warning("the engine of %s scores again", name)
+                    log.warning("the engine of %s scores again", name, extra=self._noted(stored, again=True))
                     return
         finally:
             faults.pop(name, None)

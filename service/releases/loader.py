@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 from thimble.models.features import Batch
@@ -28,6 +28,7 @@ from thimble.service.engine.external import ExternalData
 from thimble.service.engine.health import Health
 from thimble.service.errors import UnavailableError
 from thimble.service.releases.allocator import give_memory_back
+from thimble.service.releases.interface import interface_of
 from thimble.service.releases.lease import Lease
 from thimble.service.releases.repository import StoredVersion
 from thimble.service.releases.sandbox.host import IDLE_SECONDS, TIMEOUT_SECONDS, Verifier
@@ -71,6 +72,11 @@ class Model:
     @property
     def spec(self) -> ModelSpec:
         return self.engine.spec
+
+    @cached_property
+    def interface(self) -> str:
+        """The digest of what it takes."""
+        return interface_of(self.spec)
 
     def announce(self) -> None:
         """Say in the metrics how it is served."""

@@ -4,6 +4,7 @@ import asyncio
 import logging
 
 from thimble.service.background import Background
+from thimble.service.releases import change_log
 from thimble.service.releases.catalogue import Catalogue
 from thimble.service.releases.loader import Model
 from thimble.service.releases.threads import Threads
@@ -38,7 +39,7 @@ class MappedFiles:
             if models:
                 await self._threads.run(CAUSE, LOOK_SECONDS, _look, models)
             for model in models:
-                _judge(model)
+                _judge(self._catalogue.models[model.name], model)
             for name, versions in self._catalogue.models.items():
                 self._set_fault(f"{CAUSE} of {name}", _unscored(versions))
 
@@ -55,17 +56,18 @@ def _look(models: list[Model]) -> None:
             data.look()
 
 
-def _judge(model: Model) -> None:
+def _judge(versions: ModelVersions, model: Model) -> None:
     """Have a version score as long as its external data is what was exported."""
     name, before = f"version {model.version} of {model.name}", model.batcher.faults.get(CAUSE)
     fault = next((f"{name} does not score: {data.fault}" for data in model.external if data.fault is not None), None)
     if fault is not None:
         model.batcher.refuse(CAUSE, fault)
         if fault != before:
-            log.error("%s", fault)
+            log.error("%s", fault, extra=change_log.failing(versions, model))
     elif before is not None:
         model.batcher.accept(CAUSE)
-        log.info("%s scores again: its external data is what was exported", name)
+        line = "%s scores again: its external data is what was exported"
+        log.info(line, name, extra=change_log.failing(versions, model, again=True))
 
 
 def _unscored(versions: ModelVersions) -> str | None:

@@ -6,7 +6,7 @@ from functools import partial
 
 from thimble.service.background import Background
 from thimble.service.errors import UnavailableError
-from thimble.service.releases.changes import Changes
+from thimble.service.releases.following import Following
 from thimble.service.releases.refusals import sentence_of
 from thimble.service.releases.repository import Repository, Snapshot
 from thimble.service.releases.threads import Threads
@@ -25,13 +25,13 @@ class Polling:
     next look, and is logged once.
     """
 
-    def __init__(self, repository: Repository, changes: Changes, served: dict[str, Snapshot]) -> None:
+    def __init__(self, repository: Repository, following: Following, served: dict[str, Snapshot]) -> None:
         """`served` is what is followed already."""
         self._repository = repository
-        self._changes = changes
+        self._following = following
         self._served = served
         self._before = served.copy()
-        self._following: set[str] = set()
+        self._busy: set[str] = set()
         self._problems: dict[str, str] = {}
         self._threads = Threads()
         self._background = Background()
@@ -68,13 +68,13 @@ class Polling:
         self._before = now
 
     def _follow(self, name: str, snapshot: Snapshot) -> None:
-        if name not in self._following:
-            self._following.add(name)
+        if name not in self._busy:
+            self._busy.add(name)
             self._background.keep_up(TASK, partial(self._followed, name, snapshot))
 
     async def _followed(self, name: str, snapshot: Snapshot) -> None:
         try:
-            problem = await self._changes.follow(name)
+            problem = await self._following.follow(name)
         except Exception as error:  # nothing is wrong with the model, so the next look finds it changed again
             self._failed(name, sentence_of(error))
         else:
@@ -83,7 +83,7 @@ class Polling:
             if problem:
                 log.error("%s", problem)
         finally:
-            self._following.discard(name)
+            self._busy.discard(name)
 
     def _failed(self, what: str, problem: str) -> None:
         BACKGROUND_FAILURES.labels(TASK).inc()

@@ -1,6 +1,5 @@
 """Why a change was not made, as whoever asked for it is told."""
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,19 +9,16 @@ from thimble.service.releases.release import ReleaseError
 from thimble.service.releases.repository import StoreError, TakenError
 from thimble.service.telemetry import metrics
 
-log = logging.getLogger("thimble")
-
 
 @contextmanager
 def refusing(name: str) -> Iterator[None]:
-    """Whatever goes wrong with a change of a model is counted and logged, and becomes a RequestError."""
+    """Whatever goes wrong with a change of a model is counted, and becomes a RequestError."""
     try:
         yield
     except RequestError:  # there is no such model, or it was superseded, or it is in force but not everywhere
         raise
     except Exception as error:
         metrics.changed(name, "refused")
-        log.error("refused a change of %s, which stays as it was: %s", name, sentence_of(error))
         raise _refusal(error) from None
 
 

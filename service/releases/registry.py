@@ -7,8 +7,9 @@ from typing import Self
 from thimble.service.engine.artifact import ArtifactError
 from thimble.service.errors import StartupError
 from thimble.service.releases.catalogue import Catalogue
-from thimble.service.releases.changes import Changes, Sync
+from thimble.service.releases.changes import Changes
 from thimble.service.releases.mapped_files import MappedFiles
+from thimble.service.releases.others import Sync
 from thimble.service.releases.polling import Polling
 from thimble.service.releases.refusals import sentence_of
 from thimble.service.releases.repository import MODEL_FILE, Repository
@@ -59,7 +60,7 @@ class Registry:
                 f"{repository.folder}: none of its models can be served" if seen else _nothing_in(repository.folder)
             )
         if self._settings.poll_s:
-            self._polling = Polling(repository, self.changes, served)
+            self._polling = Polling(repository, self.changes.following, served)
             self._polling.start(self._settings.poll_s)
 
     def close(self) -> None:
@@ -71,7 +72,7 @@ class Registry:
     async def _loaded(self, name: str) -> bool:
         """Load what is to be served of a model. False: it is worth another try. StartupError."""
         try:
-            problem = await self.changes.load_at_start(name)
+            problem = await self.changes.following.load_at_start(name)
         except StartupError:
             raise
         except Exception as error:  # the other models are to be served all the same

@@ -1,10 +1,11 @@
 """What is to be served of a model: which version answers, which gets a share, which only listens."""
 
+import re
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 import xxhash
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from thimble.models.base import sentence
 from thimble.models.files import read_file
@@ -13,7 +14,19 @@ from thimble.service.errors import passing
 Version = Annotated[int, Field(gt=0, lt=10**18)]
 # Far more than a release of any number of versions that are ever loaded at once.
 MAX_BYTES = 1 << 20
+# The word with which a release may change what a model takes.
+ANY_INTERFACE: Final = "changes"
+_INTERFACE = re.compile(rf"^({ANY_INTERFACE}|[0-9a-f]{{32}})$")
 _HASHES = 1 << 64
+
+
+def _known_interface(text: str) -> str:
+    if not _INTERFACE.fullmatch(text):
+        raise ValueError(f'it is neither "{ANY_INTERFACE}" nor the digest of what a version takes')
+    return text
+
+
+Interface = Annotated[str, AfterValidator(_known_interface), Field(json_schema_extra={"pattern": _INTERFACE.pattern})]
 
 
 class _Strict(BaseModel):
@@ -43,7 +56,9 @@ class Release(_Strict):
 
     `live` answers; without it, it is the newest good version, also of those still to come. `also` are versions that
     answer only requests that name them. A model that is not `loaded` answers nothing. `taken_out` are the versions that
-    the server itself has taken out for want of usable scores: no way back leads to them.
+    the server itself has taken out for want of usable scores: no way back leads to them. `interface` is what the live
+    version has to take: `changes` for whatever it does, or the digest of what was served when the server wrote this
+    down; without it, what was served last.
     """
 
     live: Version | None = None
@@ -52,6 +67,12 @@ class Release(_Strict):
     also: tuple[Version, ...] = ()
     loaded: bool = True
     taken_out: tuple[Version, ...] = ()
+    interface: Interface | None = None
+
+    @property
+    def follows(self) -> bool:
+        """Whether newer versions become live by themselves."""
+        return self.live is None and self.loaded
 
     @model_validator(mode="after")
     def _each_version_has_one_role(self) -> Self:

@@ -9,15 +9,21 @@ from typing import TypeVar
 from thimble.models.spec import ModelSpec
 from thimble.service.engine.artifact import ArtifactError
 from thimble.service.releases import release
+from thimble.service.releases.interface import differences, interface_of
 from thimble.service.releases.loader import Loader, Model
-from thimble.service.releases.release import Release, ReleaseError
+from thimble.service.releases.release import ANY_INTERFACE, Release, ReleaseError
 from thimble.service.releases.repository import StoredVersion
 from thimble.service.releases.shadow.host import Shadow
-from thimble.service.releases.versions import LoadedRelease, ModelVersions
+from thimble.service.releases.versions import LoadedRelease, ModelVersions, Refusal
+from thimble.service.telemetry import metrics
 
 Loaded = TypeVar("Loaded")
 LoadVersion = Callable[[StoredVersion], Awaitable[Model]]
 log = logging.getLogger("thimble")
+
+
+class OtherInterfaceError(ReleaseError):
+    """Why a version does not go with another: it takes other features."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ class ReleaseLoader:
         loaded = LoadedRelease()
         if not wanted.loaded:
             return loaded
-        live = loaded.live = await (self._newest() if wanted.live is None else self._version(wanted.live))
+        live = loaded.live = await self._live(wanted, loaded)
         for version in wanted.also:
             if (model := await self._optional(loaded, self._version(version))) is not None:
                 loaded.also.append(model)
@@ -69,26 +75,48 @@ class ReleaseLoader:
         try:
             model = await self.load_version(stored)
         except ArtifactError as error:
-            self.versions.refused[version] = (stored.stamps, str(error))
+            self.versions.refused[version] = Refusal(stored.stamps, str(error))
             raise
-        self.versions.refused.pop(version, None)
+        refused = self.versions.refused.get(version)
+        if refused is not None and refused.interface is None:
+            del self.versions.refused[version]
         return model
 
-    async def _newest(self) -> Model:
+    async def _live(self, wanted: Release, loaded: LoadedRelease) -> Model:
+        interface = self.versions.required_interface(wanted)
+        if wanted.live is None:
+            return await self._newest(interface, loaded)
+        return self._taking(interface, await self._version(wanted.live))
+
+    async def _newest(self, interface: str | None, loaded: LoadedRelease) -> Model:
         """The newest version, or the newest that is good. One that was refused before is not tried twice."""
         for version, stored in self.stored.items():
-            stamps, _ = self.versions.refused.get(version, (None, ""))
-            if stamps == stored.stamps and not self.strict:
-                continue
-            try:
-                return await self._version(version)
-            except ArtifactError as error:
-                if self.strict:
-                    raise
-                log.error("refused %s", error)
-        if self.versions.live is not None:
+            before = self.versions.refused.get(version)
+            if self.strict or before is None or not before.holds(stored.stamps, interface):
+                try:
+                    return self._taking(interface, await self._version(version))
+                except (ArtifactError, OtherInterfaceError) as error:
+                    if self.strict:
+                        raise
+                    metrics.changed(self.versions.name, "refused")
+                    log.error("refused %s", error)
+            loaded.passed_over |= self.versions.refused[version].interface is not None
+        if self.versions.live is not None and interface in (None, self.versions.interface):
             return self.versions.live
         raise ReleaseError(f"no version of {self.versions.name} can be served")
+
+    def _taking(self, interface: str | None, model: Model) -> Model:
+        """A version that is to be live, if it takes what it has to. OtherInterfaceError: it takes something else."""
+        if interface in (None, model.interface):
+            return model
+        reason, live = f"version {model.version} of {model.name} takes other features than", self.versions.live
+        if live is not None and live.interface == interface:
+            reason += f" version {live.version}, which is live ({differences(model.spec, live.spec)})"
+        else:
+            reason += " what was served before"
+        reason += f', so requests would get 400; to serve it all the same, say "interface": "{ANY_INTERFACE}"'
+        self.versions.refused[model.version] = Refusal(model.stored.stamps, reason, model.interface)
+        raise OtherInterfaceError(reason)
 
     async def _canary(self, version: int, live: Model) -> Model:
         model = await self._version(version)
@@ -120,8 +148,9 @@ class ReleaseLoader:
 
 
 def _check_features(spec: ModelSpec, version: int, live: Model) -> None:
-    """ReleaseError: it does not take what the live version takes, so what is sent to the one is not for the other."""
-    if spec.inputs != live.spec.inputs:
-        raise ReleaseError(
-            f"the features of version {version} of {live.name} are not those of version {live.version}, which is live"
+    """OtherInterfaceError: what is sent to the live version is not for this one."""
+    if interface_of(spec) != live.interface:
+        raise OtherInterfaceError(
+            f"version {version} of {live.name} takes other features than version {live.version}, which is live "
+            f"beside it ({differences(spec, live.spec)})"
         )

@@ -83,6 +83,16 @@ class Store:
         """From now on what the file says counts."""
         self._ahead.discard(model)
 
+    async def keep_unless_changed(self, model: str) -> None:
+        """Write down what is in force, unless somebody else has written meanwhile. StoreError: it is not written."""
+        self.check_writable()
+        self.run_ahead(model)
+        try:
+            await self._write(model, partial(self._keep_if_ahead, model))
+        except StoreError:
+            self.fall_back(model)
+            raise
+
     async def push(self, model: str, version: int, content: bytes, verify: Callable[[Path], Awaitable[object]]) -> None:
         """Have a version verified and put it into the repository.
 

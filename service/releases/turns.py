@@ -1,6 +1,7 @@
-"""The changes of one model: one at a time, unless something comes first."""
+"""The changes of each model: one at a time, unless something comes first."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -10,31 +11,40 @@ Result = TypeVar("Result")
 
 
 class Turns:
-    """Changes that are made one after the other, in the order in which they were asked for."""
+    """Changes of models. Those of one model are made one after the other, in the order in which they were asked for."""
 
     def __init__(self) -> None:
-        self._lock = asyncio.Lock()
-        self._pending: dict[asyncio.Task[object], RequestError | None] = {}
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._pending: defaultdict[str, dict[asyncio.Task[object], RequestError | None]] = defaultdict(dict)
 
-    async def take(self, change: Callable[[], Awaitable[Result]]) -> Result:
+    async def take(self, model: str, change: Callable[[], Awaitable[Result]]) -> Result:
         """Make a change when its turn has come. RequestError: that with which it was superseded."""
-        turn = asyncio.get_running_loop().create_task(self._in_turn(change))
-        self._pending[turn] = None
+        turn = asyncio.get_running_loop().create_task(self._in_turn(model, change))
+        pending = self._pending[model]
+        pending[turn] = None
         try:
             return await turn
         except asyncio.CancelledError:
-            if (reason := self._pending[turn]) is not None:
+            if (reason := pending[turn]) is not None:
                 raise reason from None
             raise
         finally:
-            del self._pending[turn]
+            del pending[turn]
 
-    def supersede(self, reason: RequestError) -> None:
-        """Cancel all that is pending, and have it end with this reason."""
-        for turn in self._pending:
+    def supersede(self, model: str, by: str) -> None:
+        """Cancel all that is pending for a model: 409 for whoever asked for it."""
+        self._cancel(model, RequestError(409, f"{by} of {model} came first; ask again if this is still wanted"))
+
+    def stop(self) -> None:
+        """Cancel all that is pending: the server shuts down."""
+        for model in self._pending:
+            self._cancel(model, RequestError(503, "the server is shutting down"))
+
+    def _cancel(self, model: str, reason: RequestError) -> None:
+        for turn in self._pending[model]:
             if turn.cancel():
-                self._pending[turn] = reason
+                self._pending[model][turn] = reason
 
-    async def _in_turn(self, change: Callable[[], Awaitable[Result]]) -> Result:
-        async with self._lock:
+    async def _in_turn(self, model: str, change: Callable[[], Awaitable[Result]]) -> Result:
+        async with self._locks[model]:
             return await change()

@@ -4,11 +4,12 @@ import random
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from thimble.service.errors import RequestError
+from thimble.service.releases.interface import interface_of
 from thimble.service.releases.loader import Model
-from thimble.service.releases.release import FOLLOW_NEWEST, Release, ReleaseError
+from thimble.service.releases.release import ANY_INTERFACE, FOLLOW_NEWEST, Release, ReleaseError
 from thimble.service.releases.repository import Stamps
 from thimble.service.releases.shadow.host import Shadow
 
@@ -16,15 +17,31 @@ ROUTING_KEY = b"routing-key"
 Part = Literal["live", "canary", "standby"]
 
 
+class Refusal(NamedTuple):
+    """Why a version in this state is refused; `interface` is what it takes where that is the reason."""
+
+    stamps: Stamps
+    reason: str
+    interface: str | None = None
+
+    def holds(self, stamps: Stamps, interface: str | None) -> bool:
+        """Whether a version is refused still: it is bad as before, or does not take this, None for whatever it does."""
+        return self.stamps == stamps and (self.interface is None or interface not in (None, self.interface))
+
+
 @dataclass
 class LoadedRelease:
-    """The versions of a release, loaded. `missing` says why some of those that were asked for are not there."""
+    """The versions of a release, loaded. `missing` says why some of those that were asked for are not there.
+
+    `passed_over`: there are newer versions than the live one, and they take other features.
+    """
 
     live: Model | None = None
     canary: Model | None = None
     also: list[Model] = field(default_factory=list)
     shadow: Shadow | None = None
     missing: list[str] = field(default_factory=list)
+    passed_over: bool = False
 
 
 class ModelVersions:
@@ -37,12 +54,18 @@ class ModelVersions:
     def __init__(self, name: str) -> None:
         self.name = name
         self.release: Release = FOLLOW_NEWEST
+        self.interface: str | None = None
         self.live: Model | None = None
         self.canary: Model | None = None
         self.standby: dict[int, Model] = {}
         self.previous: int | None = None
         self.shadow: Shadow | None = None
-        self.refused: dict[int, tuple[Stamps, str]] = {}
+        self.refused: dict[int, Refusal] = {}
+
+    @property
+    def in_force(self) -> Release:
+        """The release, with what it takes, as it is written down and told to others."""
+        return self.release.model_copy(update={"interface": self.interface})
 
     def __iter__(self) -> Iterator[tuple[Model, Part]]:
         """All that can be asked, the live version first."""
@@ -70,7 +93,7 @@ class ModelVersions:
     def fallback(self, model: Model) -> Model | None:
         """What answers instead of a version that could not: the live one, or for that the one before."""
         other = self.standby.get(self.previous or 0) if model is self.live else self.live
-        return other if other is not None and other.spec.inputs == model.spec.inputs else None
+        return other if other is not None and other.interface == model.interface else None
 
     def without(self, model: Model) -> tuple[Release, LoadedRelease] | None:
         """What is served without a version, of what is loaded; None where it answers nothing or nothing else could."""
@@ -80,10 +103,12 @@ class ModelVersions:
         if model is self.canary:
             wanted = release.model_copy(update={"canary": None, "taken_out": taken_out})
             return wanted, LoadedRelease(live=self.live, also=also, shadow=self.shadow)
-        if model is not self.live or self.previous not in loaded:
+        before = loaded.get(self.previous or 0)
+        if model is not self.live or before is None or before.interface != model.interface:
             return None
-        wanted = Release(live=self.previous, also=release.also, taken_out=taken_out)
-        return wanted, LoadedRelease(live=loaded[self.previous], also=also)
+        return Release(live=before.version, also=release.also, taken_out=taken_out), LoadedRelease(
+            live=before, also=also
+        )
 
     def present(self, wanted: Release) -> LoadedRelease | None:
         """A release of which all is loaded already; None if something of it is not, or has to be looked for."""
@@ -94,24 +119,39 @@ class ModelVersions:
         if wanted.live not in models or not named <= models.keys() or (shadow and shadow.wanted) != wanted.shadow:
             return None
         live, canary = models[wanted.live], models[wanted.canary.version] if wanted.canary else None
-        if any(beside.spec.inputs != live.spec.inputs for beside in (canary, shadow) if beside):
+        others = [interface_of(beside.spec) for beside in (canary, shadow) if beside]
+        if {self.required_interface(wanted) or live.interface, *others} != {live.interface}:
             return None
         return LoadedRelease(live, canary, [models[version] for version in wanted.also], shadow)
 
-    def before(self, stored: Iterable[int]) -> Release:
-        """What is served after a way back: what was live before, or else the newest of the `stored` that is older.
+    def required_interface(self, wanted: Release) -> str | None:
+        """What the live version of a release has to take, None for whatever it does."""
+        return None if wanted.interface == ANY_INTERFACE else wanted.interface or self.interface
 
-        ReleaseError: there is none.
+    def settled(self, wanted: Release, loaded: LoadedRelease) -> Release:
+        """A release that is loaded, with what its live version takes, or the last one that was live."""
+        if loaded.live is not None:
+            interface: str | None = loaded.live.interface
+        else:
+            interface = self.required_interface(wanted) or self.interface
+        return wanted.model_copy(update={"interface": interface})
+
+    def ways_back(self, stored: Iterable[int]) -> list[Release]:
+        """What may be served after a way back, the first that can be had; whatever features it takes, it was served.
+
+        It is what was live before. Where that is not known, as after a start, it is the newest of the `stored` that is
+        older and takes the same features, or else the newest that is older. ReleaseError: there is none.
         """
         if self.live is None:
             raise ReleaseError(f"{self.name} is not loaded")
         loaded, live, taken_out = self.loaded(), self.live.version, self.release.taken_out
-        older = (version for version in stored if version < live and version not in taken_out)
-        before = self.previous or next(older, None)
-        if before is None:
+        older = [version for version in stored if version < live and version not in taken_out]
+        last = self.previous or next(iter(older), None)
+        if last is None:
             raise ReleaseError(f"there is no version of {self.name} to go back to from {live}")
         also = tuple(version for version in self.release.also if version in loaded)  # nothing that it could wait for
-        return Release(live=before, also=also, taken_out=taken_out)
+        same = [] if self.previous else [Release(live=version, also=also, taken_out=taken_out) for version in older]
+        return [*same, Release(live=last, also=also, taken_out=taken_out, interface=ANY_INTERFACE)]
 
     def version(self, number: str) -> Model:
         """The version that a request names. RequestError 404."""
@@ -129,7 +169,12 @@ class ModelVersions:
             self.previous = self.live.version
         if self.previous in release.taken_out:
             self.previous = None
-        self.release, self.live, self.canary = release, live, loaded.canary
+        self.interface = self.settled(release, loaded).interface
+        self.refused = {
+            version: it for version, it in self.refused.items() if not it.interface or it.interface != self.interface
+        }
+        self.release = release.model_copy(update={"interface": None})
+        self.live, self.canary = live, loaded.canary
         standby = [*loaded.also]
         if live is not None and self.previous in before:
             standby.append(before[self.previous])

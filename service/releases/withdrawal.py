@@ -13,6 +13,7 @@ from functools import partial
 from thimble.models.features import Batch
 from thimble.service.background import Background
 from thimble.service.engine.artifact import ArtifactError
+from thimble.service.releases import change_log
 from thimble.service.releases.catalogue import Catalogue
 from thimble.service.releases.loader import sandbox_task
 from thimble.service.releases.release import Release
@@ -28,7 +29,7 @@ from thimble.service.telemetry import metrics
 AGAIN_SECONDS = 60.0
 log = logging.getLogger("thimble")
 
-TakeOut = Callable[[ModelVersions, Release, LoadedRelease], Awaitable[None]]
+TakeOut = Callable[[ModelVersions, Release, LoadedRelease, str], Awaitable[None]]
 """Serves at once what is left of a model, all of it loaded, then writes it down and has the other workers follow."""
 
 
@@ -70,7 +71,7 @@ class Withdrawal:
             return
         log.error("%s gives no usable scores and is taken out", name)
         metrics.changed(stored.model, "rolled_back")
-        await self._take_out(versions, *remaining)
+        await self._take_out(versions, *remaining, change_log.ITSELF)
 
     async def _finite_elsewhere(self, stored: StoredVersion, rows: Batch) -> list[bool]:
         """Of each row, whether its score is finite in a fresh process. ArtifactError: that cannot be found out."""

@@ -28,12 +28,15 @@ log = logging.getLogger("thimble")
 
 
 class _JsonFormatter(logging.Formatter):
+    """A record with the `fields` that whoever logs it adds."""
+
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
+            **getattr(record, "fields", {}),
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)

@@ -1,11 +1,14 @@
 """What routes ask for before they do anything: an admin key, and the body of a request."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 
 from fastapi import Request
 
+from thimble.service.errors import RequestError, UnavailableError
 from thimble.service.http import bodies
+from thimble.service.http.access import note_of, shown_path
 from thimble.service.http.budget import SMALL_BYTES, ByteBudget
 from thimble.service.http.keys import Keys
 from thimble.service.settings import Settings
@@ -13,16 +16,35 @@ from thimble.service.wire import compression
 
 # For a model of 10 MB over a slow line.
 PUSH_SECONDS = 120.0
+log = logging.getLogger("thimble")
 
 
 class AdminKey:
-    """Only who brings a key that allows changes gets further. RequestError 401 or 403."""
+    """Only who brings a key that allows changes gets further. RequestError 401 or 403.
+
+    Gives the key's name. What is refused then is logged with it.
+    """
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
 
-    async def __call__(self, request: Request) -> None:
-        self._keys.check_admin(dict(request.scope["headers"]))
+    async def __call__(self, request: Request) -> AsyncIterator[str]:
+        by = self._keys.check_admin(dict(request.scope["headers"]))
+        try:
+            yield by
+        except (RequestError, UnavailableError) as error:
+            if request.method not in ("GET", "HEAD"):
+                status = error.status if isinstance(error, RequestError) else 503
+                _log_refusal(request, by, status, str(error))
+            raise
+
+
+def _log_refusal(request: Request, by: str, status: int, reason: str) -> None:
+    asked = {"method": request.method, "path": shown_path(request.scope["path"]), "status": status}
+    fields = {**asked, "by": by, "error": reason, **note_of(request.scope)}
+    log.warning(
+        "%(method)s %(path)s by %(by)s was answered with %(status)d: %(error)s", fields, extra={"fields": fields}
+    )
 
 
 class Body:

@@ -46,15 +46,13 @@ class Stored(BaseModel):
 
 def releases_router(changes: Changes, bodies: Bodies, keys: Keys) -> APIRouter:
     """The routes over the changes of what is served."""
+    admin = Depends(AdminKey(keys))
     router = APIRouter(
-        prefix="/v1/models/{model}",
-        tags=["releases"],
-        dependencies=[Depends(AdminKey(keys))],
-        responses=errors(*CHANGE_ERRORS),
+        prefix="/v1/models/{model}", tags=["releases"], dependencies=[admin], responses=errors(*CHANGE_ERRORS)
     )
 
     async def state(model: str) -> ReleaseState:
-        return _state(await changes.model_versions(model), sorted(await changes.stored(model)))
+        return _state(await changes.stored.model(model), sorted(await changes.stored.of(model)))
 
     @router.get("/release")
     async def read_release(model: str) -> ReleaseState:
@@ -62,26 +60,31 @@ def releases_router(changes: Changes, bodies: Bodies, keys: Keys) -> APIRouter:
         return await state(model)
 
     @router.put("/release", openapi_extra=json_body(Release(live=1, canary=Canary(version=2, weight=0.05))))
-    async def change_release(model: str, body: Annotated[bytes, Depends(bodies.small)]) -> ReleaseState:
+    async def change_release(
+        model: str, by: Annotated[str, admin], body: Annotated[bytes, Depends(bodies.small)]
+    ) -> ReleaseState:
         """Serve this of a model: a version `live`, a `canary` with its weight, a `shadow`, and `also` other versions.
 
         Without `live` the newest version is, or, beside a canary or a shadow, the one that is live now. All of it is
-        loaded and verified, and takes effect at once, or nothing does.
+        loaded and verified, and takes effect at once, or nothing does. A live version that takes other features than
+        what was served before is refused, unless `interface` is `changes`.
         """
-        await changes.release(model, _release(body, await changes.model_versions(model)))
+        await changes.release(model, _release(body, await changes.stored.model(model)), by)
         return await state(model)
 
     @router.post("/rollback")
-    async def roll_back(model: str) -> ReleaseState:
-        """Serve the version that was live before, and follow no newer one."""
-        await changes.roll_back(model)
+    async def roll_back(model: str, by: Annotated[str, admin]) -> ReleaseState:
+        """Serve the version that was live before, whatever features it takes, and follow no newer one."""
+        await changes.roll_back(model, by)
         return await state(model)
 
     @router.put("/versions/{version}", openapi_extra=FILE_BODY)
-    async def push_version(model: str, version: str, body: Annotated[bytes, Depends(bodies.file)]) -> Stored:
+    async def push_version(
+        model: str, version: str, by: Annotated[str, admin], body: Annotated[bytes, Depends(bodies.file)]
+    ) -> Stored:
         """Verify a file and put it into the repository as a version. What is served stays as it is."""
         number = version_from(version)
-        await changes.store(model, number, body)
+        await changes.stored.push(model, number, body, by)
         return Stored(model=model, version=number)
 
     return router
@@ -107,13 +110,13 @@ def _state(versions: ModelVersions, stored: list[int]) -> ReleaseState:
     release, shadow = versions.release, versions.shadow
     return ReleaseState(
         live=versions.live.version if versions.live else None,
-        following=release.live is None and release.loaded,
+        following=release.follows,
         canary=release.canary,
         shadow=ShadowState(version=shadow.stored.version, share=shadow.wanted.share, running=shadow.running)
         if shadow
         else None,
         standby=sorted(versions.standby),
         stored=stored,
-        refused={str(version): reason for version, (_, reason) in sorted(versions.refused.items())},
+        refused={str(version): refusal.reason for version, refusal in sorted(versions.refused.items())},
         taken_out=sorted(release.taken_out),
     )

@@ -130,7 +130,7 @@ def test_keys_are_changed_while_serving(small_artifact: Path, tmp_path: Path, wo
     flags = ("--api-keys-file", file, "--workers", workers)
     with running(small_artifact, *flags) as server, asking(server) as client:
         assert client.get("/v1/models", headers=bearer("the-first-of-all-keys")).status_code == 200
-        file.write_text("the-first-of-all-keys\nthe-second-of-all-keys\n")
+        file.write_text("the-first-of-all-keys\nthe-second-of-all-keys # of the shop\n")
         until_status(server, "the-second-of-all-keys", 200)
         assert client.get("/v1/models", headers=bearer("the-first-of-all-keys")).status_code == 200
         file.write_text("the-second-of-all-keys\n")

@@ -84,6 +84,7 @@ def test_a_release_is_described_as_it_is_read(client: httpx.Client) -> None:
         "shadow": {"version": 3},
         "also": [4],
         "taken_out": [5],
+        "interface": "changes",
     }
     assert set(schema["properties"]) == {*whole, "loaded"}
     assert parsed(json.dumps({**whole, "loaded": True}).encode()).also == (4,)

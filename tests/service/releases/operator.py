@@ -81,6 +81,15 @@ def answers(client: httpx.Client) -> int:
     return version
 
 
+def everywhere(server: Server) -> set[int]:
+    """What each of two workers answers with: each connection goes to the other."""
+    found = set()
+    for _ in range(4):
+        with httpx.Client(base_url=server.url, timeout=60) as client:
+            found.add(answers(client))
+    return found
+
+
 def metric(client: httpx.Client, name: str, **labels: str) -> float:
     """The sum of a metric's samples that have these labels."""
     total = 0.0

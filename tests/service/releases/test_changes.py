@@ -38,7 +38,7 @@ def test_a_new_version_is_loaded_and_rolled_back_at_once(repository: Path, versi
         assert metric(client, "thimble_live_version", model="m") == 1
         assert metric(client, "thimble_release_changes_total", outcome="released") == 3
         assert metric(client, "thimble_model_info", version="2") == 1
-        server.wait_for_line("m: version 2 answers now, version 1 before")
+        server.wait_for_line("m: version 2 answers now, version 1 before, by key 1 of THIMBLE_ADMIN_KEYS")
     with serving(repository) as (_, client):  # after a restart the way back is not forgotten
         assert answers(client) == 1
 

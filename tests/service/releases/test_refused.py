@@ -46,7 +46,8 @@ def test_a_bad_version_leaves_the_old_one_serving(
         response = client.post("/v2/repository/models/m/load", headers=KEY)
         assert response.status_code == 400 and reason in response.json()["error"] and str(path) in response.text
         assert answers(client) == 1 and client.get("/readyz").status_code == 200
-        server.wait_for_line(f"refused a change of m, which stays as it was: .*{reason}")
+        asked = "POST /v2/repository/models/m/load by key 1 of THIMBLE_ADMIN_KEYS"
+        server.wait_for_line(f"WARNING {asked} was answered with 400: .*{reason}")
         assert metric(client, "thimble_release_changes_total", outcome="refused") == 1
         index = client.post("/v2/repository/index", headers=KEY).json()
         assert [entry["state"] for entry in index] == ["READY", "UNAVAILABLE"] and reason in index[1]["reason"]
@@ -151,7 +152,7 @@ def test_a_disk_that_is_full_changes_nothing(repository: Path, versions: Path) -
         bring(repository, versions, 3)
         for response in (pushed, put(client, live=3)):
             assert response.status_code == 507 and "cannot be written: File too large" in response.json()["error"]
-        server.wait_for_line("refused a change of m, which stays as it was: .*m/2 cannot be written")
+        server.wait_for_line("PUT /v1/models/m/versions/2 by .* was answered with 507: .*m/2 cannot be written")
         assert metric(client, "thimble_release_changes_total", outcome="refused") == 2
         assert sorted(path.name for path in (repository / "m").iterdir()) == ["1", "3"]
         assert answers(client) == 1

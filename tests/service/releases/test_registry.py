@@ -112,12 +112,12 @@ def test_what_is_served_may_be_said_elsewhere_than_in_the_repository(repository:
         models, changes = registry.catalogue, registry.changes
         assert served(models) == [("a", 2), ("b", 1)]
         told.live = 10
-        assert await changes.reconcile("a") is None and models.find("a").version == 10
+        assert await changes.following.reconcile("a") is None and models.find("a").version == 10
         told.live = 11
-        assert await changes.reconcile("a") == "version 11 of a is not in the repository"
+        assert await changes.following.reconcile("a") == "version 11 of a is not in the repository"
         assert models.find("a").version == 10
         with pytest.raises(RequestError, match="it is told"):
-            await changes.roll_back("a")
+            await changes.roll_back("a", "alice")
         assert models.find("a").version == 10
         await close(registry)
 

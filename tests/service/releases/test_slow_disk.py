@@ -49,7 +49,7 @@ def test_requests_go_on_and_an_ordinary_change_takes_effect_once_it_is_written(
         slow = SlowRepository(repository)
         registry = await opened(slow)
         bring(repository, versions, 2)
-        changing = asyncio.create_task(registry.changes.release("m", Release(live=2)))
+        changing = asyncio.create_task(registry.changes.release("m", Release(live=2), "alice"))
         await begun(slow)
         assert registry.catalogue.find().version == 1
         slow.allowed.set()
@@ -69,15 +69,15 @@ def test_a_rollback_takes_effect_while_the_disk_hangs_and_is_written_once_it_doe
         slow = SlowRepository(repository)
         registry = await opened(slow)
         bring(repository, versions, 2)
-        assert await registry.changes.reconcile("m") is None
-        back = asyncio.create_task(registry.changes.roll_back("m"))
+        assert await registry.changes.following.reconcile("m") is None
+        back = asyncio.create_task(registry.changes.roll_back("m", "alice"))
         await begun(slow)
         assert registry.catalogue.find().version == 1
         with pytest.raises(RequestError, match=r"has not answered within 0\.2 s; it is in force, but") as caught:
             await back
         assert caught.value.status == 507
         bring(repository, versions, 3)
-        reading = asyncio.create_task(registry.changes.follow("m"))
+        reading = asyncio.create_task(registry.changes.following.follow("m"))
         slow.allowed.set()
         assert await reading is None
         assert registry.catalogue.find().version == 1 and slow.release("m").live == 1
@@ -108,17 +108,18 @@ def test_a_version_is_taken_out_at_once_and_nothing_that_is_read_meanwhile_bring
         slow = SlowRepository(repository)
         registry = await opened(slow)
         bring(repository, versions, 4)
-        assert await registry.changes.reconcile("m") is None
+        assert await registry.changes.following.reconcile("m") is None
         assert registry.catalogue.find().version == 4
         await spoil(registry.catalogue.find())
         await begun(slow)
         assert registry.catalogue.find().version == 1
-        reading = asyncio.create_task(registry.changes.reconcile("m"))
+        reading = asyncio.create_task(registry.changes.following.reconcile("m"))
         await asyncio.sleep(0)
         slow.allowed.set()
         assert await reading is None
         assert registry.catalogue.find().version == 1
-        assert slow.release("m") == Release(live=1, taken_out=(4,))
+        kept = slow.release("m")
+        assert (kept.live, kept.taken_out) == (1, (4,))
         await close(registry)
 
     asyncio.run(take_out())

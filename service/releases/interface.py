@@ -1,0 +1,39 @@
+"""What a model takes: which versions may answer the same requests.
+
+This is the one definition. Names, kinds and order of the features all count, though JSON knows no order: tensors and
+lines of text bring values by their place, so a feature that is added, taken away or moved makes them unreadable, or,
+worse, readable as something else.
+"""
+
+from itertools import islice
+
+import orjson
+import xxhash
+
+from thimble.models.spec import ModelSpec
+
+# Features that a sentence names of those that differ.
+SHOWN = 3
+
+
+def interface_of(spec: ModelSpec) -> str:
+    """The digest of what a model takes: 32 hexadecimal digits, the same for versions that take the same."""
+    tensors = [(it.name, it.dtype, [[*feature] for feature in it.features]) for it in spec.inputs if it.features]
+    return xxhash.xxh3_128_hexdigest(orjson.dumps(tensors))
+
+
+def differences(spec: ModelSpec, other: ModelSpec) -> str:
+    """What a model takes otherwise than another, in words."""
+    kinds, before = dict(spec.features), dict(other.features)
+    found = {
+        "new": [name for name in kinds if name not in before],
+        "gone": [name for name in before if name not in kinds],
+        "of another kind": [name for name in kinds if name in before and kinds[name] != before[name]],
+    }
+    said = [f"{what}: {_listed(names)}" for what, names in found.items() if names]
+    return "; ".join(said) or "the same in another order"
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - SHOWN
+    return ", ".join(islice(names, SHOWN)) + (f" and {more} more" if more > 0 else "")
