@@ -18,6 +18,12 @@ def publish(source: Path, target: Path) -> None:
     _sync(target.parent)
 
 
+def withdraw(target: Path, hidden: Path) -> None:
+    """Take the name away that readers look for, to stay away whatever happens to the machine. OSError."""
+    target.replace(hidden)
+    _sync(target.parent)
+
+
 def make_folder(folder: Path) -> list[Path]:
     """Make a folder and those above it that are not there, to stay likewise. Returns what was made, innermost first."""
     made = [path for path in (folder, *folder.parents) if not path.exists()]

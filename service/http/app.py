@@ -54,7 +54,7 @@ def create_app(registry: Registry, scoring: Scoring, settings: Settings) -> ASGI
         openapi_tags=[{"name": name, "description": line} for name, line in TAGS.items()],
     )
     app.include_router(scoring_router(scoring))
-    app.include_router(models_router(catalogue, keys))
+    app.include_router(models_router(catalogue, changes.stored, keys))
     app.include_router(releases_router(changes, bodies, keys))
     app.include_router(inference_router(catalogue, settings.max_rows))
     app.include_router(repository_router(changes, bodies, keys))

@@ -75,6 +75,7 @@ class Catalogue:
         self.models[versions.name] = versions
         for model in retired:
             model.metrics.withdraw()
+            model.hold.release()
         for model, _ in versions:
             model.announce()
         metrics.answers(versions.name, loaded.live.version if loaded.live else 0)

@@ -61,6 +61,12 @@ def stored(name: str, version: int, by: str) -> None:
     log.info("%s: version %d is stored, by %s", name, version, by, extra={"fields": fields})
 
 
+def deleted(name: str, version: int, by: str) -> None:
+    """A version is gone that was not served."""
+    fields = {"model": name, "deleted": version, "by": by}
+    log.info("%s: version %d is deleted, by %s", name, version, by, extra={"fields": fields})
+
+
 def _in_words(state: Served) -> str:
     words = "nothing" if state["live"] is None else f"version {state['live']}"
     beside = [

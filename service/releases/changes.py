@@ -55,7 +55,7 @@ class Changes:
         self._engine_faults = EngineFaults(catalogue)
         self._loader = Loader(settings, self._withdrawal.see_to, self._engine_faults.see_to)
         self._turns = Turns()
-        self.stored = StoredVersions(settings, catalogue, self._store, self._loader)
+        self.stored = StoredVersions(settings, catalogue, self._store, self._loader, self._turns)
         self.following = Following(catalogue, self._store, self._loader, self._turns)
 
     async def release(self, name: str, wanted: Release, by: str) -> None:

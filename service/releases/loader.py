@@ -28,6 +28,7 @@ from thimble.service.engine.external import ExternalData
 from thimble.service.engine.health import Health
 from thimble.service.errors import UnavailableError
 from thimble.service.releases.allocator import give_memory_back
+from thimble.service.releases.hold import BusyError, Hold
 from thimble.service.releases.interface import interface_of
 from thimble.service.releases.lease import Lease
 from thimble.service.releases.repository import StoredVersion
@@ -60,6 +61,7 @@ class Model:
     metrics: ModelMetrics
     example: Example
     external: Sequence[ExternalData]
+    hold: Hold
 
     @property
     def name(self) -> str:
@@ -108,13 +110,22 @@ class Loader:
         self._trim_timer: asyncio.TimerHandle | None = None
 
     async def load_at_start(self, stored: StoredVersion) -> Model:
-        """Load a version when there are no requests to answer yet. ArtifactError: why it is refused."""
-        return self._model(stored, read_artifact(stored.path, self._settings.max_model_bytes), 0)
+        """Load a version when there are no requests to answer yet.
 
-    async def verify(self, path: Path) -> None:
-        """Have a file verified. ArtifactError: why it is refused. UnavailableError: why that cannot be told now."""
+        ArtifactError: why it is refused. UnavailableError: it is being deleted.
+        """
+        hold = _hold(stored.path)
+        return self._model(stored, read_artifact(stored.path, self._settings.max_model_bytes), hold, 0)
+
+    async def verify(self, path: Path) -> ModelSpec:
+        """Have a file verified. Returns what it is.
+
+        ArtifactError: why it is refused. UnavailableError: why that cannot be told now.
+        """
         async with self._one_at_a_time.hold():
-            await self._verifier.verify(self.task(path))
+            verdict = await self._verifier.verify(self.task(path))
+        assert verdict.spec is not None
+        return verdict.spec
 
     async def load_while_serving(self, stored: StoredVersion) -> Model:
         """Load a version while requests are answered.
@@ -126,9 +137,10 @@ class Loader:
             verdict = await self._verifier.verify(task)
 
             def load() -> Model:
+                hold = _hold(stored.path)
                 artifact = verdict.artifact(task)
                 try:
-                    return self._model(stored, artifact, PAUSE_SECONDS)
+                    return self._model(stored, artifact, hold, PAUSE_SECONDS)
                 except ArtifactError as error:
                     raise UnavailableError(f"{error}, though a process of its own could load it") from None
 
@@ -156,7 +168,7 @@ class Loader:
     def _trim(self) -> None:
         self._background.keep_up("trimming", partial(self.threads.run, "the allocator", None, give_memory_back))
 
-    def _model(self, stored: StoredVersion, artifact: Artifact, pause: float) -> Model:
+    def _model(self, stored: StoredVersion, artifact: Artifact, hold: Hold, pause: float) -> Model:
         settings = self._settings
         engine = Engine(artifact, settings.device, settings.threads, self._native, settings.batch_rows)
         weakref.finalize(engine, self._on_model_freed).atexit = False
@@ -170,7 +182,8 @@ class Loader:
         cost, timeout = engine.warm_up(pause), settings.timeout_ms / 1e3
         batcher = Batcher(engine, cost, settings.max_queued_rows, timeout, health)
         external = tuple(artifact.external.values())
-        return Model(stored, len(artifact.content), engine, batcher, health, metrics, example_of(engine), external)
+        example = example_of(engine)
+        return Model(stored, len(artifact.content), engine, batcher, health, metrics, example, external, hold)
 
 
 def sandbox_task(settings: Settings, path: Path) -> Task:
@@ -178,6 +191,13 @@ def sandbox_task(settings: Settings, path: Path) -> Task:
     library = settings.ops_library
     paths = {"path": path.absolute(), "ops_library": library and library.absolute()}
     return Task.model_validate({**settings.model_dump(), **paths})
+
+
+def _hold(path: Path) -> Hold:
+    try:
+        return Hold(path)
+    except BusyError:
+        raise UnavailableError(f"{path} is being deleted") from None
 
 
 def _lower_priority() -> None:

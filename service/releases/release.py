@@ -74,6 +74,17 @@ class Release(_Strict):
         """Whether newer versions become live by themselves."""
         return self.live is None and self.loaded
 
+    def role_of(self, version: int) -> str | None:
+        """What a version is in it, None for nothing."""
+        roles = dict.fromkeys(self.also, "kept for requests that name it")
+        if self.shadow is not None:
+            roles[self.shadow.version] = "the shadow"
+        if self.canary is not None:
+            roles[self.canary.version] = "the canary"
+        if self.live is not None:
+            roles[self.live] = "live"
+        return roles.get(version) if self.loaded else None
+
     @model_validator(mode="after")
     def _each_version_has_one_role(self) -> Self:
         roles = {"canary": self.canary, "shadow": self.shadow}

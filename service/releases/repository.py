@@ -12,20 +12,22 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from secrets import token_hex
 from typing import NamedTuple
 
 from thimble.models.files import PIECE_BYTES, Stamp
-from thimble.models.publishing import make_folder, publish
+from thimble.models.publishing import make_folder, publish, withdraw
 from thimble.models.spec import MODEL_NAME
 from thimble.service.errors import StartupError, passing
 from thimble.service.releases import release
+from thimble.service.releases.hold import held_by_nobody
 from thimble.service.releases.release import Release
 
 MODEL_FILE = "model.onnx"
 RELEASE_FILE = "release.json"
 NAME = re.compile(MODEL_NAME)
 VERSION = re.compile(r"[1-9]\d{0,17}")
-_INCOMING = ".incoming-"
+_INCOMING, _DELETED = ".incoming-", ".deleted-"
 # Far longer than a file is on its way or being verified: whoever brought it was killed.
 _ABANDONED_SECONDS = 3600
 
@@ -147,6 +149,17 @@ class Repository:
         assert stored is not None
         return stored
 
+    def delete(self, model: str, version: int) -> None:
+        """Remove a version, whole or not at all. BusyError: a process has it loaded. StoreError: it is as it was."""
+        folder = self.folder / model / str(version)
+        hidden = folder.with_name(f"{_DELETED}{version}-{token_hex(8)}")
+        try:
+            with held_by_nobody(folder / MODEL_FILE):
+                withdraw(folder, hidden)
+        except OSError as error:
+            raise StoreError(f"{folder} cannot be deleted: {error.strerror}") from None
+        _remove(hidden)
+
     def snapshot(self) -> dict[str, Snapshot]:
         """All that decides what is served, to be compared with a later snapshot. OSError."""
         return {model: self._snapshot(model) for model in self.models()}
@@ -190,8 +203,18 @@ def _stamp(path: Path) -> Stamp | None:
         return None
 
 
+def _remove(hidden: Path) -> None:
+    """Remove what has no name any more. Of a link to a version that is the link."""
+    if hidden.is_symlink():
+        hidden.unlink(missing_ok=True)
+    else:
+        shutil.rmtree(hidden, ignore_errors=True)
+
+
 def _clear_up(folder: Path) -> None:
-    """Remove what was on its way into a model's folder and never arrived."""
+    """Remove what was on its way into a model's folder and never arrived, and what was deleted and is still there."""
+    for deleted in folder.glob(f"{_DELETED}*"):
+        _remove(deleted)
     for left in folder.glob(f"{_INCOMING}*"):
         with suppress(FileNotFoundError):  # its owner was late, not dead
             if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:

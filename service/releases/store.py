@@ -26,6 +26,8 @@ READ_SECONDS = 10.0
 WRITE_SECONDS = 5.0
 # A disk that takes longer for a file that was pushed has failed.
 PUSH_SECONDS = 120.0
+# Its files are gone as soon as their folder has lost its name, but a large one takes a disk some time.
+DELETE_SECONDS = 60.0
 
 
 class Store:
@@ -93,16 +95,24 @@ class Store:
             self.fall_back(model)
             raise
 
-    async def push(self, model: str, version: int, content: bytes, verify: Callable[[Path], Awaitable[object]]) -> None:
-        """Have a version verified and put it into the repository.
+    async def delete(self, model: str, version: int) -> None:
+        """Remove a version. BusyError: a process has it loaded. StoreError, UnavailableError."""
+        place = f"{self._place(model)}/{version}"
+        await self._threads.run(place, DELETE_SECONDS, self._repository.delete, model, version)
+
+    async def push(
+        self, model: str, version: int, content: bytes, verify: Callable[[Path], Awaitable[Result]]
+    ) -> Result:
+        """Have a version verified and put it into the repository. Returns what was found.
 
         ArtifactError, StoreError, UnavailableError: why it is not there.
         """
         repository, run = self._repository, partial(self._threads.run, f"{self._place(model)}/{version}", PUSH_SECONDS)
         path = await run(repository.receive, model, version, content)
         try:
-            await verify(path)
+            found = await verify(path)
             await run(repository.admit, model, version, path)
+            return found
         except ArtifactError as error:
             reason = str(error).removeprefix(f"{path}: ")
             raise ArtifactError(f"version {version} of {model}: {reason}") from None

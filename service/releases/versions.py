@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, NamedTuple
@@ -15,6 +16,7 @@ from thimble.service.releases.shadow.host import Shadow
 
 ROUTING_KEY = b"routing-key"
 Part = Literal["live", "canary", "standby"]
+_USES: dict[Part, str] = {"live": "live", "canary": "the canary", "standby": "kept for requests that name it"}
 
 
 class Refusal(NamedTuple):
@@ -152,6 +154,16 @@ class ModelVersions:
         also = tuple(version for version in self.release.also if version in loaded)  # nothing that it could wait for
         same = [] if self.previous else [Release(live=version, also=also, taken_out=taken_out) for version in older]
         return [*same, Release(live=last, also=also, taken_out=taken_out, interface=ANY_INTERFACE)]
+
+    def use_of(self, version: int, stored: Iterable[int]) -> str | None:
+        """What a version is needed for where the `stored` are, the newest first; None if it is not."""
+        if self.shadow is not None and self.shadow.stored.version == version:
+            return "the shadow"
+        with suppress(ReleaseError):
+            if self.ways_back(stored)[0].live == version:
+                return "what a rollback leads to"
+        parts = {model.version: part for model, part in self}
+        return None if version not in parts else _USES[parts[version]]
 
     def version(self, number: str) -> Model:
         """The version that a request names. RequestError 404."""

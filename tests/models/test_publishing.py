@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from thimble.models.publishing import make_folder, publish
+from thimble.models.publishing import make_folder, publish, withdraw
 
 Events = list[tuple[str, str]]
 
@@ -53,6 +53,12 @@ def test_what_stands_under_a_name_is_not_lost(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="not empty"):
         publish(tmp_path / "new", tmp_path / "1")
     assert (tmp_path / "1/model.onnx").read_text() == "1"
+
+
+def test_a_name_that_is_taken_away_is_gone_from_the_disk(tmp_path: Path, events: Events) -> None:
+    (tmp_path / "1").mkdir()
+    withdraw(tmp_path / "1", tmp_path / ".gone")
+    assert events == [("named", ".gone"), ("synced", tmp_path.name)]
 
 
 def test_folders_on_the_way_are_on_the_disk_too(tmp_path: Path, events: Events) -> None:

@@ -1,6 +1,6 @@
 """The models being served, and the rows that their files say the scores of."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
@@ -10,7 +10,10 @@ from thimble.service.http.keys import Keys
 from thimble.service.http.responses import errors
 from thimble.service.releases.catalogue import Catalogue
 from thimble.service.releases.loader import Model
-from thimble.service.releases.versions import Part
+from thimble.service.releases.release import Canary, Shadow
+from thimble.service.releases.stored_versions import StoredVersions
+from thimble.service.releases.versions import ModelVersions, Part
+from thimble.service.wire.tensors import DATATYPES
 
 
 class Feature(BaseModel):
@@ -40,6 +43,77 @@ class ModelDescription(BaseModel):
     metrics: dict[str, Any] | None
 
 
+class InterfaceTensor(BaseModel):
+    """A tensor, as it is sent in the Open Inference Protocol, and its columns."""
+
+    name: str
+    datatype: str
+    features: list[Feature]
+
+
+class Interface(BaseModel):
+    """What a model takes. Versions of the same `digest` take the same."""
+
+    digest: str
+    inputs: list[InterfaceTensor]
+
+    @classmethod
+    def of(cls, model: Model) -> Self:
+        """That of a version."""
+        inputs = [
+            InterfaceTensor(
+                name=tensor.name,
+                datatype=DATATYPES[tensor.dtype][0],
+                features=[Feature(name=feature.name, kind=feature.kind) for feature in tensor.features],
+            )
+            for tensor in model.spec.inputs
+        ]
+        return cls(digest=model.interface, inputs=inputs)
+
+
+class ShadowState(Shadow):
+    running: bool
+
+
+class Roles(BaseModel):
+    """What the versions of a model are for, beside the live one.
+
+    `following` says that newer versions become live by themselves. `standby` are the versions that are loaded and
+    answer requests that name them; to go back to one takes no time. `taken_out` are those that the server itself took
+    out of the traffic for want of usable scores.
+    """
+
+    following: bool
+    canary: Canary | None
+    shadow: ShadowState | None
+    standby: list[int]
+    taken_out: list[int]
+
+    @classmethod
+    def of(cls, versions: ModelVersions) -> "Roles":
+        """Those of a model's versions."""
+        release, shadow = versions.release, versions.shadow
+        return Roles(
+            following=release.follows,
+            canary=release.canary,
+            shadow=ShadowState(version=shadow.stored.version, share=shadow.wanted.share, running=shadow.running)
+            if shadow
+            else None,
+            standby=sorted(versions.standby),
+            taken_out=sorted(release.taken_out),
+        )
+
+
+class ModelState(BaseModel):
+    """A model of the repository: the version that is live, those that are `stored`, and what the live one takes."""
+
+    name: str
+    live: int | None
+    stored: list[int]
+    interface: Interface | None
+    release: Roles
+
+
 class Golden(BaseModel):
     """Rows and the scores that this version must give them, but for what processors differ in.
 
@@ -52,8 +126,8 @@ class Golden(BaseModel):
     scores: list[float]
 
 
-def models_router(catalogue: Catalogue, keys: Keys) -> APIRouter:
-    """The routes over the models of a catalogue."""
+def models_router(catalogue: Catalogue, stored: StoredVersions, keys: Keys) -> APIRouter:
+    """The routes over the models of a catalogue, and of the repository."""
     router = APIRouter(tags=["models"])
 
     async def find(model: str, version: str | None = None) -> Model:
@@ -63,6 +137,19 @@ def models_router(catalogue: Catalogue, keys: Keys) -> APIRouter:
     async def list_models() -> list[ModelDescription]:
         """The models being served."""
         return [_described(model, part) for versions in catalogue.models.values() for model, part in versions]
+
+    @router.get("/v1/models/{model}", responses=errors(404, 503))
+    async def read_model(model: str) -> ModelState:
+        """What is live of a model, which versions are stored, and what features it takes."""
+        versions = await stored.model(model)
+        live = versions.live
+        return ModelState(
+            name=versions.name,
+            live=live.version if live else None,
+            stored=sorted(await stored.of(model)),
+            interface=Interface.of(live) if live else None,
+            release=Roles.of(versions),
+        )
 
     @router.get("/v1/models/{model}/versions/{version}/golden", responses=errors(401, 403, 404))
     @router.get("/v1/models/{model}/golden", responses=errors(401, 403, 404))

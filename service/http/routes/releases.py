@@ -12,36 +12,37 @@ from thimble.service.http.keys import Keys
 from thimble.service.http.load_request import version_from
 from thimble.service.http.responses import CHANGE_ERRORS, FILE_BODY, errors, json_body
 from thimble.service.http.routes.dependencies import AdminKey, Bodies
+from thimble.service.http.routes.models import Roles
 from thimble.service.releases.changes import Changes
-from thimble.service.releases.release import Canary, Release, ReleaseError, Shadow, parsed
+from thimble.service.releases.release import Canary, Release, ReleaseError, parsed
 from thimble.service.releases.versions import ModelVersions
 
 
-class ShadowState(Shadow):
-    running: bool
+class ReleaseState(Roles):
+    """What is served of a model, and what there is to be served.
 
-
-class ReleaseState(BaseModel):
-    """What is served of a model.
-
-    `following` says that newer versions become live by themselves. `standby` are the versions that are loaded and
-    answer requests that name them; to go back to one takes no time. `refused` says of versions why they are,
-    and `taken_out` are those that the server itself took out of the traffic for want of usable scores.
+    `refused` says of versions why they are.
     """
 
     live: int | None
-    following: bool
-    canary: Canary | None
-    shadow: ShadowState | None
-    standby: list[int]
     stored: list[int]
     refused: dict[str, str]
-    taken_out: list[int]
 
 
 class Stored(BaseModel):
+    """`message` says what becomes of a version that is stored, and how it comes to be served."""
+
     model: str
     version: int
+    message: str
+
+
+class Deleted(BaseModel):
+    """A version that is gone, and those that are left."""
+
+    model: str
+    version: int
+    stored: list[int]
 
 
 def releases_router(changes: Changes, bodies: Bodies, keys: Keys) -> APIRouter:
@@ -84,8 +85,14 @@ def releases_router(changes: Changes, bodies: Bodies, keys: Keys) -> APIRouter:
     ) -> Stored:
         """Verify a file and put it into the repository as a version. What is served stays as it is."""
         number = version_from(version)
-        await changes.stored.push(model, number, body, by)
-        return Stored(model=model, version=number)
+        return Stored(model=model, version=number, message=await changes.stored.push(model, number, body, by))
+
+    @router.delete("/versions/{version}")
+    async def delete_version(model: str, version: str, by: Annotated[str, admin]) -> Deleted:
+        """Remove a version from the repository, unless it is loaded, in a release, or what a rollback leads to."""
+        number = version_from(version)
+        await changes.stored.delete(model, number, by)
+        return Deleted(model=model, version=number, stored=sorted(await changes.stored.of(model)))
 
     return router
 
@@ -107,16 +114,9 @@ def _release(body: bytes, versions: ModelVersions) -> Release:
 
 
 def _state(versions: ModelVersions, stored: list[int]) -> ReleaseState:
-    release, shadow = versions.release, versions.shadow
     return ReleaseState(
+        **dict(Roles.of(versions)),
         live=versions.live.version if versions.live else None,
-        following=release.follows,
-        canary=release.canary,
-        shadow=ShadowState(version=shadow.stored.version, share=shadow.wanted.share, running=shadow.running)
-        if shadow
-        else None,
-        standby=sorted(versions.standby),
         stored=stored,
         refused={str(version): refusal.reason for version, refusal in sorted(versions.refused.items())},
-        taken_out=sorted(release.taken_out),
     )

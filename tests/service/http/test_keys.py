@@ -24,6 +24,7 @@ EVERYWHERE = [
     ("POST", "/v1/models/none/score"),
     ("POST", "/v2/models/small/infer"),
     ("GET", "/v1/models"),
+    ("GET", "/v1/models/small"),
     ("GET", "/v1/models/small/golden"),
     ("GET", "/v2"),
     ("GET", "/v2/models/small"),
@@ -43,6 +44,7 @@ CHANGES = [
     ("PUT", "/v1/models/none/release"),
     ("POST", "/v1/models/small/rollback"),
     ("PUT", "/v1/models/small/versions/2"),
+    ("DELETE", "/v1/models/small/versions/2"),
 ]
 
 

@@ -83,6 +83,7 @@ def test_a_version_is_pushed_staged_and_released(repository: Path, versions: Pat
         assert client.put("/v1/models/m/versions/2", content=content, headers=KEY).json() == {
             "model": "m",
             "version": 2,
+            "message": 'stored, not served; to serve it: PUT /v1/models/m/release with {"live": 2}',
         }
         assert answers(client) == 1
         assert put(client, live=2).json()["live"] == 2

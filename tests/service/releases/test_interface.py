@@ -87,7 +87,10 @@ def test_other_features_are_made_live_only_by_who_says_so(repository: Path, vers
     with serving(repository) as (_, client):
         bring(repository, versions, 2)
         content = (other / "5/model.onnx").read_bytes()
-        assert client.put("/v1/models/m/versions/5", content=content, headers=KEY).status_code == 200
+        message = client.put("/v1/models/m/versions/5", content=content, headers=KEY).json()["message"]
+        assert message.endswith(
+            'takes other features: PUT /v1/models/m/release with {"live": 5, "interface": "changes"}'
+        )
         for response in (put(client, live=5), put(client), load(client), load(client, parameters={})):
             assert (response.status_code, response.json()["error"]) == (409, REFUSED)
         for beside in ({"canary": {"version": 5, "weight": 0.5}}, {"shadow": {"version": 5}}):
