@@ -1,16 +1,18 @@
 """A training run's folder: what it is about and how far it has come."""
 
+import json
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import torch
 from pydantic import BaseModel, ConfigDict
 
 from thimble.export.origin import Origin
+from thimble.models.files import is_utf8
 from thimble.models.nn.recommender import Recommender
 from thimble.models.nn.registry import recommender
-from thimble.models.publishing import publish
+from thimble.models.publishing import replaced
 from thimble.models.spec import Metrics, ModelSpec, Provenance
 
 
@@ -21,8 +23,8 @@ class RunError(ValueError):
 class Progress(BaseModel):
     """How far a run has come.
 
-    `position` is the next training row of the epoch. The others appear when it is over: `golden` are held-out rows in
-    the form of a request, `trained_on` and `held_out` say where an export can read rows again.
+    `position` is the next training row of the epoch. `golden` are held-out rows in the form of a request, `trained_on`
+    and `held_out` say where an export can read rows again. `metrics` appear when the run is over.
     """
 
     epoch: int = 0
@@ -56,16 +58,25 @@ class Checkpoint:
     """`checkpoint.pt` in a run's folder: weights, optimizers, config and progress, replaced in one step."""
 
     def __init__(self, folder: Path) -> None:
+        """RunError: PyTorch cannot read a file of this name."""
         self.folder = folder
         self.path = folder / "checkpoint.pt"
+        if not is_utf8(folder):
+            raise RunError(f"{folder}: PyTorch cannot read from a folder whose name is not UTF-8; choose another --run")
 
     def save(self, config: RunConfig, progress: Progress, state: dict[str, Any]) -> None:
-        """Write everything beside the old file, then take its place: a kill half-way leaves the old one whole."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_suffix(".partial")
-        document = {"config": config.model_dump_json(), "progress": progress.model_dump_json(), **state}
-        torch.save(document, partial)
-        publish(partial, self.path)
+        """Write everything beside the old file, then take its place: what fails half-way leaves the old one whole.
+
+        RunError: it cannot be written.
+        """
+        document = {"config": _json(config), "progress": _json(progress), **state}
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with replaced(self.path, self.path.with_suffix(".partial")) as partial, partial.open("wb") as file:
+                _save(document, file)
+        except OSError as error:
+            kept = "; the one before it is whole" if self.path.is_file() else ""
+            raise RunError(f"{self.path}: the checkpoint cannot be written: {error.strerror}{kept}") from None
 
     def load(self) -> tuple[RunConfig, Progress, dict[str, Any]]:
         """RunError when there is none or it is damaged."""
@@ -73,12 +84,24 @@ class Checkpoint:
             raise RunError(f"{self.folder}: no training run here (checkpoint.pt is missing)")
         try:
             state: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True, mmap=True)
-            config = RunConfig.model_validate_json(state.pop("config"))
-            progress = Progress.model_validate_json(state.pop("progress"))
+            config = RunConfig.model_validate(json.loads(state.pop("config")))
+            progress = Progress.model_validate(json.loads(state.pop("progress")))
         except Exception as error:  # what torch raises for bytes that are none of its own depends on where they end
             reason = next(iter(str(error).splitlines()), type(error).__name__)
             raise RunError(f"{self.path}: damaged or not a checkpoint ({reason})") from None
         return config, progress, state
+
+
+def _json(model: BaseModel) -> str:
+    """Its JSON, in which names of files may be any bytes: pydantic's own writer takes UTF-8 alone."""
+    return json.dumps(model.model_dump(mode="json"))
+
+
+def _save(document: dict[str, Any], file: IO[bytes]) -> None:
+    try:
+        torch.save(document, file)
+    except RuntimeError as error:  # PyTorch cannot finish its archive, and hides why
+        raise error.__context__ or error from None
 
 
 class Trained(NamedTuple):
@@ -102,7 +125,7 @@ def load_trained(folder: Path) -> Trained:
     dlrm = recommender(config.spec)
     dlrm.load_state_dict(state["model"])
     provenance = Provenance(
-        source=config.source,
+        source=config.source.encode("utf-8", "backslashreplace").decode(),  # names of files, which may be any bytes
         rows_trained=progress.rows_trained,
         epochs=config.epochs,
         batch_size=config.batch_size,

@@ -3,6 +3,7 @@
 import json
 import sys
 from functools import partial
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -235,6 +236,9 @@ def evaluate(
 
 def main() -> None:
     """The console script: errors that the user can act on are one sentence and exit status 1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files may be any bytes
     try:
         app(standalone_mode=True)
     except ValidationError as error:

@@ -139,6 +139,13 @@ class _Run:
 
     def fit(self, rows: Rows, held_out: Rows, checkpoint_rows: int) -> Metrics:
         watched = list(held_out.first(WATCHED_ROWS).read(SCORING_BATCH))
+        evaluate(self.dlrm, watched)  # rows that cannot be evaluated on end the run now, not when it is over
+        known = {
+            "golden": golden_features(self.config.spec, held_out),
+            "trained_on": origin(rows),
+            "held_out": origin(held_out),
+        }
+        self.progress = self.progress.model_copy(update=known)
         total = len(rows) * self.config.epochs
         watch_rows = max(1, total // WATCHES)
         shown: dict[str, str] = {}
@@ -152,6 +159,7 @@ class _Run:
             mininterval=0.5 if sys.stderr.isatty() else 10,
         )
         with bar, _stop_requests() as stop:
+            self._save()  # what cannot be saved ends the run before there is work to lose
             for clicks in self._batches(rows):
                 before, done = int(bar.n), self.progress.epoch * len(rows) + self.progress.position
                 if len(clicks.labels):
@@ -170,13 +178,7 @@ class _Run:
             raise ClickError(f"{rows.source.description}: no usable row to train on")
         self._save()
         metrics = evaluate(self.dlrm, held_out.read(SCORING_BATCH))
-        outcome = {
-            "metrics": metrics,
-            "golden": golden_features(self.config.spec, held_out),
-            "trained_on": origin(rows),
-            "held_out": origin(held_out),
-        }
-        self.progress = self.progress.model_copy(update=outcome)
+        self.progress = self.progress.model_copy(update={"metrics": metrics})
         self._save()
         return metrics
 
@@ -188,7 +190,8 @@ class _Run:
             for clicks in rows.read(size, skip=position):
                 position = min(position + size, len(rows))
                 trained = self.progress.rows_trained + len(clicks.labels)
-                self.progress = Progress(epoch=epoch, position=position, rows_trained=trained)
+                done = {"epoch": epoch, "position": position, "rows_trained": trained}
+                self.progress = self.progress.model_copy(update=done)
                 yield clicks
 
     def _step(self, clicks: Clicks) -> float:

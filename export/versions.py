@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from thimble.export.graph import ExportError
+from thimble.models.files import is_utf8
 from thimble.models.publishing import make_folder, publish
 
 
@@ -15,9 +16,14 @@ def new_version(repository: Path, name: str, number: int | None = None) -> Itera
     """A folder to be filled, and REPOSITORY/NAME/VERSION, by default the version after the newest, which it becomes.
 
     It has another name until it is complete and on disk, so a server that watches the repository never reads half a
-    model, and a process or a machine that stops half-way leaves no version. ExportError: the version exists.
+    model, and a process or a machine that stops half-way leaves no version. ExportError: the version exists, or cannot
+    be written, or nobody could read it.
     """
     model = repository / name
+    if not is_utf8(model):
+        raise ExportError(
+            f"{model}: ONNX Runtime cannot read a file whose name is not UTF-8; choose another --repository"
+        )
     made = make_folder(model)
     if number is None:
         number = max((int(p.name) for p in model.iterdir() if p.name.isdecimal()), default=0) + 1
@@ -31,9 +37,11 @@ def new_version(repository: Path, name: str, number: int | None = None) -> Itera
         for file in partial.iterdir():
             file.chmod(0o644)  # onnx writes external data for its owner alone, and servers run as somebody else
         publish(partial, target)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(partial, ignore_errors=True)
         for folder in made:
             with suppress(OSError):  # another export may have written into it meanwhile
                 folder.rmdir()
+        if isinstance(error, OSError):
+            raise ExportError(f"{target} cannot be written: {error.strerror or error}") from None
         raise

@@ -32,6 +32,11 @@ class Stamp(NamedTuple):
         return self.size, self.modified_ns
 
 
+def is_utf8(path: Path) -> bool:
+    """Whether libraries can open a path that take its name as UTF-8. To the system it is any bytes."""
+    return str(path) == os.fsencode(path).decode("utf-8", "replace")
+
+
 def open_file(path: Path) -> int:
     """A descriptor to read a file with. OSError: it cannot be opened, or is a pipe or a device, which may never end."""
     _check_regular(path.stat())  # a device may do something merely because it is opened

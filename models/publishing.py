@@ -1,6 +1,8 @@
 """Files and folders that appear under their names at once and whole, and stay whatever happens to the machine."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -22,6 +24,21 @@ def withdraw(target: Path, hidden: Path) -> None:
     """Take the name away that readers look for, to stay away whatever happens to the machine. OSError."""
     target.replace(hidden)
     _sync(target.parent)
+
+
+@contextmanager
+def replaced(target: Path, partial: Path) -> Iterator[Path]:
+    """A path to write a file to, which takes the place of `target` when it is whole. `partial` lies beside it. OSError.
+
+    When anything goes wrong on the way, the target is as it was, and of the other nothing is left.
+    """
+    try:
+        yield partial
+        publish(partial, target)
+    except BaseException:
+        with suppress(OSError):  # what went wrong first is what matters
+            partial.unlink()
+        raise
 
 
 def make_folder(folder: Path) -> list[Path]:

@@ -1,3 +1,4 @@
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -105,6 +106,27 @@ def test_a_failed_export_leaves_what_was_there(tmp_path: Path) -> None:
         assert (tmp_path / repository).exists() == left
     assert not list((tmp_path / "old").iterdir())
     assert not list((tmp_path / "with" / "m").iterdir())
+
+
+def test_a_full_disk_and_a_name_that_cannot_be_read(tmp_path: Path) -> None:
+    allowed = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, allowed[1]))  # as good as a full disk
+    try:
+        with (
+            pytest.raises(ExportError, match=r"/m/1 cannot be written: File too large$"),
+            new_version(tmp_path, "m") as (folder, _),
+        ):
+            (folder / "model.onnx").write_bytes(bytes(2000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, allowed)
+    with (
+        pytest.raises(
+            ExportError, match=r"ONNX Runtime cannot read a file whose name is not UTF-8; choose another --rep"
+        ),
+        new_version(tmp_path / "caf\udce9", "m"),
+    ):
+        raise AssertionError
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_version_is_never_overwritten(tmp_path: Path) -> None:
