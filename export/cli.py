@@ -1,4 +1,4 @@
-"""Train a compressed click-through model, export it as one ONNX file, look at it and evaluate it."""
+"""Train a compressed click-through model, export it as one ONNX file, look at it, evaluate it and score with it."""
 
 import json
 import sys
@@ -10,25 +10,13 @@ from typing import Annotated, NoReturn
 import typer
 from pydantic import ValidationError
 
+from thimble.export.options import Artifact, Label, Missing, Multiline, Strict, Timestamps
 from thimble.models.inputs import Kind
 from thimble.models.presets import MEMORY_BYTES
 from thimble.models.schemes import SCHEMES
 from thimble.models.spec import MemoryPrecision, MlpPrecision
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-Artifact = Annotated[Path, typer.Argument(help="an exported model.onnx")]
-Label = Annotated[str, typer.Option(help="the column that holds 0 or 1 (CSV and Parquet)")]
-Strict = Annotated[bool, typer.Option("--strict", help="stop at the first bad row instead of leaving it out")]
-Multiline = Annotated[
-    bool, typer.Option("--multiline", help="CSV: a quoted value may hold line ends; without it a line is a row")
-]
-Missing = Annotated[
-    list[str] | None,
-    typer.Option("--missing", metavar="WORD", help="a further word for a missing value, such as '-'; may be repeated"),
-]
-Timestamps = Annotated[
-    bool, typer.Option("--timestamps", help="dense columns: read timestamps and dates as seconds since 1970")
-]
 
 
 # torch and ONNX take seconds to import, so each command imports only what it needs.
@@ -152,10 +140,8 @@ def export(
     memory = memory_precision or ("fp32" if precision == "fp32" else "fp16")
     wanted = Precision(memory=memory, mlps=precision)
     done = export_trained(load_trained(run), repository, name, version, wanted, cost_rows)
-    agreement = done.agreement
     typer.echo(
-        f"{done.path}: {console.size(done.path.stat().st_size)}; over {agreement.rows} rows scores differ by at most "
-        f"{agreement.torch_onnx:.1e} from torch and {agreement.numpy_onnx:.1e} from numpy, lookups by nothing"
+        f"{done.path}: {console.size(done.path.stat().st_size)}; {console.agreement_line(done.spec, done.agreement)}"
     )
     if done.spec.precision_cost:
         typer.echo(f"{done.spec.precision} cost: {console.cost_line(done.spec.precision_cost)}")
@@ -216,22 +202,49 @@ def evaluate(
     multiline: Multiline = False,
     missing: Missing = None,
     timestamps: Timestamps = False,
-    scores: Annotated[Path | None, typer.Option(help="also write the good rows' scores here, one a line")] = None,
 ) -> None:
-    """Score click files with an artifact and say how good the scores are."""
+    """Say how good an artifact's scores of click files are. The scores themselves, also without labels: `score`."""
     from thimble.export import console
-    from thimble.export.click_files import FileClicks
-    from thimble.export.evaluate import evaluate_artifact, read_spec
+    from thimble.export.evaluate import evaluate_artifact, labelled, read_spec
 
-    source = FileClicks(clicks, read_spec(file), label, strict, multiline, missing or (), timestamps)
+    source = labelled(clicks, read_spec(file), label, strict, multiline, missing or (), timestamps)
     _echo_all(console.passed_over(source.passed_over))
     try:
-        evaluation = evaluate_artifact(file, source)
+        metrics = evaluate_artifact(file, source).metrics
     finally:
         _echo_all(console.bad_rows(source.bad))
-    if scores:
-        scores.write_text("".join(f"{score:.9g}\n" for score in evaluation.scores))
-    typer.echo(console.metrics_line(evaluation.metrics))
+    typer.echo(console.metrics_line(metrics))
+
+
+@app.command()
+def score(
+    file: Artifact,
+    clicks: Annotated[
+        list[Path], typer.Argument(help="files of the features, or folders of them; labels are not needed")
+    ],
+    output: Annotated[Path, typer.Option(help="a .csv or .parquet file, which is replaced if it is there")],
+    key: Annotated[str, typer.Option(help="columns to write before the scores, separated by commas")] = "",
+    strict: Strict = False,
+    multiline: Multiline = False,
+    missing: Missing = None,
+    timestamps: Timestamps = False,
+) -> None:
+    """Write the scores of files into one file, which appears when it is whole.
+
+    It has a row for each row of theirs, in their order. A bad one has no score.
+    """
+    from thimble.export import console
+    from thimble.export.evaluate import read_spec
+    from thimble.export.file_rows import FileRows
+    from thimble.export.score import score_files
+
+    source = FileRows(clicks, read_spec(file), _names(key), strict, multiline, missing or (), timestamps)
+    _echo_all(console.passed_over(source.passed_over))
+    try:
+        rows = score_files(file, source, output)
+    finally:
+        _echo_all(console.bad_rows(source.bad, "have no score"))
+    typer.echo(f"{output}: {rows:,} rows")
 
 
 def main() -> None:

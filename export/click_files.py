@@ -11,16 +11,15 @@ import numpy.typing as npt
 
 from thimble.export.bad_rows import BadRows
 from thimble.export.click_folders import FoundFile, find
-from thimble.export.click_tables import ClickFile, Table
+from thimble.export.click_tables import ClickFile, Columns, Table
 from thimble.export.clicks import ClickError, Clicks
 from thimble.export.file_formats import is_parquet
 from thimble.export.text_clicks import open_text_clicks
-from thimble.export.value_options import ValueOptions
+from thimble.export.value_options import ValueOptions, value_options
 from thimble.export.wording import listed
 from thimble.models.conversions import Column
 from thimble.models.features import Batch
 from thimble.models.hashing import Int64s
-from thimble.models.inputs import Feature
 from thimble.models.spec import ModelSpec
 
 
@@ -48,10 +47,10 @@ class FileClicks:
         self.spec = spec
         self.label = label
         self.multiline = multiline
-        self.options = ValueOptions(frozenset(word.strip().lower() for word in missing), timestamps)
+        self.options = value_options(missing, timestamps)
         self.bad = BadRows(strict)
         found, self.passed_over = find(paths)
-        self._files = _opened(found, [Feature(label, "number"), *spec.features], self.options, multiline)
+        self._files = open_click_files(found, Columns(label, spec.features, options=self.options), multiline)
         self._counts: dict[Path, int] = {}
 
     @property
@@ -116,7 +115,7 @@ class FileClicks:
         features = range(1, 1 + len(self.spec.features))
         batch, reasons = encode_features(self.spec, table, features)
         if len(self.bad.valued) <= len(self.spec.features):
-            self.bad.valued.update(_valued(self.spec, batch), [self.label] if len(wrong) < len(labels) else [])
+            self.bad.valued.update(valued_features(self.spec, batch), [self.label] if len(wrong) < len(labels) else [])
         bad = self.bad.add_all(file, table, {self.label: wrong} | reasons)
         good = np.delete(np.arange(len(labels)), bad) if bad else slice(None)
         raw = partial(_raw_columns, table, features, good)
@@ -138,7 +137,7 @@ def encode_features(spec: ModelSpec, table: Table, columns: Sequence[int]) -> tu
     return batch, reasons
 
 
-def _valued(spec: ModelSpec, batch: Batch) -> list[str]:
+def valued_features(spec: ModelSpec, batch: Batch) -> list[str]:
     """The features that are not missing in all rows."""
     names: list[str] = []
     tensors: Sequence[npt.NDArray[Any]] = batch
@@ -148,14 +147,12 @@ def _valued(spec: ModelSpec, batch: Batch) -> list[str]:
     return names
 
 
-def _opened(
-    found: Sequence[FoundFile], features: Sequence[Feature], options: ValueOptions, multiline: bool
-) -> list[ClickFile]:
+def open_click_files(found: Sequence[FoundFile], columns: Columns, multiline: bool) -> list[ClickFile]:
     """Files that have been looked at. ClickError: one does not fit."""
     files: list[ClickFile] = []
     for file in found:
         try:
-            files.append(_open(file, features, options, multiline))
+            files.append(_open(file, columns, multiline))
         except OSError as error:
             raise ClickError(f"{file.path}: {error.strerror}") from None
         files[-1].check()
@@ -165,12 +162,12 @@ def _opened(
     return files
 
 
-def _open(file: FoundFile, features: Sequence[Feature], options: ValueOptions, multiline: bool) -> ClickFile:
+def _open(file: FoundFile, columns: Columns, multiline: bool) -> ClickFile:
     if not is_parquet(file.path):
-        return open_text_clicks(file, features, options, multiline)
+        return open_text_clicks(file, columns, multiline)
     from thimble.export.parquet_clicks import ParquetFile  # Arrow is slow to import and seldom needed
 
-    return ParquetFile(file, features, options)
+    return ParquetFile(file, columns)
 
 
 def _raw_columns(table: Table, columns: Iterable[int], good: slice | Int64s) -> list[Column]:

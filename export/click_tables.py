@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from thimble.export.value_options import ValueOptions
 from thimble.models.conversions import Column, shown
 from thimble.models.features import encode_column
 from thimble.models.hashing import Floats
-from thimble.models.inputs import ValueKind
+from thimble.models.inputs import Feature, ValueKind
 
 TABLE_ROWS = 1024
 """Rows that are read at a time."""
@@ -22,8 +23,34 @@ Encoded = tuple[npt.NDArray[Any], dict[int, str]]
 _CLICKED: dict[object, float] = {"0": 0.0, "1": 1.0, 0: 0.0, 1: 1.0}
 
 
+class Columns(NamedTuple):
+    """What is read of a file, and in which order: the label, if one is named, the features, and keys as they stand.
+
+    `options` are for the features alone.
+    """
+
+    label: str | None
+    features: Sequence[Feature]
+    keys: Sequence[str] = ()
+    options: ValueOptions = ValueOptions()
+
+    @property
+    def encoded(self) -> list[tuple[Feature, ValueOptions]]:
+        """The label and the features, and how each is read."""
+        labels = [(Feature(self.label, "number"), ValueOptions())] if self.label else []
+        return [*labels, *((feature, self.options) for feature in self.features)]
+
+    @property
+    def names(self) -> list[str]:
+        return [*(feature.name for feature, _ in self.encoded), *self.keys]
+
+
 class Table(Protocol):
-    """Some rows of one file. Column 0 is the label; the features follow as the spec orders them."""
+    """Some rows of one file, its columns in the order of `Columns`."""
+
+    @property
+    def columns(self) -> Sequence[Any]:
+        """Lists of text, or Arrow arrays, whichever the file's own form is."""
 
     @property
     def lines(self) -> Sequence[int]:

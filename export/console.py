@@ -1,11 +1,15 @@
 """What the exporter prints."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from thimble.export.bad_rows import BadRows
 from thimble.export.wording import listed
 from thimble.models.schemes.base import HashedEmbedding
 from thimble.models.spec import Metrics, ModelSpec, PrecisionCost
+
+if TYPE_CHECKING:  # it imports torch
+    from thimble.export.agreement import Agreement
 
 _UNITS = ["B", "kB", "MB", "GB", "TB"]
 
@@ -38,6 +42,13 @@ def metrics_line(metrics: Metrics) -> str:
     return ", ".join(parts)
 
 
+def agreement_line(spec: ModelSpec, agreement: "Agreement") -> str:
+    """How an exported file compares with the model that it was made from, in one line."""
+    lookups = "lookups identical, " if isinstance(spec.embedding, HashedEmbedding) else ""  # full tables have none
+    torch, numpy = _difference(agreement.torch_onnx), _difference(agreement.numpy_onnx)
+    return f"over {agreement.rows} rows {lookups}scores {torch} torch's and {numpy} numpy's"
+
+
 def cost_line(cost: PrecisionCost) -> str:
     """What a precision costs, in one line."""
     parts = ["AUC undefined" if cost.auc is None else f"AUC {cost.auc:+.6f}", f"log loss {cost.log_loss:+.6f}"]
@@ -45,12 +56,12 @@ def cost_line(cost: PrecisionCost) -> str:
     return ", ".join([*parts, f"{cost.rows:,} held-out rows"])
 
 
-def bad_rows(bad: BadRows) -> list[str]:
-    """Lines that say what was left out."""
+def bad_rows(bad: BadRows, fate: str = "were left out") -> list[str]:
+    """Lines that say what became of bad rows, and what is wrong with the first."""
     if not bad.count:
         return []
     more = " or more" if bad.count == bad.MOST else ""
-    lines = [f"{bad.count:,}{more} bad rows were left out:", *(f"  {message}" for message in bad.first.values())]
+    lines = [f"{bad.count:,}{more} bad rows {fate}:", *(f"  {message}" for message in bad.first.values())]
     return lines if bad.count <= len(bad.first) else [*lines, "  ..."]
 
 
@@ -81,6 +92,10 @@ def inspection(spec: ModelSpec, file_bytes: int) -> list[tuple[str, str]]:
     if spec.golden:
         rows.append(("golden rows", str(len(spec.golden.scores))))
     return rows
+
+
+def _difference(most: float) -> str:
+    return f"within {most:.1e} of" if most else "identical to"
 
 
 def _times(factor: float) -> str:

@@ -12,14 +12,13 @@ import pyarrow.types as types
 
 from thimble.export.arrow_types import is_bytes, is_text, misfit, readable
 from thimble.export.click_folders import FoundFile
-from thimble.export.click_tables import TABLE_ROWS, Encoded, EncodedLabels, Table, encode_labels
+from thimble.export.click_tables import TABLE_ROWS, Columns, Encoded, EncodedLabels, Table, encode_labels
 from thimble.export.clicks import ClickError
 from thimble.export.headers import column_index
-from thimble.export.value_options import ValueOptions
 from thimble.models.conversions import EXACT_FLOATS, Column
 from thimble.models.features import encode_column
 from thimble.models.hashing import ID_LIMIT, Floats, Int64s
-from thimble.models.inputs import Feature, ValueKind
+from thimble.models.inputs import ValueKind
 
 Mask = npt.NDArray[np.bool_]
 
@@ -63,18 +62,14 @@ class ArrowTable:
 
 
 class ParquetFile:
-    """A file of which the columns are read that are called as the features are, the label first.
-
-    A column that its folders' names give as well is read from the file.
-    """
+    """A file of which the columns are read that are named. One that its folders' names give as well is read from it."""
 
     named = True
     unit = "row"
 
-    def __init__(self, file: FoundFile, features: Sequence[Feature], options: ValueOptions) -> None:
+    def __init__(self, file: FoundFile, columns: Columns) -> None:
         self.path, self.name, self.given = file
-        self.features = features
-        self.options = [ValueOptions(), *[options] * (len(features) - 1)]
+        self.columns = columns
 
     def check(self) -> None:
         self.count()
@@ -82,7 +77,7 @@ class ParquetFile:
     def count(self) -> int:
         try:
             with pyarrow.parquet.ParquetFile(self.path) as file:
-                self._columns(file.schema_arrow)
+                self._check(file.schema_arrow)
                 return int(file.metadata.num_rows)
         except ClickError as error:
             raise ClickError(f"{self.name}: {error}") from None
@@ -93,8 +88,9 @@ class ParquetFile:
         position = 0
         try:
             with pyarrow.parquet.ParquetFile(self.path) as file:
-                columns = self._columns(file.schema_arrow)
-                for block in file.iter_batches(batch_size=TABLE_ROWS, columns=columns):
+                self._check(file.schema_arrow)
+                there = set(self.columns.names).intersection(file.schema_arrow.names)
+                for block in file.iter_batches(batch_size=TABLE_ROWS, columns=sorted(there)):
                     lines = range(position + 1, position + 1 + len(block))
                     table = self._table(lines, block)
                     first = position
@@ -106,25 +102,24 @@ class ParquetFile:
         except (pa.ArrowException, OSError) as error:
             raise ClickError(f"{self.name}: damaged after row {position}: {error}") from None
 
-    def _columns(self, schema: Any) -> list[str]:
-        """The columns to be read. ClickError: one is not there, or none of its rows could be read."""
-        columns = []
-        for feature, options in zip(self.features, self.options, strict=True):
-            if feature.name in self.given and feature.name not in schema.names:
+    def _check(self, schema: Any) -> None:
+        """ClickError: a column is not there, or none of its rows could be read."""
+        there = [*schema.names, *(name for name in self.given if name not in schema.names)]
+        for name in self.columns.names:
+            column_index(there, name)
+        for feature, options in self.columns.encoded:
+            if feature.name not in schema.names:
                 continue
-            column = schema.field(column_index(schema.names, feature.name))
-            if reason := misfit(feature.kind, column.type, options):
+            if reason := misfit(feature.kind, schema.field(feature.name).type, options):
                 raise ClickError(f"column {feature.name!r}: {reason}")
-            columns.append(feature.name)
-        return columns
 
     def _table(self, lines: range, block: Any) -> ArrowTable:
-        arrays = []
-        for feature, options in zip(self.features, self.options, strict=True):
-            there = feature.name in block.schema.names
-            array = block.column(feature.name) if there else pa.array([self.given[feature.name]] * len(block))
-            arrays.append(readable(feature.kind, array, options))
-        return ArrowTable(lines, arrays)
+        def column(name: str) -> Any:
+            there = name in block.schema.names
+            return block.column(name) if there else pa.array([self.given[name]] * len(block), pa.string())
+
+        encoded = [readable(it.kind, column(it.name), options) for it, options in self.columns.encoded]
+        return ArrowTable(lines, [*encoded, *map(column, self.columns.keys)])
 
 
 def _is_text(array: Any) -> bool:

@@ -11,14 +11,13 @@ from operator import itemgetter
 from typing import IO, Any
 
 from thimble.export.click_folders import FoundFile
-from thimble.export.click_tables import TABLE_ROWS, Encoded, EncodedLabels, Table, encode_labels
+from thimble.export.click_tables import TABLE_ROWS, Columns, Encoded, EncodedLabels, Table, encode_labels
 from thimble.export.clicks import ClickError
 from thimble.export.file_formats import DAMAGE, open_text
 from thimble.export.headers import column_index, delimiter
-from thimble.export.value_options import ValueOptions
 from thimble.models.conversions import Column
 from thimble.models.features import encode_column
-from thimble.models.inputs import Feature, ValueKind
+from thimble.models.inputs import ValueKind
 
 
 @dataclass(frozen=True)
@@ -50,10 +49,9 @@ class _TextFile(ABC):
     newline = "\n"
     """What ends a line, as `open` takes it: a line feed alone, so that a carriage return in a value stays there."""
 
-    def __init__(self, file: FoundFile, features: Sequence[Feature], options: ValueOptions) -> None:
+    def __init__(self, file: FoundFile, columns: Columns) -> None:
         self.path, self.name, self.given = file
-        self.features = features
-        self.options = options
+        self.columns = columns
 
     def check(self) -> None:
         next(self.rows(), None)
@@ -67,8 +65,9 @@ class _TextFile(ABC):
         while some := list(islice(rows, TABLE_ROWS)):
             lines, found = zip(*some, strict=True)
             columns, misfits = self._columns(found)
-            asked = [self.options.text(it.kind, column) for it, column in zip(self.features, columns, strict=True)]
-            yield TextTable(lines, [columns[0], *asked[1:]], misfits)
+            for place, (feature, options) in enumerate(self.columns.encoded):
+                columns[place] = options.text(feature.kind, columns[place])
+            yield TextTable(lines, columns, misfits)
 
     def rows(self) -> Iterator[tuple[int, Any]]:
         """Rows and the numbers of their lines."""
@@ -93,32 +92,55 @@ class _TextFile(ABC):
 
     @abstractmethod
     def _columns(self, rows: Sequence[Any]) -> tuple[list[Sequence[str]], dict[int, str]]:
-        """The columns of the features, and what is wrong with rows that have another number of them."""
+        """The columns that are named, and what is wrong with rows that have another number of columns."""
 
 
 class CriteoFile(_TextFile):
-    """Lines of values in the order of the features, the label first, separated by tabs."""
+    """Lines of a label and the values of the features, separated by tabs.
+
+    If the label is not to be read, a file may lack it: most of its first lines say whether it does.
+    """
 
     named = False
+
+    def __init__(self, file: FoundFile, columns: Columns) -> None:
+        super().__init__(file, columns)
+        features = [feature.name for feature in columns.features]
+        self.layout = [columns.label or ("" if "label" in features else "label"), *features]
+
+    def check(self) -> None:
+        for name in self.columns.keys:
+            if name not in self.layout:
+                raise ClickError(f"{self.name}: no column {name!r} in lines of Criteo's form")
+        full = len(self.layout)
+        widths = [_width(line) for _, line in islice(self.rows(), TABLE_ROWS)]
+        if widths.count(full - 1) > widths.count(full):
+            if self.layout[0] in self.columns.names:
+                raise ClickError(f"{self.name}: lines of {full - 1} columns, {full} expected: they have no label")
+            self.layout = self.layout[1:]
 
     def _read(self, file: IO[str]) -> Iterator[tuple[int, str]]:
         return enumerate(file, 1)
 
     def _columns(self, rows: Sequence[str]) -> tuple[list[Sequence[str]], dict[int, str]]:
-        width = len(self.features)
+        width = len(self.layout)
         rows = [row.removesuffix("\n").removesuffix("\r") for row in rows]
         misfits = {}
         for i, row in enumerate(rows):
-            found = row.count("\t") + 1
+            found = _width(row)
             if found != width:
                 misfits[i] = f"{width} columns expected, found {found}"
                 rows[i] = "\t" * (width - 1)
         values = "\t".join(rows).split("\t")  # one split is faster than one a row
-        return [values[i::width] for i in range(width)], misfits
+        return [values[self.layout.index(name) :: width] for name in self.columns.names], misfits
+
+
+def _width(line: str) -> int:
+    return line.count("\t") + 1
 
 
 class CsvFile(_TextFile):
-    """A header line and rows, of which the columns are read that are called as the features are, the label first.
+    """A header line and rows, of which the columns are read that are named.
 
     Empty lines are no rows. A line is a row, so that a stray quote spoils its own row and no other. With `multiline` a
     quoted value may hold line ends, and a quote inside a value that is not quoted is one of its characters. A column
@@ -127,10 +149,8 @@ class CsvFile(_TextFile):
 
     named = True
 
-    def __init__(
-        self, file: FoundFile, features: Sequence[Feature], options: ValueOptions, separator: str, multiline: bool
-    ) -> None:
-        super().__init__(file, features, options)
+    def __init__(self, file: FoundFile, columns: Columns, separator: str, multiline: bool) -> None:
+        super().__init__(file, columns)
         self.separator = separator
         self.multiline = multiline
         self.newline = "" if multiline else "\n"  # csv finds the line ends by itself
@@ -145,7 +165,7 @@ class CsvFile(_TextFile):
             raise ClickError(f"line {line}: {header}")
         given = {name: value for name, value in self.given.items() if name not in header}
         names, values = [*header, *given], list(given.values())
-        pick = itemgetter(*(column_index(names, feature.name) for feature in self.features))
+        pick = itemgetter(*(column_index(names, name) for name in self.columns.names))
         for line, row in rows:
             if isinstance(row, str):
                 yield line, row
@@ -171,20 +191,18 @@ class CsvFile(_TextFile):
 
     def _columns(self, rows: Sequence[Sequence[str]]) -> tuple[list[Sequence[str]], dict[int, str]]:
         misfits = {i: row for i, row in enumerate(rows) if isinstance(row, str)}
-        blank = [""] * len(self.features)
+        blank = [""] * len(self.columns.names)
         good = (blank if i in misfits else row for i, row in enumerate(rows))
         return list(zip(*good, strict=True)), misfits
 
 
-def open_text_clicks(
-    file: FoundFile, features: Sequence[Feature], options: ValueOptions, multiline: bool
-) -> CsvFile | CriteoFile:
-    """CSV if the file is called so or its first line has the features' names, Criteo lines if not."""
-    lines = CriteoFile(file, features, options)
+def open_text_clicks(file: FoundFile, columns: Columns, multiline: bool) -> CsvFile | CriteoFile:
+    """CSV if the file is called so or its first line has the columns' names, Criteo lines if not."""
+    lines = CriteoFile(file, columns)
     first = next((line for _, line in lines.rows() if line.strip()), "")
-    names = {feature.name for feature in features} - file.given.keys()
+    names = {*columns.names} - file.given.keys()
     separator = delimiter(first, names, certain=".csv" in file.path.name.lower())
-    return CsvFile(file, features, options, separator, multiline) if separator else lines
+    return CsvFile(file, columns, separator, multiline) if separator else lines
 
 
 @cache

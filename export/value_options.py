@@ -1,7 +1,7 @@
 """What is read otherwise than it stands in a file, because somebody asks for it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -27,6 +27,11 @@ class ValueOptions(NamedTuple):
         if self.timestamps and kind == "number":
             tokens = [_seconds(token) for token in tokens]
         return tokens
+
+
+def value_options(missing: Collection[str], timestamps: bool) -> ValueOptions:
+    """From words as people write them."""
+    return ValueOptions(frozenset(word.strip().lower() for word in missing), timestamps)
 
 
 def _seconds(token: str) -> str:

@@ -1,4 +1,5 @@
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -12,9 +13,7 @@ import pytest
 
 from testing.data import DEMO
 from testing.samples import write_csv
-from thimble.export.agreement import onnx_scores, onnx_session
 from thimble.export.cli import main
-from thimble.export.click_files import FileClicks
 from thimble.export.evaluate import read_spec
 
 
@@ -85,16 +84,26 @@ def test_train_export_inspect_and_evaluate(run: Run, tmp_path: Path) -> None:
     other = write_csv(tmp_path / "other.csv", 500, seed=1)
     with other.open("a") as file:
         file.write("1,old,1,a,b\n")
-    evaluated = run("evaluate", artifact, other, "--label", "clicked", "--scores", "scores.txt")
+    evaluated = run("evaluate", artifact, other, "--label", "clicked")
     assert evaluated.status == 0, evaluated.err
     assert "1 bad rows were left out:\n  other.csv line 502: age: 'old' is not a finite number\n" in evaluated.out
     assert ", 500 rows" in evaluated.out
-    (clicks,) = FileClicks([other], read_spec(artifact), "clicked").read(0, 501, 1000)
-    scores = onnx_scores(onnx_session(str(artifact)), clicks.batch)
-    assert [float(line) for line in (tmp_path / "scores.txt").read_text().split()] == pytest.approx(scores.tolist())
     strict = run("evaluate", artifact, other, "--label", "clicked", "--strict")
     assert (strict.status, strict.err.count("\n")) == (1, 1)
     assert "other.csv line 502: age: 'old'" in strict.err
+
+    other.write_text(other.read_text().replace("clicked,", "visit,", 1))
+    sentence = "no column 'clicked'; there are 'visit', 'age', 'price', 'city', 'shop'; `--label` says which column"
+    refused(run("evaluate", artifact, other, "--label", "clicked"), sentence)
+    scored = run("score", artifact, other, "--key", "visit, city", "--output", "scores.csv")
+    assert scored.status == 0, scored.err
+    assert "1 bad rows have no score:\n  other.csv line 502: age: 'old'" in scored.out
+    assert scored.out.endswith("scores.csv: 501 rows\n")
+    header, *scores = (tmp_path / "scores.csv").read_text().splitlines()
+    assert header == "visit,city,score" and scores[-1] == "1,a," and len(scores) == 501
+    strict = run("score", artifact, other, "--output", "strict.csv", "--strict")
+    refused(strict, "other.csv line 502: age: 'old'")
+    assert not (tmp_path / "strict.csv").exists()
 
 
 def test_a_folder_as_it_was_written_by_others(run: Run, tmp_path: Path) -> None:
@@ -220,14 +229,16 @@ def test_files_that_are_no_artifacts(run: Run, csv: Path, tmp_path: Path) -> Non
     onnx.save_model(foreign, tmp_path / "foreign.onnx")
     onnx.helper.set_model_props(foreign, {"thimble": '{"schema_version": 99}'})
     onnx.save_model(foreign, tmp_path / "newer.onnx")
-    for command in (["inspect"], ["evaluate", "clicks.csv"]):
+    os.mkfifo(tmp_path / "pipe.onnx")
+    for command in (["inspect"], ["evaluate", "clicks.csv"], ["score", "clicks.csv", "--output", "scores.csv"]):
         for name, sentence in [
             ("clicks.csv", "clicks.csv: not an ONNX file"),
             ("gone.onnx", "gone.onnx: No such file"),
             ("empty.onnx", "empty.onnx: not a Thimble artifact"),
             ("foreign.onnx", "foreign.onnx: not a Thimble artifact, it has no 'thimble' metadata"),
             ("newer.onnx", "schema_version 99 is not the one this program reads (2)"),
-            (".", ": Is a directory"),
+            (".", ": a folder, not a file"),
+            ("pipe.onnx", "pipe.onnx: a pipe, a socket or a device, not a file"),
         ]:
             refused(run(command[0], name, *command[1:]), sentence)
 
@@ -242,7 +253,15 @@ def test_a_full_model_without_its_tables(run: Run, runs: dict[str, Path], tmp_pa
 def test_evaluate_without_usable_rows(run: Run, runs: dict[str, Path], tmp_path: Path) -> None:
     assert run("export", runs["block"], "--repository", ".").status == 0
     (tmp_path / "clicks").write_text("nonsense\n")
-    refused(run("evaluate", "small/1/model.onnx", "clicks"), "clicks: no usable rows")
+    (tmp_path / "unlabelled").write_text(("1" + "\t1" * 9 + "\n") * 2)
+    (tmp_path / "caf\udce9").write_text("nonsense\n")
+    for file, name in [("clicks", "clicks"), ("caf\udce9", "caf\\udce9")]:
+        said = run("evaluate", "small/1/model.onnx", file)
+        refused(said, f"{name}: no usable rows; `--label` says which column the labels are, and `thimble-export score`")
+        assert f"  {name} line 1: 11 columns expected, found 1\n" in said.out
+    said = run("evaluate", "small/1/model.onnx", "unlabelled")
+    refused(said, "unlabelled: lines of 10 columns, 11 expected: they have no label; `--label` says which column")
+    assert run("score", "small/1/model.onnx", "unlabelled", "--output", "scores.csv").out == "scores.csv: 2 rows\n"
     refused(run("export", runs["block"], "--repository", ".", "--version", "1"), "small/1 exists")
     refused(run("export", runs["block"], "--repository", ".", "--name", "../x"), "name")
 

@@ -1,7 +1,9 @@
 import pytest
 
+from testing.samples import small_spec
+from thimble.export.agreement import Agreement
 from thimble.export.bad_rows import BadRows
-from thimble.export.console import bad_rows, cost_line, inspection, metrics_line, size
+from thimble.export.console import agreement_line, bad_rows, cost_line, inspection, metrics_line, size
 from thimble.models.presets import preset
 from thimble.models.spec import Metrics, PrecisionCost
 
@@ -33,6 +35,16 @@ def test_bad_rows(tmp_path_factory: pytest.TempPathFactory) -> None:
     bad.add(folder / "b", 1, "b line 1: why")
     assert bad_rows(bad)[0] == "6 bad rows were left out:"
     assert bad_rows(bad)[-1] == "  ..."
+    assert bad_rows(bad, "have no score")[0] == "6 bad rows have no score:"
+
+
+def test_agreement_line() -> None:
+    assert agreement_line(small_spec(), Agreement(64, 4.5e-8, 0)) == (
+        "over 64 rows lookups identical, scores within 4.5e-08 of torch's and identical to numpy's"
+    )
+    assert agreement_line(small_spec("full"), Agreement(64, 0, 0)) == (
+        "over 64 rows scores identical to torch's and identical to numpy's"
+    )
 
 
 def test_cost_line() -> None:

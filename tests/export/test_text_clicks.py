@@ -13,10 +13,10 @@ from testing.clicks import CLICK_SPEC, everything, lines, numbers, write_lines
 from testing.data import CRITEO_LINES, needs
 from thimble.export.click_files import FileClicks
 from thimble.export.click_folders import FoundFile
+from thimble.export.click_tables import Columns
 from thimble.export.clicks import ClickError, Rows
 from thimble.export.golden import golden_batch, golden_features
 from thimble.export.text_clicks import CsvFile
-from thimble.export.value_options import ValueOptions
 from thimble.models.inputs import Feature
 from thimble.models.presets import preset
 from thimble.models.spec import ModelSpec
@@ -180,8 +180,8 @@ def test_whatever_csv_writes_on_a_line_is_read_whole(tmp_path: Path, rows: list[
     csv.writer(text).writerows([names, *rows])
     path = tmp_path / "clicks.csv"
     path.write_text(text.getvalue(), newline="")
-    features = [Feature(name, "string") for name in names]
-    file = CsvFile(FoundFile(path, path.name, {}), features, ValueOptions(), ",", multiline=False)
+    columns = Columns(None, [Feature(name, "string") for name in names])
+    file = CsvFile(FoundFile(path, path.name, {}), columns, ",", multiline=False)
     (table,) = file.tables(0, len(rows))
     assert not table.misfits
     assert [list(row) for row in zip(*(table.values(column) for column in range(6)), strict=True)] == rows
