@@ -43,8 +43,8 @@ def readable(kind: ValueKind, array: Any, options: ValueOptions) -> Any:
         array = array.cast(pa.float32())
     if options.missing:
         array = pc.if_else(_is_one_of(array, options.missing), None, array)
-    if options.timestamps and kind == "number" and is_text(array.type):
-        return pa.array([text and options.text(kind, [text])[0] for text in array.to_pylist()], pa.string())
+    if options.timestamps and kind == "number" and (is_text(array.type) or is_bytes(array.type)):
+        return pa.array([text and options.text(kind, [text])[0] for text in _texts(array)], pa.string())
     if types.is_integer(array.type) and kind == "string":
         return array.cast(pa.string())
     if types.is_integer(array.type) and kind == "hex":
@@ -73,13 +73,14 @@ def _seconds(array: Any) -> Any:
     return pc.divide(moments.cast(pa.int64()).cast(pa.float64(), safe=False), _PER_SECOND[moments.type.unit])
 
 
+def _texts(array: Any) -> list[str | None]:
+    """Text, in which a mark stands for bytes that are not UTF-8."""
+    return [it.decode("utf-8", "replace") if isinstance(it, bytes) else it for it in array.to_pylist()]
+
+
 def _is_one_of(array: Any, words: frozenset[str]) -> Any:
     """Which values are written as one of the words, -999 as well as n/a."""
-    if is_bytes(array.type):
-        values = array.to_pylist()
-        texts = pa.array([None if it is None else it.decode("utf-8", "replace") for it in values], pa.string())
-    else:
-        texts = array.cast(pa.string())
+    texts = pa.array(_texts(array), pa.string()) if is_bytes(array.type) else array.cast(pa.string())
     return pc.is_in(pc.utf8_lower(pc.utf8_trim_whitespace(texts)), pa.array(sorted(words)))
 
 

@@ -62,7 +62,10 @@ class ArrowTable:
 
 
 class ParquetFile:
-    """A file of which the columns are read that are named. One that its folders' names give as well is read from it."""
+    """A file of which the columns are read that are named. One that its folders' names give as well is read from it.
+
+    It is opened here, since Arrow opens no file whose name is not UTF-8.
+    """
 
     named = True
     unit = "row"
@@ -76,7 +79,7 @@ class ParquetFile:
 
     def count(self) -> int:
         try:
-            with pyarrow.parquet.ParquetFile(self.path) as file:
+            with self.path.open("rb") as raw, pyarrow.parquet.ParquetFile(raw) as file:
                 self._check(file.schema_arrow)
                 return int(file.metadata.num_rows)
         except ClickError as error:
@@ -87,7 +90,7 @@ class ParquetFile:
     def tables(self, start: int, stop: int) -> Iterator[Table]:
         position = 0
         try:
-            with pyarrow.parquet.ParquetFile(self.path) as file:
+            with self.path.open("rb") as raw, pyarrow.parquet.ParquetFile(raw) as file:
                 self._check(file.schema_arrow)
                 there = set(self.columns.names).intersection(file.schema_arrow.names)
                 for block in file.iter_batches(batch_size=TABLE_ROWS, columns=sorted(there)):
@@ -116,10 +119,18 @@ class ParquetFile:
     def _table(self, lines: range, block: Any) -> ArrowTable:
         def column(name: str) -> Any:
             there = name in block.schema.names
-            return block.column(name) if there else pa.array([self.given[name]] * len(block), pa.string())
+            return block.column(name) if there else _repeated(self.given[name], len(block))
 
         encoded = [readable(it.kind, column(it.name), options) for it, options in self.columns.encoded]
         return ArrowTable(lines, [*encoded, *map(column, self.columns.keys)])
+
+
+def _repeated(value: str, rows: int) -> Any:
+    """What a folder's name gives: text, or bytes where that is none."""
+    try:
+        return pa.array([value] * rows, pa.string())
+    except UnicodeEncodeError:
+        return pa.array([value.encode("utf-8", "surrogateescape")] * rows, pa.binary())
 
 
 def _is_text(array: Any) -> bool:

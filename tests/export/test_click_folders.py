@@ -24,7 +24,8 @@ def write_parquet(path: Path, first: int, rows: int = 4, **changed: Any) -> Path
     columns = {"label": [i % 2 for i in ids], "d0": ids, "d1": ids, "f0": ids, "f1": ["1f"] * rows, "f2": ["s"] * rows}
     table = {name: values for name, values in (columns | changed).items() if values is not None}
     path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.table(table), path)
+    with path.open("wb") as file:  # Arrow opens no file whose name is not UTF-8
+        pq.write_table(pa.table(table), file)
     return path
 
 
@@ -114,6 +115,27 @@ def test_bad_values_of_folders_are_bad_rows(tmp_path: Path) -> None:
     source = FileClicks([tmp_path], CLICK_SPEC)
     assert ids(source) == [4, 5, 6, 7]
     assert next(iter(source.bad.first.values())) == "d1=old/p.parquet row 1: d1: 'old' is not a finite number"
+
+
+@pytest.mark.parametrize("write", [write_parquet, write_csv])
+@pytest.mark.parametrize("folder", [b"f2=caf\xe9", b"f2=caf%E9"])
+def test_a_folder_whose_name_is_no_text(tmp_path: Path, write: Any, folder: bytes) -> None:
+    without: Any = {"names": NAMES[:-1]} if write is write_csv else {"f2": None}
+    write(tmp_path / os.fsdecode(folder) / "part-0", 0, **without)
+    write(tmp_path / "f2=b" / "part-0", 4, **without)
+    source = FileClicks([tmp_path], CLICK_SPEC)
+    assert ids(source) == [4, 5, 6, 7]
+    assert next(iter(source.bad.first.values())).endswith(": f2: 'caf\\udce9' is not valid Unicode text")
+
+
+@pytest.mark.parametrize("write", [write_parquet, write_csv])
+def test_dates_and_words_for_missing_values_in_the_names_of_folders(tmp_path: Path, write: Any) -> None:
+    without: Any = {"names": ["label", "d0", "f0", "f1", "f2"]} if write is write_csv else {"d1": None}
+    write(tmp_path / "d1=1970-01-02" / "part-0", 0, **without)
+    write(tmp_path / "d1=none%20yet" / "part-0", 4, **without)
+    source = FileClicks([tmp_path], CLICK_SPEC, missing=["none yet"], timestamps=True)
+    dense = everything(source).batch.dense[:, 1]
+    assert np.array_equal(dense, [86400] * 4 + [np.nan] * 4, equal_nan=True)
 
 
 OTHERS: list[tuple[str, Any, str]] = [
