@@ -35,7 +35,7 @@ from testing.messages import JSON_HEADERS, features, post, random_rows
 from testing.processes import Server, free_port, pin_client, running
 from thimble.models.features import Batch
 from thimble.service.errors import RequestError
-from thimble.service.http.bodies import Headers
+from thimble.service.http.headers import Headers
 from thimble.service.http.keys import Keys
 from thimble.service.settings import API_KEYS, Settings
 

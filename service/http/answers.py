@@ -6,7 +6,8 @@ from typing import NamedTuple
 from thimble.models.hashing import Floats
 from thimble.service.engine.outcomes import ClientGoneError, Reason, RefusedError, UnusableError
 from thimble.service.errors import RequestError
-from thimble.service.http.bodies import DisconnectedError, Headers
+from thimble.service.http.bodies import DisconnectedError
+from thimble.service.http.headers import Headers, accepted_encoding
 from thimble.service.http.replies import Reply
 from thimble.service.releases.loader import Model
 from thimble.service.wire import compression, inference, rows
@@ -43,7 +44,7 @@ def inferred(model: Model, asked: inference.Inference, scores: Floats) -> Answer
 def encoding_of(answer: Answer, headers: Headers) -> bytes | None:
     """How the client wants it compressed, None if it does not, or it would not pay."""
     wanted = headers.get(b"accept-encoding")
-    return None if wanted is None or len(answer.body) < SMALLEST_COMPRESSED else compression.accepted(wanted)
+    return None if wanted is None or len(answer.body) < SMALLEST_COMPRESSED else accepted_encoding(wanted)
 
 
 def reply_of(answer: Answer, encoding: bytes | None) -> Reply:

@@ -126,6 +126,6 @@ def _scope(head: Head, transport: asyncio.Transport, client: Client | None) -> S
         "path": unquote(path.decode("ascii")),
         "raw_path": path,
         "query_string": query,
-        "headers": head.headers,
+        "headers": [*head.headers.items()],
         "state": {},
     }

@@ -6,8 +6,8 @@ from starlette.types import Receive
 
 from thimble.service.errors import RequestError
 from thimble.service.http.budget import Hold
+from thimble.service.http.headers import Headers
 
-Headers = dict[bytes, bytes]
 # Of a body that is too large: a client that is cut off while it sends does not get to see why.
 PASSED_OVER_BYTES = 16 << 20
 

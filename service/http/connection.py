@@ -11,10 +11,10 @@ from starlette.types import ASGIApp
 from thimble.service.errors import RequestError
 from thimble.service.http.access import AccessLog
 from thimble.service.http.asgi import ApplicationExchange, address
-from thimble.service.http.bodies import Headers
 from thimble.service.http.exchange import Exchange, Link, State
+from thimble.service.http.headers import Headers
 from thimble.service.http.parser import Head, RequestParser
-from thimble.service.http.replies import Client, Header, Reply
+from thimble.service.http.replies import Client, Reply
 
 # Requests that may wait for their turn on one connection; none of them is read before.
 PIPELINED = 256
@@ -30,7 +30,7 @@ class Call(Protocol):
 
 
 SmallRequests = Callable[[str, Headers, Client | None], Reply | Call | None]
-ClientOf = Callable[[Client | None, list[Header]], Client | None]
+ClientOf = Callable[[Client | None, bytes], Client | None]
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Serving:
     """What all connections of a server have in common.
 
     `small_requests` says of a request's headers how it is refused at once or what scores it; what it does not take is
-    for `app`. `client_of` says who asks, where that is not who connected. Times are in seconds: `patience` is for the
-    client to send what it has begun and to take what it is sent, `keep_alive` for it to ask again. `max_connections`
-    may be open at a time. `log` gets what is refused before it is a request.
+    for `app`. `client_of` says who asks, of who connected and an X-Forwarded-For. Times are in seconds: `patience` is
+    for the client to send what it has begun and to take what it is sent, `keep_alive` for it to ask again.
+    `max_connections` may be open at a time. `log` gets what is refused before it is a request.
     """
 
     app: ASGIApp
@@ -174,14 +174,14 @@ class Connection(asyncio.Protocol):
             and head.method == b"POST"
             and head.version == "1.1"
             and head.keep_alive
-            and b"expect" not in head.fields
+            and b"expect" not in head.headers
         )
 
     def _ask_small_requests(self, head: Head) -> Reply | Call | None:
         client = self._peer
-        if b"x-forwarded-for" in head.fields:
-            client = self._serving.client_of(client, head.headers)
-        return self._serving.small_requests(head.path, head.fields, client)
+        if b"x-forwarded-for" in head.headers:
+            client = self._serving.client_of(client, head.headers[b"x-forwarded-for"])
+        return self._serving.small_requests(head.path, head.headers, client)
 
     def _exchange(self) -> Exchange:
         exchange = self._incoming = Exchange(self._link, keep_alive=True)

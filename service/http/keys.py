@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from thimble.service.errors import RequestError, StartupError
 from thimble.service.http import paths
-from thimble.service.http.bodies import Headers
+from thimble.service.http.headers import Headers
 from thimble.service.http.replies import Reply, send_reply
 from thimble.service.settings import ADMIN_KEYS, API_KEYS, Settings
 from thimble.service.watched import Watched

@@ -7,8 +7,9 @@ from itertools import chain
 
 import httptools
 
+from thimble.models.conversions import shown
 from thimble.service.errors import RequestError
-from thimble.service.http.bodies import Headers
+from thimble.service.http.headers import Headers, joined
 from thimble.service.http.replies import Header
 
 HEADER_BYTES = 64 << 10
@@ -19,13 +20,12 @@ log = logging.getLogger("thimble")
 
 @dataclass(slots=True)
 class Head:
-    """What comes before a request's body. `headers` have names in lower case, `fields` the last value of each."""
+    """What comes before a request's body."""
 
     method: bytes
     url: bytes
     version: str
-    headers: list[Header]
-    fields: Headers
+    headers: Headers
     keep_alive: bool
 
     @property
@@ -36,7 +36,7 @@ class Head:
     @property
     def expects_continue(self) -> bool:
         """Whether the client waits to be asked for the body."""
-        return self.version == "1.1" and self.fields.get(b"expect", b"").lower() == b"100-continue"
+        return self.version == "1.1" and self.headers.get(b"expect", b"").lower() == b"100-continue"
 
 
 class RequestParser:
@@ -109,11 +109,16 @@ class RequestParser:
             if method == b"CONNECT":
                 raise RequestError(400, "CONNECT is not supported: this is no proxy", unread=True)
             return
-        fields = dict(self._headers)
-        if b"host" not in fields or len(fields) < len(self._headers):
+        headers = {name: value.rstrip() for name, value in self._headers}
+        if len(headers) < len(self._headers):
+            headers = joined(self._headers)
             self._check_host(version)
+        elif b"host" not in headers:
+            self._check_host(version)
+        if b"transfer-encoding" in headers:
+            self._check_framing(headers)
         keep_alive = version != "1.0" and parser.should_keep_alive()
-        self._on_head(Head(method, self._url, version, self._headers, fields, keep_alive))
+        self._on_head(Head(method, self._url, version, headers, keep_alive))
         self.in_headers, self.in_body = False, True
 
     def on_body(self, body: bytes) -> None:
@@ -127,13 +132,30 @@ class RequestParser:
 
     def _new_parser(self) -> httptools.HttpRequestParser:
         parser = httptools.HttpRequestParser(self)
-        parser.set_dangerous_leniencies(lenient_data_after_close=True)  # it is refused after the answer before it
+        parser.set_dangerous_leniencies(
+            lenient_chunked_length=True,  # of these two `_check_framing` says what is wrong
+            lenient_transfer_encoding=True,
+            lenient_data_after_close=True,  # it is refused after the answer before it
+        )
         return parser
 
     def _head_without_upgrade(self) -> bytes:
         version = self._parser.get_http_version().encode()
         headers = [b"%s: %s\r\n" % header for header in self._headers if header[0] != b"upgrade"]
         return b"".join([b"%s %s HTTP/%s\r\n" % (self._parser.get_method(), self._url, version), *headers, b"\r\n"])
+
+    def _check_framing(self, headers: Headers) -> None:
+        """What comes in chunks is in no other coding, and nothing else says where it ends.
+
+        RequestError: 501 another coding, 400 a length is given as well, as where a request hides in another.
+        """
+        # As it was sent: the parser itself takes it for chunked with no other blanks than spaces behind it.
+        sent = b", ".join(value for name, value in self._headers if name == b"transfer-encoding")
+        if sent.rstrip(b" ").lower() != b"chunked":
+            message = f"Transfer-Encoding {shown(sent.rstrip(b' ').decode('latin-1'))} is not supported, only chunked"
+            raise RequestError(501, message, unread=True)
+        if b"content-length" in headers:
+            raise _not_http("it has both Content-Length and Transfer-Encoding")
 
     def _check_host(self, version: str) -> None:
         """RFC 9112, 3.2: a request of HTTP/1.1 has one Host."""

@@ -17,11 +17,12 @@ from thimble.models.features import Batch
 from thimble.models.hashing import Floats
 from thimble.service.engine.outcomes import ClientGoneError, RefusedError, UnusableError, late
 from thimble.service.errors import RequestError
-from thimble.service.http import answers, bodies
+from thimble.service.http import answers
 from thimble.service.http.access import AccessLog, named
 from thimble.service.http.answers import HEADER_LENGTH, Answer
 from thimble.service.http.budget import ByteBudget
 from thimble.service.http.codecs import CodecCache, Codecs
+from thimble.service.http.headers import Headers, content_encoding, media_type
 from thimble.service.http.keys import Keys
 from thimble.service.http.paths import Target
 from thimble.service.http.replies import Client, Reply
@@ -76,7 +77,7 @@ class ScoringCall:
         scoring: Scoring,
         target: Target,
         path: str,
-        headers: bodies.Headers,
+        headers: Headers,
         client: Client | None,
         note: dict[str, Any],
     ) -> None:
@@ -100,7 +101,7 @@ class ScoringCall:
         model = self._scoring.catalogue.route(self._target.model, self._target.version, self._headers)
         self._model = model
         self._note["model"], self._note["version"] = model.name, model.version
-        self._encoding = compression.encoding(self._headers) if b"content-encoding" in self._headers else None
+        self._encoding = content_encoding(self._headers) if b"content-encoding" in self._headers else None
 
     @property
     def max_body_bytes(self) -> int:
@@ -177,8 +178,9 @@ class ScoringCall:
             if body is not self._body:  # for which nothing is held: it is not to stay while its rows wait
                 asked = asked._replace(batch=asked.batch.copied())
             return Question(asked.batch, asked.timeout, partial(answers.inferred, model, asked))
-        content_type = self._headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
-        batch = codecs.rows.read(content_type.decode("latin-1"), body)
+        media = media_type(self._headers.get(b"content-type", b""))
+        media.check(body)
+        batch = codecs.rows.read(media.name, body)
         return Question(batch, _timeout(self._headers), partial(answers.scored, model))
 
     def _submit(self, model: Model, question: Question) -> None:
@@ -239,7 +241,7 @@ class ScoringCall:
             self._entry.write("POST", self._path, reply.status, self._client)
 
 
-def header_length(headers: bodies.Headers) -> int | None:
+def header_length(headers: Headers) -> int | None:
     """The bytes of JSON before binary tensors, where a request says it. RequestError 400."""
     value = headers.get(HEADER_LENGTH)
     if value is None:
@@ -249,7 +251,7 @@ def header_length(headers: bodies.Headers) -> int | None:
     return int(value)
 
 
-def _timeout(headers: bodies.Headers) -> float | None:
+def _timeout(headers: Headers) -> float | None:
     """Seconds, from a header in milliseconds."""
     value = headers.get(TIMEOUT)
     if value is None:

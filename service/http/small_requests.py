@@ -5,7 +5,7 @@ A task, a scope and a dozen steps of coroutines cost as much as reading a row an
 
 from thimble.service.errors import RequestError
 from thimble.service.http import paths
-from thimble.service.http.bodies import Headers
+from thimble.service.http.headers import Headers
 from thimble.service.http.replies import Client, Reply
 from thimble.service.http.scoring import Scoring, ScoringCall
 

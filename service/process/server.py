@@ -24,7 +24,7 @@ from thimble.service.http.app import create_app
 from thimble.service.http.connection import Connection, Serving
 from thimble.service.http.exchange import State
 from thimble.service.http.keys import Keys
-from thimble.service.http.replies import CLOSE, Client, Header
+from thimble.service.http.replies import CLOSE, Client
 from thimble.service.http.scoring import Scoring
 from thimble.service.http.small_requests import SmallRequests
 from thimble.service.process.deadline import end_within
@@ -219,10 +219,9 @@ class Server(uvicorn.Server):
         return Connection(self._serving)
 
 
-def _client_of(proxies: ProxyHeadersMiddleware, client: Client | None, headers: list[Header]) -> Client | None:
+def _client_of(proxies: ProxyHeadersMiddleware, client: Client | None, forwarded_for: bytes) -> Client | None:
     """Who asks by way of a proxy that is trusted, as the middleware tells the application."""
     if (client and client[0]) not in proxies.trusted_hosts:
         return client
-    forwarded = b", ".join(value for name, value in headers if name == b"x-forwarded-for").decode("latin-1")
-    host, port = proxies.trusted_hosts.get_trusted_client_address(forwarded)
+    host, port = proxies.trusted_hosts.get_trusted_client_address(forwarded_for.decode("latin-1"))
     return (host, port) if host else client

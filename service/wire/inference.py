@@ -15,6 +15,7 @@ from thimble.models.hashing import Floats
 from thimble.models.inputs import InputTensor
 from thimble.models.spec import ModelSpec
 from thimble.service.errors import RequestError
+from thimble.service.wire.json_text import parsed
 from thimble.service.wire.rows import RowReader
 from thimble.service.wire.scan import nan_as_null
 from thimble.service.wire.tensors import DATATYPES, SentTensor, flat, read
@@ -141,10 +142,7 @@ def answer(model: str, version: int, inference: Inference, scores: Floats) -> tu
 def _object(header: bytes) -> dict[str, Any]:
     if not header.strip():
         raise RequestError(400, "the body is empty")
-    try:
-        request = orjson.loads(nan_as_null(header))
-    except orjson.JSONDecodeError as error:
-        raise RequestError(400, f"invalid JSON: {error}") from None
+    request = parsed(nan_as_null(header))
     if not isinstance(request, dict):
         raise RequestError(400, f"the request is {shown(request)}, not an object with inputs")
     return request

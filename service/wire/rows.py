@@ -17,6 +17,7 @@ from thimble.models.hashing import Floats, Int64s
 from thimble.models.inputs import Feature, InputTensor, ValueKind
 from thimble.models.spec import ModelSpec
 from thimble.service.errors import RequestError
+from thimble.service.wire.json_text import parsed
 from thimble.service.wire.scan import JsonBounds
 
 JSON, TSV = "application/json", "text/tab-separated-values"
@@ -42,7 +43,7 @@ class RowReader:
         """Rows from a body of either type. RequestError: 400, 413 or 415."""
         if content_type not in (JSON, TSV):
             raise RequestError(415, f"Content-Type {shown(content_type)} is not supported; send {JSON} or {TSV}")
-        if not body.strip(b"\r\n" if content_type == TSV else None):
+        if not body.removeprefix(BOM_UTF8).strip(b"\r\n" if content_type == TSV else None):
             raise RequestError(400, "the body is empty")
         return (self.json if content_type == JSON else self.tsv)(body)
 
@@ -180,10 +181,7 @@ def _column_count(line: str) -> int:
 
 
 def _features(body: bytes) -> dict[str, Any]:
-    try:
-        request = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise RequestError(400, f"invalid JSON: {error}") from None
+    request = parsed(body)
     if not isinstance(request, dict) or not isinstance(request.get("features"), dict):
         raise RequestError(400, 'the body must be {"features": {NAME: VALUE or list of VALUES, ...}}')
     if len(request) > 1:

@@ -1,5 +1,6 @@
 """JSON bodies to pydantic models."""
 
+from codecs import BOM_UTF8
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -12,7 +13,8 @@ Body = TypeVar("Body", bound=BaseModel)
 
 def validated(model: type[Body], content: bytes) -> Body:
     """What a body holds; an empty one is an empty object. RequestError 400 names the key that is wrong."""
+    text = content.removeprefix(BOM_UTF8)
     try:
-        return model.model_validate_json(content if content.strip() else b"{}")
+        return model.model_validate_json(text if text.strip() else b"{}")
     except ValidationError as error:
         raise RequestError(400, sentence(error, "the request").replace("Invalid JSON", "invalid JSON")) from None

@@ -10,6 +10,7 @@ from thimble.service.errors import RequestError, UnavailableError
 from thimble.service.http import bodies
 from thimble.service.http.access import note_of, shown_path
 from thimble.service.http.budget import SMALL_BYTES, ByteBudget
+from thimble.service.http.headers import content_encoding
 from thimble.service.http.keys import Keys
 from thimble.service.settings import Settings
 from thimble.service.wire import compression
@@ -60,7 +61,7 @@ class Body:
 
     async def __call__(self, request: Request) -> AsyncIterator[bytes]:
         headers = dict(request.scope["headers"])
-        encoding = compression.encoding(headers)
+        encoding = content_encoding(headers)
         with self._budget.hold() as hold:
             if encoding:  # what it becomes may be as large as any
                 hold.grow_to(self._max_bytes)

@@ -1,6 +1,6 @@
 """What is served of a model, to be read and replaced, and versions that are pushed into the repository."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
 from fastapi import APIRouter, Depends
@@ -16,6 +16,7 @@ from thimble.service.http.routes.models import Roles
 from thimble.service.releases.changes import Changes
 from thimble.service.releases.release import Canary, Release, ReleaseError, parsed
 from thimble.service.releases.versions import ModelVersions
+from thimble.service.wire import json_text
 
 
 class ReleaseState(Roles):
@@ -99,10 +100,7 @@ def releases_router(changes: Changes, bodies: Bodies, keys: Keys) -> APIRouter:
 
 def _release(body: bytes, versions: ModelVersions) -> Release:
     """What a body asks for. RequestError 400."""
-    try:
-        wanted: Any = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise RequestError(400, f"the request: invalid JSON: {error}") from None
+    wanted = json_text.parsed(body)
     if not isinstance(wanted, dict):
         raise RequestError(400, f"the request is {shown(wanted)}, not an object")
     if versions.live is not None and (wanted.get("canary") or wanted.get("shadow")):

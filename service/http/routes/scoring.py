@@ -8,6 +8,7 @@ from starlette.types import Receive
 
 from thimble.service.http import bodies, paths
 from thimble.service.http.access import note_of
+from thimble.service.http.headers import Headers
 from thimble.service.http.replies import Reply
 from thimble.service.http.scoring import Scoring, ScoringCall
 
@@ -32,7 +33,7 @@ def scoring_router(scoring: Scoring) -> APIRouter:
     return router
 
 
-async def _answered(scoring: Scoring, call: ScoringCall, headers: bodies.Headers, receive: Receive) -> Reply:
+async def _answered(scoring: Scoring, call: ScoringCall, headers: Headers, receive: Receive) -> Reply:
     answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
 
     def send(reply: Reply) -> None:

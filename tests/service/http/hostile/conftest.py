@@ -58,5 +58,5 @@ def still_right(hostile: Server, rows: Rows) -> Iterator[None]:
     for body, score in rows[:2]:
         response = httpx.post(f"{hostile.url}/v1/score", content=body, timeout=PATIENCE)
         assert response.json()["scores"] == pytest.approx([score], abs=1e-6)
-    bad = [line for line in hostile.lines[before:] if re.search(r"Traceback|ERROR| 5\d\d \d+\.\d ms", line)]
+    bad = [line for line in hostile.lines[before:] if re.search(r"Traceback|ERROR| 5(?!01)\d\d \d+\.\d ms", line)]
     assert not bad

@@ -58,7 +58,7 @@ GOOD = gzip.compress(b'{"features": {"I1": 1}}')
         (GOOD, "gzip, gzip", 415, "'gzip, gzip' is not gzip or deflate"),
         (GOOD, "br", 415, "'br' is not gzip or deflate"),
         (GOOD, "x" * 5000, 415, "is not gzip or deflate"),
-        (GOOD, "", 415, "'' is not gzip or deflate"),
+        (GOOD, "", 400, "invalid JSON"),
     ],
 )
 def test_what_is_not_compressed_as_it_says_is_refused(

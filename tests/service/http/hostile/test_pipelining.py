@@ -75,7 +75,7 @@ def test_what_is_broken_is_answered_after_the_good_before_it(wire: Wire, rows: R
     for _, score in rows[:before]:
         assert wire.answer().scores == pytest.approx([score], abs=1e-6)
     answer = wire.answer()
-    assert answer.status in (400, 431) and answer.error
+    assert answer.status in (400, 431, 501) and answer.error
     assert not wire.rest()
 
 
