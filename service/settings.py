@@ -1,16 +1,23 @@
 """Settings, each a flag of thimble-serve and an environment variable THIMBLE_*."""
 
 import os
+import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
-from pydantic_settings import BaseSettings, CliPositionalArg, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_settings import BaseSettings, CliPositionalArg, NoDecode, SettingsConfigDict
 
 MIB = 1 << 20
+PREFIX = "THIMBLE_"
+DAY = 86_400
+_ORIGIN = re.compile(r"https?://([a-z0-9_.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?").fullmatch
+_ROOT_PATH = re.compile(r"(/[\w.~-]+)+", re.ASCII).fullmatch
 # Secrets come from files and the environment: command lines can be seen by everybody on a machine.
-API_KEYS, ADMIN_KEYS = "THIMBLE_API_KEYS", "THIMBLE_ADMIN_KEYS"
+API_KEYS, ADMIN_KEYS = f"{PREFIX}API_KEYS", f"{PREFIX}ADMIN_KEYS"
+Seconds = Annotated[float, Field(gt=0, le=DAY, allow_inf_nan=False)]
+SecondsOrNone = Annotated[float, Field(ge=0, le=DAY, allow_inf_nan=False)]
 
 
 def _check_proxies(text: str) -> str:
@@ -23,11 +30,32 @@ def _check_proxies(text: str) -> str:
     return text
 
 
+def _parts(given: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Of a list as a variable and repeated flags bring it."""
+    return tuple(filter(None, map(str.strip, given.split(",")))) if isinstance(given, str) else given
+
+
+def _origin(text: str) -> str:
+    """As browsers write it, without the port that goes without saying. ValueError: it is no origin."""
+    origin = text.lower()
+    if origin != "*" and not _ORIGIN(origin):
+        raise ValueError("it should be * or an origin such as https://shop.example or http://10.0.0.1:8080")
+    return origin.removesuffix(":443" if origin.startswith("https:") else ":80")
+
+
+def _root_path(text: str) -> str:
+    """Without a slash at its end. ValueError: it is no path."""
+    path = text.rstrip("/")
+    if path and not _ROOT_PATH(path):
+        raise ValueError("it should be a path such as /thimble")
+    return path
+
+
 class Settings(BaseSettings):
     """Serve click-through models over HTTP."""
 
     model_config = SettingsConfigDict(
-        env_prefix="THIMBLE_",
+        env_prefix=PREFIX,
         env_ignore_empty=True,
         cli_prog_name="thimble-serve",
         cli_kebab_case=True,
@@ -56,7 +84,13 @@ class Settings(BaseSettings):
         int, Field(gt=0, description="a request that finds so many rows waiting is refused with 429")
     ] = 4096
     timeout_ms: Annotated[
-        float, Field(gt=0, description="milliseconds that a request may take if it brings no timeout of its own")
+        float,
+        Field(
+            gt=0,
+            le=1000 * DAY,
+            allow_inf_nan=False,
+            description="milliseconds that a request may take if it brings no timeout of its own",
+        ),
     ] = 10_000
     ops_library: Annotated[
         Path | None, Field(description="library of the native lookup, by default the one built with this package")
@@ -75,16 +109,16 @@ class Settings(BaseSettings):
         int, Field(gt=0, description="connections that one process keeps open; another is refused with 429")
     ] = 1024
     poll_s: Annotated[
-        float, Field(ge=0, description="seconds between looks for new versions in the repository, 0 for none")
+        SecondsOrNone, Field(description="seconds between looks for new versions in the repository, 0 for none")
     ] = 0
     drain_s: Annotated[
-        float, Field(ge=0, description="seconds after SIGTERM in which requests are still taken, but /readyz says no")
+        SecondsOrNone, Field(description="seconds after SIGTERM in which requests are still taken, but /readyz says no")
     ] = 5
     stop_timeout_s: Annotated[
-        float, Field(gt=0, description="seconds after that in which what was accepted is answered; the rest is cut off")
+        Seconds, Field(description="seconds after that in which what was accepted is answered; the rest is cut off")
     ] = 20
     worker_timeout_s: Annotated[
-        float, Field(gt=0, description="seconds after which a worker that does not answer is killed and replaced")
+        Seconds, Field(description="seconds after which a worker that does not answer is killed and replaced")
     ] = 5
     api_keys_file: Annotated[
         Path | None, Field(description=f"keys that requests need, one a line; {API_KEYS} has more, split by commas")
@@ -96,12 +130,23 @@ class Settings(BaseSettings):
         Path | None, Field(description="serve HTTPS with this certificate chain (PEM), which may be renewed in place")
     ] = None
     tls_key: Annotated[Path | None, Field(description="the private key of the certificate (PEM, no password)")] = None
-    read_timeout_s: Annotated[float, Field(gt=0, description="seconds in which a request must arrive whole")] = 10
+    read_timeout_s: Annotated[Seconds, Field(description="seconds in which a request must arrive whole")] = 10
     max_model_bytes: Annotated[int, Field(gt=0, description="bytes of one .onnx file, without external data")] = (
         256 * MIB
     )
     access_log: Annotated[bool, Field(description="log a line a request")] = True
     log_probes: Annotated[bool, Field(description="log and trace probes and /metrics as well")] = False
+    allow_origin: Annotated[
+        tuple[Annotated[str, AfterValidator(_origin)], ...],
+        NoDecode,
+        BeforeValidator(_parts),
+        Field(description="origin whose pages browsers let ask and read, * for any; several flags, or split by commas"),
+    ] = ()
+    root_path: Annotated[
+        str,
+        AfterValidator(_root_path),
+        Field(description="path below which a proxy serves this, as /thimble, whether it takes it off or not"),
+    ] = ""
     trusted_proxies: Annotated[
         str,
         Field(description="addresses and networks whose X-Forwarded-For and -Proto are believed, split by commas"),

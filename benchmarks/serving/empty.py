@@ -10,8 +10,9 @@ import uvicorn
 import uvloop
 from starlette.types import Receive, Scope, Send
 
-from thimble.service.http.connection import Connection, Serving
+from thimble.service.http.connection import Connection
 from thimble.service.http.exchange import State
+from thimble.service.http.serving import Serving
 from thimble.service.process.listener import listen
 
 BODY = b'{"model":"demo","version":1,"scores":[0.024463326]}'

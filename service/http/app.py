@@ -4,18 +4,19 @@ from http import HTTPStatus
 from importlib.metadata import version
 
 from fastapi import FastAPI
-from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp
 
 from thimble.service.errors import RETRY_SECONDS, RequestError, UnavailableError, error_body, passing
 from thimble.service.http.access import Logged
+from thimble.service.http.cross_origin import CrossOrigin
 from thimble.service.http.keys import Gate
+from thimble.service.http.methods import HeadAsGet, allowed, routed
 from thimble.service.http.openapi import Description
 from thimble.service.http.routes.dependencies import Bodies
+from thimble.service.http.routes.docs import docs_router
 from thimble.service.http.routes.health import health_router
 from thimble.service.http.routes.inference import inference_router
 from thimble.service.http.routes.models import models_router
@@ -39,15 +40,14 @@ TAGS = {
     "Open Inference Protocol": "Scoring for clients of Triton and KServe, and what else they ask for.",
     "health": "Probes and metrics.",
 }
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 def create_app(registry: Registry, scoring: Scoring, settings: Settings) -> ASGIApp:
     """The application over the models of a registry, with the keys and the access log of their scoring."""
     catalogue, changes, keys = registry.catalogue, registry.changes, scoring.keys
     bodies = Bodies(settings)
-    app: FastAPI = FastAPIOffline(
-        redoc_url=None,
+    app = FastAPI(
+        openapi_url=None,  # the routes in routes.docs take the place of FastAPI's
         title="Thimble",
         description=SUMMARY,
         version=version("thimble-ctr"),
@@ -59,6 +59,7 @@ def create_app(registry: Registry, scoring: Scoring, settings: Settings) -> ASGI
     app.include_router(inference_router(catalogue, settings.max_rows))
     app.include_router(repository_router(changes, bodies, keys))
     app.include_router(health_router(catalogue))
+    app.include_router(docs_router(Description(app, catalogue, keys, settings.root_path), keys, settings.root_path))
     app.router.redirect_slashes = False  # a path with a slash too many is another path
     app.add_exception_handler(RequestError, _refused)
     app.add_exception_handler(UnavailableError, _unavailable)
@@ -66,11 +67,12 @@ def create_app(registry: Registry, scoring: Scoring, settings: Settings) -> ASGI
     app.add_exception_handler(HTTPException, _not_routed)
     app.add_exception_handler(Exception, _failed)
 
-    app.openapi = Description(app, catalogue, keys)  # type: ignore[method-assign]
-    guarded: ASGIApp = app
+    served: ASGIApp = HeadAsGet(app)
     if keys.guard_scoring:
-        guarded = Gate(guarded, keys)
-    return Logged(guarded, scoring.log) if scoring.log else guarded
+        served = Gate(served, keys)
+    if settings.allow_origin:
+        served = CrossOrigin(served, settings.allow_origin)
+    return Logged(served, scoring.log) if scoring.log else served
 
 
 async def _refused(_: Request, error: Exception) -> Response:
@@ -97,21 +99,14 @@ async def _not_routed(request: Request, error: Exception) -> Response:
         case HTTPStatus.NOT_FOUND:
             message = f"there is nothing at {path}"
         case HTTPStatus.METHOD_NOT_ALLOWED:
-            headers = {"Allow": ", ".join(_allowed(request))}
-            message = f"{request.method} is not allowed at {path}, only {headers['Allow']}"
+            methods = routed(request.app.routes, request.scope)
+            headers = {"Allow": allowed(methods)}
+            if request.method == "OPTIONS":
+                return Response(None, HTTPStatus.NO_CONTENT, headers)
+            message = f"{request.method} is not allowed at {path}, only {', '.join(methods)}"
         case _:
             message = str(error.detail)
     return Response(error_body(message), error.status_code, headers, media_type=JSON)
-
-
-def _allowed(request: Request) -> list[str]:
-    """The methods of all routes of a path; Starlette names those of the first alone."""
-    routes: list[BaseRoute] = request.app.routes
-    return [
-        method
-        for method in METHODS
-        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
-    ]
 
 
 async def _failed(request: Request, error: Exception) -> Response:

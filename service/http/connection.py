@@ -2,55 +2,19 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
-
-from starlette.types import ASGIApp
+from typing import Any
 
 from thimble.service.errors import RequestError
-from thimble.service.http.access import AccessLog
 from thimble.service.http.asgi import ApplicationExchange, address
-from thimble.service.http.exchange import Exchange, Link, State
-from thimble.service.http.headers import Headers
+from thimble.service.http.exchange import Exchange, Link
 from thimble.service.http.parser import Head, RequestParser
 from thimble.service.http.replies import Client, Reply
+from thimble.service.http.serving import Call, Serving
 
 # Requests that may wait for their turn on one connection; none of them is read before.
 PIPELINED = 256
 # That a client has to take the refusal of its connection, where more than a write to the socket is needed, as for TLS.
 REFUSED_SECONDS = 1.0
-
-
-class Call(Protocol):
-    """What answers a request without the application."""
-
-    def begin(self, body: bytes, gone: Callable[[], bool], send: Callable[[Reply], None]) -> None:
-        """Answer a whole body, now or later. It must not raise."""
-
-
-SmallRequests = Callable[[str, Headers, Client | None], Reply | Call | None]
-ClientOf = Callable[[Client | None, bytes], Client | None]
-
-
-@dataclass(frozen=True)
-class Serving:
-    """What all connections of a server have in common.
-
-    `small_requests` says of a request's headers how it is refused at once or what scores it; what it does not take is
-    for `app`. `client_of` says who asks, of who connected and an X-Forwarded-For. Times are in seconds: `patience` is
-    for the client to send what it has begun and to take what it is sent, `keep_alive` for it to ask again.
-    `max_connections` may be open at a time. `log` gets what is refused before it is a request.
-    """
-
-    app: ASGIApp
-    state: State
-    small_requests: SmallRequests
-    client_of: ClientOf
-    patience: float
-    keep_alive: float
-    max_connections: int
-    log: AccessLog | None = None
 
 
 class Connection(asyncio.Protocol):
@@ -66,7 +30,7 @@ class Connection(asyncio.Protocol):
         self._serving = serving
         self._state = serving.state
         self._loop = asyncio.get_running_loop()
-        self._parser = RequestParser(self._on_head, self._on_body, self._on_end)
+        self._parser = RequestParser(serving.root_path, self._on_head, self._on_body, self._on_end)
         self._transport: asyncio.Transport
         self._link: Link
         self._peer: Client | None = None

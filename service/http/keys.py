@@ -21,7 +21,7 @@ from thimble.service.settings import ADMIN_KEYS, API_KEYS, Settings
 from thimble.service.watched import Watched
 
 SHORTEST = 16
-OPEN_PATHS = paths.PROBES
+OPEN_PATHS = frozenset({*paths.PROBES, *paths.PAGES})
 _BEARER = b"bearer "
 
 

@@ -1,12 +1,15 @@
 """The OpenAPI description: the routes as FastAPI describes them, and scoring for each model that is served."""
 
 from collections.abc import Iterator
+from functools import cached_property
+from itertools import chain
 from typing import Any
 from weakref import ref
 
 from fastapi import FastAPI
 from fastapi.openapi.constants import REF_TEMPLATE
 from fastapi.openapi.utils import get_openapi
+from starlette.routing import BaseRoute
 
 from thimble.service.http.keys import OPEN_PATHS, Keys
 from thimble.service.http.operations import scoring_routes
@@ -20,8 +23,10 @@ from thimble.service.wire.rows import JSON
 class Description:
     """What there is to ask for now. Models come and go, and it is written anew when they have."""
 
-    def __init__(self, app: FastAPI, catalogue: Catalogue, keys: Keys) -> None:
+    def __init__(self, app: FastAPI, catalogue: Catalogue, keys: Keys, root_path: str) -> None:
+        """`root_path` is where a proxy serves it, if that is known."""
         self._app = app
+        self._servers = [{"url": root_path}] if root_path else None
         self._catalogue = catalogue
         self._keys = keys
         self._served: list[tuple[ref[Model], Part]] = []
@@ -30,17 +35,27 @@ class Description:
     def __call__(self) -> dict[str, Any]:
         served = [(ref(model), part) for versions in self._catalogue.models.values() for model, part in versions]
         if not self._written or served != self._served:
-            self._served, self._written = served, self._describe()
+            self._served, self._written = served, self._describe(scoring_routes(self._catalogue))
+            if live := next(iter(self._catalogue), None):
+                _speak_of(live, self._written)
         return self._written
 
-    def _describe(self) -> dict[str, Any]:
+    @cached_property
+    def outline(self) -> dict[str, Any]:
+        """What there is whatever is served, and so nothing of models."""
+        outline = self._describe([])
+        outline["info"]["description"] += " Authorize with a key to see them, and what is served."
+        return outline
+
+    def _describe(self, scoring: list[BaseRoute]) -> dict[str, Any]:
         app = self._app
         description = get_openapi(
             title=app.title,
             version=app.version,
             description=app.description,
             tags=app.openapi_tags,
-            routes=[*scoring_routes(self._catalogue), *app.routes],
+            routes=[*scoring, *app.routes],
+            servers=self._servers,
         )
         schemas = description["components"]["schemas"]
         for unused in ("HTTPValidationError", "ValidationError"):
@@ -52,6 +67,17 @@ class Description:
         if self._keys.guard_scoring or self._keys.guard_changes:
             _describe_keys(description, self._keys)
         return description
+
+
+def _speak_of(model: Model, description: dict[str, Any]) -> None:
+    """Have what a description gives as examples be about a model that is served, so that it can be sent as it is."""
+    examples = {"model": model.name, "version": str(model.version)}
+    for path, item in description["paths"].items():
+        if path.endswith("/release"):
+            item["put"]["requestBody"]["content"][JSON]["example"] = {"live": model.version}
+        for parameter in chain.from_iterable(it.get("parameters", ()) for it in item.values()):
+            if parameter["in"] == "path" and parameter["name"] in examples:
+                parameter["example"] = examples[parameter["name"]]
 
 
 def _describe_keys(description: dict[str, Any], keys: Keys) -> None:

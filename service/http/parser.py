@@ -46,9 +46,14 @@ class RequestParser:
     """
 
     def __init__(
-        self, on_head: Callable[[Head], None], on_body: Callable[[bytes], None], on_end: Callable[[], None]
+        self,
+        root_path: bytes,
+        on_head: Callable[[Head], None],
+        on_body: Callable[[bytes], None],
+        on_end: Callable[[], None],
     ) -> None:
-        """What `on_head` raises ends the parsing."""
+        """`root_path` is taken off what is asked for. What `on_head` raises ends the parsing."""
+        self._root_path = root_path
         self.in_headers = self.in_body = False
         self._on_head = on_head
         self._on_part = on_body
@@ -118,7 +123,8 @@ class RequestParser:
         if b"transfer-encoding" in headers:
             self._check_framing(headers)
         keep_alive = version != "1.0" and parser.should_keep_alive()
-        self._on_head(Head(method, self._url, version, headers, keep_alive))
+        url = _below(self._root_path, self._url) if self._root_path else self._url
+        self._on_head(Head(method, url, version, headers, keep_alive))
         self.in_headers, self.in_body = False, True
 
     def on_body(self, body: bytes) -> None:
@@ -162,6 +168,12 @@ class RequestParser:
         hosts = sum(name == b"host" for name, _ in self._headers)
         if hosts > 1 or (not hosts and version == "1.1"):
             raise RequestError(400, f"a request has one Host header, this one has {hosts or 'none'}", unread=True)
+
+
+def _below(root_path: bytes, url: bytes) -> bytes:
+    """A request's target without a path before it, where it has that."""
+    rest = url.removeprefix(root_path)
+    return (b"" if rest[:1] == b"/" else b"/") + rest if rest[:1] in (b"", b"/", b"?") else url
 
 
 def split_url(url: bytes) -> tuple[bytes, bytes]:

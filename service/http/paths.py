@@ -12,6 +12,8 @@ SCORING_ROUTES = (*SCORE_ROUTES, *INFER_ROUTES)
 
 # What machines ask again and again to see how the server is.
 PROBES = ("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready")
+# The page on which a key can be entered, and what it is made of.
+PAGES = ("/", "/docs", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/openapi.json")
 WATCHED = frozenset({*PROBES, "/metrics"})
 
 _PATTERNS = {route: re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", route)) for route in SCORING_ROUTES}

@@ -16,16 +16,18 @@ MOST_BYTES = 250_000
 class SmallRequests:
     """Says of a request with a path and headers what is to be done with it, before its body is there."""
 
-    def __init__(self, scoring: Scoring, tracing: bool) -> None:
-        """With `tracing` all that are not refused go to the application, which makes their spans."""
+    def __init__(self, scoring: Scoring, tracing: bool, cross_origin: bool) -> None:
+        """With `tracing` all that are not refused go to the application, which makes their spans; with `cross_origin`
+        all from pages do, which it tells what they may read."""
         self._scoring = scoring
         self._tracing = tracing
+        self._cross_origin = cross_origin
         self._most_bytes = min(MOST_BYTES, scoring.max_text_bytes)
 
     def __call__(self, path: str, headers: Headers, client: Client | None) -> Reply | ScoringCall | None:
         """The refusal of a server that is overloaded, or what scores the body; None: the application is to answer."""
         target = paths.parse(path)
-        if target is None:
+        if target is None or (self._cross_origin and b"origin" in headers):
             return None
         call = ScoringCall(self._scoring, target, path, headers, client, {})
         try:

@@ -21,11 +21,12 @@ from uvicorn.server import ServerState
 from thimble.service.errors import FatalError, UnfinishedError
 from thimble.service.http.access import AccessLog
 from thimble.service.http.app import create_app
-from thimble.service.http.connection import Connection, Serving
+from thimble.service.http.connection import Connection
 from thimble.service.http.exchange import State
 from thimble.service.http.keys import Keys
 from thimble.service.http.replies import CLOSE, Client
 from thimble.service.http.scoring import Scoring
+from thimble.service.http.serving import Serving
 from thimble.service.http.small_requests import SmallRequests
 from thimble.service.process.deadline import end_within
 from thimble.service.process.descriptors import allow_connections
@@ -113,7 +114,8 @@ class Server(uvicorn.Server):
         self._serving = Serving(
             app=proxies,
             state=self._state,
-            small_requests=SmallRequests(scoring, settings.tracing),
+            root_path=settings.root_path.encode(),
+            small_requests=SmallRequests(scoring, settings.tracing, bool(settings.allow_origin)),
             client_of=partial(_client_of, proxies),
             patience=settings.read_timeout_s,
             keep_alive=KEEP_ALIVE_SECONDS,

@@ -6,9 +6,10 @@ from collections.abc import Callable
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from thimble.service.http.connection import Connection, Serving, SmallRequests
+from thimble.service.http.connection import Connection
 from thimble.service.http.exchange import State
 from thimble.service.http.replies import CLOSE, Reply, send_reply
+from thimble.service.http.serving import Serving, SmallRequests
 
 KEEP_ALIVE = 0.2
 DONE = Reply.of(200, [], b"done")

@@ -31,8 +31,6 @@ EVERYWHERE = [
     ("GET", "/v2/models/none/ready"),
     ("GET", "/v2/models/stats"),
     ("GET", "/metrics"),
-    ("GET", "/docs"),
-    ("GET", "/openapi.json"),
     ("GET", "/nothing/here"),
     ("POST", "/v2/repository/index"),
 ]

@@ -162,7 +162,7 @@ def test_a_timeout_is_heeded(client: httpx.Client, criteo: ModelSpec) -> None:
 def test_the_documentation_needs_no_other_host(client: httpx.Client) -> None:
     page = client.get("/docs")
     assert page.status_code == 200 and "swagger" in page.text
-    assert "https://" not in page.text
+    assert "//" not in page.text
 
 
 def test_models_are_described(client: httpx.Client, criteo: ModelSpec, criteo_artifact: Path) -> None:
@@ -268,7 +268,7 @@ def test_a_client_that_leaves_half_way_does_no_harm(server: Server, client: http
 
 def test_a_page_that_was_not_modified_has_no_body(client: httpx.Client) -> None:
     page = client.get("/docs").text
-    (script,) = set(re.findall(r'src="(/[^"]+\.js)"', page))
+    (script,) = set(re.findall(r'src="([^"]+\.js)"', page))
     tag = client.get(script).headers["etag"]
     unchanged = client.get(script, headers={"If-None-Match": tag})
     assert unchanged.status_code == 304 and "transfer-encoding" not in unchanged.headers

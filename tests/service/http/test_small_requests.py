@@ -397,7 +397,7 @@ def test_what_is_small_and_plain_needs_no_application(
     async def takes() -> bool:
         settings = Settings(repository=small_artifact)
         scoring = Scoring((await Registry.open(settings)).catalogue, settings, Keys(settings), AccessLog(probes=False))
-        small_requests = SmallRequests(scoring, tracing=False)
+        small_requests = SmallRequests(scoring, tracing=False, cross_origin=False)
         assert small_requests(path, {b"host": b"x"}, None) is None  # its length is not known
         return small_requests(path, {b"content-length": b"100", **headers}, None) is not None
 
