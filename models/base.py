@@ -22,5 +22,7 @@ class Frozen(BaseModel):
 def sentence(error: ValidationError, whole: str = "") -> str:
     """The first thing that is wrong: the key, or the name of the whole where it is no key's fault, and why."""
     first = error.errors(include_url=False, include_input=False)[0]
+    if first["type"] == "extra_forbidden":
+        return f"{'.'.join(map(str, first['loc']))} is a key that this program does not know"
     place, reason = ".".join(map(str, first["loc"])) or whole, first["msg"].removeprefix("Value error, ")
     return f"{place}: {reason}" if place else reason

@@ -194,7 +194,4 @@ def parse_spec(text: str | bytes) -> ModelSpec:
     try:
         return ModelSpec.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        if first["type"] == "extra_forbidden":
-            raise SpecError(f"{'.'.join(map(str, first['loc']))} is a key that this program does not know") from None
         raise SpecError(sentence(error)) from None

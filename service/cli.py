@@ -5,14 +5,13 @@ import os
 import sys
 import tempfile
 
-from pydantic import ValidationError
-from pydantic_settings import CliApp
-
+from thimble.service.command_line import BadSettingsError, misspelt, read
 from thimble.service.errors import FatalError, StartupError, UnfinishedError
 from thimble.service.process.listener import listen
 from thimble.service.settings import Settings
 
 STANDARD_ERROR = 2
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 log = logging.getLogger("thimble")
 
 
@@ -24,16 +23,19 @@ def main() -> None:
     """
     _open_standard_files()
     try:
-        settings = CliApp.run(Settings)
-    except ValidationError as error:
-        for problem in error.errors():
-            print(f"thimble-serve: {'.'.join(map(str, problem['loc']))}: {problem['msg']}", file=sys.stderr)
+        settings = read(sys.argv[1:])
+    except BadSettingsError as error:
+        for problem in error.problems:
+            print(f"thimble-serve: {problem}", file=sys.stderr)
         sys.exit(2)
+    # looked at when thimble.service.telemetry.metrics is imported; what is set for others is nothing to this server
+    for name in (METRICS_FOLDER, METRICS_FOLDER.lower()):
+        os.environ.pop(name, None)
     if settings.workers == 1:
         _run(settings)
         return
     with tempfile.TemporaryDirectory(prefix="thimble-metrics-") as folder:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # read when thimble.service.telemetry.metrics is imported
+        os.environ[METRICS_FOLDER] = folder
         _run(settings)
 
 
@@ -48,6 +50,8 @@ def _run(settings: Settings) -> None:
     from thimble.service.telemetry import logs
 
     logs.configure(settings.log_format)
+    for problem in misspelt():
+        log.warning("%s", problem)
     try:
         _check(settings)
         _serve(settings)

@@ -15,8 +15,10 @@ ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to ask a serve
 
 def main() -> None:
     host = os.environ.get("THIMBLE_HOST") or "127.0.0.1"
-    port = int(os.environ.get("THIMBLE_PORT") or 8000)
-    connection = _connection(ANY.get(host, host), port)
+    port = os.environ.get("THIMBLE_PORT") or "8000"
+    if not port.isdecimal():
+        sys.exit(f"THIMBLE_PORT is {port!r}, no port")
+    connection = _connection(ANY.get(host, host), int(port))
     try:
         connection.request("GET", "/readyz")
         response = connection.getresponse()

@@ -73,4 +73,4 @@ def test_what_is_no_address_is_named_at_start(small_artifact: Path, value: str) 
     server = Server(small_artifact, "--trusted-proxies", value)
     assert server.wait() == 2
     (line,) = server.lines
-    assert line.startswith("thimble-serve: trusted_proxies: ") and repr(value) in line
+    assert line.startswith("thimble-serve: --trusted-proxies (THIMBLE_TRUSTED_PROXIES) is ") and repr(value) in line
