@@ -7,96 +7,70 @@
 """
 
 import asyncio
+import threading
 import time
-from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import NamedTuple, Self
+from urllib.parse import quote
 
 import httpx
-import numpy as np
-import orjson
+import numpy.typing as npt
 
-from thimble.client.encoding import HEADER_LENGTH, Floats, Int64s, infer_request
-from thimble.client.retries import Retries
-
-Value = int | float | str | None
-Features = Mapping[str, Value | Sequence[Value]]
-Outcome = httpx.Response | httpx.TransportError
+from thimble.client import answers
+from thimble.client.columns import Features, features_json
+from thimble.client.connections import CONNECTIONS, LIMITS, async_transport, bearer, server_url, transport
+from thimble.client.encoding import Floats, infer_request
+from thimble.client.errors import ThimbleError
+from thimble.client.retries import Outcome, Retries, asked_to_wait, may_change
+from thimble.client.tensors import dense_tensor, ids_tensor
 
 JSON = {"content-type": "application/json"}
-# Asked again after these: scoring changes nothing, so a request may safely be sent twice.
-BUSY = (429, 503)
-
-
-class ThimbleError(Exception):
-    """What the server answered instead of scores: its status and its sentence."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(f"{status}: {message}")
-        self.status = status
-        self.message = message
 
 
 class _Request(NamedTuple):
+    method: str
     path: str
     headers: dict[str, str]
     content: bytes
+    rows: int
+
+
+MODELS = _Request("GET", "/v1/models", {}, b"", 0)
 
 
 class _Wire:
-    """What both clients share: where to ask, how to ask, what to make of answers, and when to ask again."""
+    """What both clients share: how to ask, and when to ask again."""
 
     def __init__(self, model: str | None, version: int | None, patience: float) -> None:
         if version is not None and model is None:
             raise ValueError("a version is of a model, so name the model too")
         self.model = model
+        self.patience = patience
         self._version = f"/versions/{version}" if version is not None else ""
-        self._patience = patience
 
     def features(self, features: Features, timeout: float | None) -> _Request:
-        path = f"/v1/models/{self.model}{self._version}/score" if self.model else "/v1/score"
+        path = f"/v1/models/{self._path}/score" if self.model else "/v1/score"
         limit = {} if timeout is None else {"timeout-ms": str(max(round(timeout * 1e3), 1))}
-        content = orjson.dumps({"features": features}, option=orjson.OPT_SERIALIZE_NUMPY)
-        return _Request(path, {**JSON, **limit}, content)
+        content, rows = features_json(features)
+        return _Request("POST", path, {**JSON, **limit}, content, rows)
 
-    def arrays(self, dense: Floats, ids: Int64s, timeout: float | None) -> _Request:
-        tensors: dict[str, Floats | Int64s] = {"dense": np.asarray(dense, np.float32), "ids": np.asarray(ids, np.int64)}
+    def arrays(self, dense: npt.ArrayLike, ids: npt.ArrayLike, timeout: float | None) -> _Request:
+        tensors = {"dense": dense_tensor(dense), "ids": ids_tensor(ids)}
         headers, content = infer_request(tensors, timeout)
-        return _Request(f"/v2/models/{self.model}{self._version}/infer", headers, content)
+        rows = next(iter(tensors["dense"].shape), 0)
+        return _Request("POST", f"/v2/models/{self._path}/infer", headers, content, rows)
 
-    def scores(self, response: httpx.Response) -> Floats:
-        """ThimbleError: there are none."""
-        if response.status_code != 200:
-            raise ThimbleError(response.status_code, _sentence(response) or response.text[:200])
-        if (length := response.headers.get(HEADER_LENGTH)) is not None:
-            return np.frombuffer(response.content, "<f4", offset=int(length)).astype(np.float32)
-        return np.array(orjson.loads(response.content)["scores"], np.float32)
-
-    def only_model(self, response: httpx.Response) -> str:
-        """The name of the model, if only one is served. ThimbleError: there are several."""
-        if response.status_code != 200:
-            raise ThimbleError(response.status_code, _sentence(response) or response.text[:200])
-        names = sorted({entry["name"] for entry in orjson.loads(response.content)})
-        if len(names) != 1:
-            raise ThimbleError(404, f"several models are served, name one: {', '.join(names)}")
-        return str(names[0])
-
-    def retries(self) -> Retries:
-        """Of one request, from now on."""
-        return Retries(self._patience)
-
-    def pause(self, outcome: Outcome, retries: Retries) -> float | None:
+    def pause(self, outcome: Outcome, took: float, retries: Retries) -> float | None:
         """Seconds after which to ask again, None if the outcome stands."""
-        if isinstance(outcome, httpx.TransportError):
-            return retries.next_pause(None)
-        if outcome.status_code not in BUSY and not _of_a_proxy(outcome):
-            return None
-        asked = outcome.headers.get("retry-after", "")
-        return retries.next_pause(float(asked) if asked.isascii() and asked.isdigit() else None)
+        return retries.next_pause(took, asked_to_wait(outcome)) if may_change(outcome) else None
+
+    @property
+    def _path(self) -> str:
+        return quote(self.model or "", safe="") + self._version
 
 
 class Client:
-    """Scores rows on a server. Threads may share one."""
+    """Scores rows on a server. Threads may share one; 16 requests are under way at once."""
 
     def __init__(
         self,
@@ -110,27 +84,36 @@ class Client:
         """By default the only model in the version that is live; `key` is for servers that ask for one.
 
         A server that is busy or cannot be reached, be it by a proxy in front of it, is asked again, as it says when,
-        for `patience` seconds; `wait` is how many seconds to wait for each answer.
+        for `patience` seconds; `wait` is how many seconds to wait for each answer. Neither runs while a request waits
+        for its turn. ValueError: `url`, `key` or `version` cannot be right.
         """
         self._wire = _Wire(model, version, patience)
-        self._http = httpx.Client(base_url=url, timeout=wait, headers=_bearer(key))
+        at = server_url(url)
+        self._http = httpx.Client(
+            base_url=at, timeout=wait, headers=bearer(key), limits=LIMITS, transport=transport(at)
+        )
+        self._turns = threading.Semaphore(CONNECTIONS)
 
     def score(self, features: Features, timeout: float | None = None) -> Floats:
-        """Click probabilities, float32 [rows]; a scalar is shared by all rows, a list has one value a row.
+        """Click probabilities, float32 [rows]; a scalar is shared by all rows, a list or column has one value a row.
 
-        `timeout` is in seconds: the server refuses what it cannot answer in it. ThimbleError: the server refused.
-        httpx.TransportError: it cannot be reached.
+        `features` is a mapping of names to values, or a data frame of pandas, polars or pyarrow. `timeout` is in
+        seconds: the server refuses what it cannot answer in it. ThimbleError: the server refused, or a value cannot be
+        sent. httpx.TransportError: it cannot be reached.
         """
-        return self._ask(self._wire.features(features, timeout))
+        request = self._wire.features(features, timeout)
+        return answers.scores(self._ask(request), request.rows)
 
-    def score_arrays(self, dense: Floats, ids: Int64s, timeout: float | None = None) -> Floats:
+    def score_arrays(self, dense: npt.ArrayLike, ids: npt.ArrayLike, timeout: float | None = None) -> Floats:
         """The same for rows that are arrays already, which is much faster: dense [rows, numbers], ids [rows, fields].
 
-        NaN is a missing number, 0 a missing id.
+        Both may be of any dtype or layout, but float32 and integers are sent fastest. NaN and None are missing, and so
+        is an id of 0.
         """
         if self._wire.model is None:
-            self._wire.model = self._wire.only_model(self._http.get("/v1/models"))
-        return self._ask(self._wire.arrays(dense, ids, timeout))
+            self._wire.model = answers.only_model(self._ask(MODELS))
+        request = self._wire.arrays(dense, ids, timeout)
+        return answers.scores(self._ask(request), request.rows)
 
     def close(self) -> None:
         """Close the connections."""
@@ -142,17 +125,27 @@ class Client:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def _ask(self, request: _Request) -> Floats:
-        retries = self._wire.retries()
+    def _ask(self, request: _Request) -> httpx.Response:
+        retries = Retries(self._wire.patience)
         while True:
-            outcome: Outcome
-            try:
-                outcome = self._http.post(request.path, headers=request.headers, content=request.content)
-            except httpx.TransportError as error:
-                outcome = error
-            if (pause := self._wire.pause(outcome, retries)) is None:
-                return self._wire.scores(_answered(outcome))
+            with self._turns:
+                began = time.monotonic()
+                outcome = self._answer(request)
+                took = time.monotonic() - began
+            if (pause := self._wire.pause(outcome, took, retries)) is None:
+                return _answered(outcome)
             time.sleep(pause)
+
+    def _answer(self, request: _Request) -> Outcome:
+        method, path, headers, content, _ = request
+        try:
+            with self._http.stream(method, path, headers=headers, content=content) as response:
+                response.read()
+        except httpx.TransportError as error:
+            return error
+        except httpx.DecodingError as error:
+            raise ThimbleError(response.status_code, f"an answer that cannot be decompressed: {error}") from None
+        return response
 
 
 class AsyncClient:
@@ -169,17 +162,23 @@ class AsyncClient:
     ) -> None:
         """As `Client`."""
         self._wire = _Wire(model, version, patience)
-        self._http = httpx.AsyncClient(base_url=url, timeout=wait, headers=_bearer(key))
+        at = server_url(url)
+        self._http = httpx.AsyncClient(
+            base_url=at, timeout=wait, headers=bearer(key), limits=LIMITS, transport=async_transport(at)
+        )
+        self._turns = asyncio.Semaphore(CONNECTIONS)
 
     async def score(self, features: Features, timeout: float | None = None) -> Floats:
         """As `Client.score`."""
-        return await self._ask(self._wire.features(features, timeout))
+        request = self._wire.features(features, timeout)
+        return answers.scores(await self._ask(request), request.rows)
 
-    async def score_arrays(self, dense: Floats, ids: Int64s, timeout: float | None = None) -> Floats:
+    async def score_arrays(self, dense: npt.ArrayLike, ids: npt.ArrayLike, timeout: float | None = None) -> Floats:
         """As `Client.score_arrays`."""
         if self._wire.model is None:
-            self._wire.model = self._wire.only_model(await self._http.get("/v1/models"))
-        return await self._ask(self._wire.arrays(dense, ids, timeout))
+            self._wire.model = answers.only_model(await self._ask(MODELS))
+        request = self._wire.arrays(dense, ids, timeout)
+        return answers.scores(await self._ask(request), request.rows)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -193,37 +192,30 @@ class AsyncClient:
     ) -> None:
         await self.close()
 
-    async def _ask(self, request: _Request) -> Floats:
-        retries = self._wire.retries()
+    async def _ask(self, request: _Request) -> httpx.Response:
+        retries = Retries(self._wire.patience)
         while True:
-            outcome: Outcome
-            try:
-                outcome = await self._http.post(request.path, headers=request.headers, content=request.content)
-            except httpx.TransportError as error:
-                outcome = error
-            if (pause := self._wire.pause(outcome, retries)) is None:
-                return self._wire.scores(_answered(outcome))
+            async with self._turns:
+                began = time.monotonic()
+                outcome = await self._answer(request)
+                took = time.monotonic() - began
+            if (pause := self._wire.pause(outcome, took, retries)) is None:
+                return _answered(outcome)
             await asyncio.sleep(pause)
 
-
-def _bearer(key: str | None) -> dict[str, str]:
-    return {} if key is None else {"authorization": f"Bearer {key}"}
+    async def _answer(self, request: _Request) -> Outcome:
+        method, path, headers, content, _ = request
+        try:
+            async with self._http.stream(method, path, headers=headers, content=content) as response:
+                await response.aread()
+        except httpx.TransportError as error:
+            return error
+        except httpx.DecodingError as error:
+            raise ThimbleError(response.status_code, f"an answer that cannot be decompressed: {error}") from None
+        return response
 
 
 def _answered(outcome: Outcome) -> httpx.Response:
     if isinstance(outcome, httpx.TransportError):
         raise outcome
     return outcome
-
-
-def _of_a_proxy(response: httpx.Response) -> bool:
-    """Whether something in front of the server says that it got no answer: an error of the server's is a sentence."""
-    return response.status_code >= 500 and _sentence(response) is None
-
-
-def _sentence(response: httpx.Response) -> str | None:
-    """What the server says is wrong, None if it is not the server that speaks."""
-    try:
-        return str(orjson.loads(response.content)["error"])
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        return None

@@ -4,15 +4,15 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from time import monotonic
 
 import httpx
 import numpy as np
 import pytest
 
-from testing.servers import Server, running
-from thimble.client.client import AsyncClient, Client, Features, ThimbleError
+from testing.servers import Server
+from thimble.client import AsyncClient, Client, ThimbleError
+from thimble.client.columns import Features
 from thimble.models.features import batch_from_values
 from thimble.models.spec import ModelSpec
 
@@ -58,12 +58,9 @@ def test_a_timeout_that_is_too_short_is_refused_by_the_server(server: Server, cr
         assert len(client.score_arrays(dense, ids, timeout=30)) == 1000
 
 
-def test_with_several_models_one_must_be_named_for_arrays(small_artifact: Path, tmp_path: Path) -> None:
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "1").symlink_to(small_artifact.parent)
+def test_with_several_models_one_must_be_named_for_arrays(small_server: Server) -> None:
     several = pytest.raises(ThimbleError, match="name one: one, two")
-    with running(tmp_path) as server, Client(server.url) as client, several:
+    with Client(small_server.url) as client, several:
         client.score_arrays(np.zeros((1, 3), np.float32), np.zeros((1, 4), np.int64))
     with pytest.raises(ValueError, match="name the model"):
         Client("http://127.0.0.1:1", version=1)
@@ -148,7 +145,7 @@ def test_it_comes_again_when_a_proxy_has_lost_the_server(told: tuple[str, type[T
     handler.statuses = [500] * 99
     with Client(url, patience=0.2) as client, pytest.raises(ThimbleError) as caught:
         client.score({})
-    assert caught.value.message == error.decode()
+    assert error.decode() in caught.value.message
 
 
 def test_patience_ends(told: tuple[str, type[Told]]) -> None:

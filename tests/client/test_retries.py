@@ -35,8 +35,14 @@ def test_without_a_word_from_the_server_they_spread_over_twice_the_time_at_each_
 
 
 def test_what_would_be_beyond_patience_is_not_tried() -> None:
-    assert Retries(5).next_pause(6) is None
-    assert Retries(0).next_pause(0) is None
-    assert Retries(5).next_pause(float("inf")) is None
-    within = Retries(60).next_pause(6)
+    assert Retries(5).next_pause(0, 6) is None
+    assert Retries(0).next_pause(0, 0) is None
+    assert Retries(5).next_pause(0, float("inf")) is None
+    within = Retries(60).next_pause(0, 6)
     assert within is not None and within >= 6
+
+
+def test_attempts_and_the_time_between_them_use_patience_up() -> None:
+    retries = Retries(60)
+    assert retries.next_pause(20, 10) is not None
+    assert retries.next_pause(20, 10) is None
