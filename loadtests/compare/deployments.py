@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from pathlib import Path
 import psutil
 
 from thimble.loadtests.ports import free_port
+from thimble.loadtests.traffic.direct import open_url
 from thimble.loadtests.traffic.served import LoadError
 from thimble.models.spec import MODEL_FILE
 
@@ -115,7 +115,7 @@ class Server:
             if self.process.poll() is not None:
                 raise DeploymentError(f"thimble-serve ended with {self.process.returncode}: {self._log_tail()}")
             try:
-                with urllib.request.urlopen(self.url + path, timeout=START_SECONDS):  # noqa: S310
+                with open_url(self.url + path, START_SECONDS):
                     return time.perf_counter() - self.started
             except urllib.error.HTTPError as error:
                 problem = f"thimble-serve answered {error.code} to GET {path}: {self._log_tail()}"

@@ -9,6 +9,7 @@ import urllib.request
 from pathlib import Path
 
 from thimble.loadtests.compare.deployments import DeploymentError, Server, VersionFolder
+from thimble.loadtests.traffic.direct import open_url
 from thimble.models.spec import MODEL_FILE
 
 RELEASE_SECONDS = 600
@@ -44,7 +45,7 @@ def _put(server: Server, path: str, body: bytes) -> float:
     )
     start = time.perf_counter()
     try:
-        with urllib.request.urlopen(request, timeout=RELEASE_SECONDS) as response:  # noqa: S310
+        with open_url(request, RELEASE_SECONDS) as response:
             response.read()
     except urllib.error.HTTPError as error:
         raise DeploymentError(f"PUT {path} was answered with {error.code}: {error.read()[:300].decode()}") from None

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from thimble.loadtests.traffic.direct import open_url
 from thimble.models.inputs import ValueKind
 from thimble.models.spec import Precision
 
@@ -106,11 +107,13 @@ def get(url: str, path: str) -> Any:
         raise LoadError(f"{url} is no URL of a server, such as http://127.0.0.1:8000")
     request = urllib.request.Request(url + path, headers=authorization())  # noqa: S310 - the caller's own server
     try:
-        with urllib.request.urlopen(request, timeout=GET_SECONDS) as response:  # noqa: S310
+        with open_url(request, GET_SECONDS) as response:
             return json.load(response)
     except urllib.error.HTTPError as error:
         if error.code in (401, 403):
             raise _KeyError(f"{url}{path} answered {error.code}; an API key is taken from {KEY}") from None
+        if (location := error.headers.get("location")) is not None:
+            raise LoadError(f"{url}{path} leads to {location!r}; give the URL that it leads to") from None
         raise LoadError(f"{url}{path} answered {error.code}") from None
     except urllib.error.URLError as error:
         raise LoadError(f"no server answers at {url}: {error.reason}") from None
