@@ -85,7 +85,8 @@ def prove(path: Path, spec: ModelSpec, dlrm: Recommender, golden: Batch) -> Agre
 
 def numpy_scores(spec: ModelSpec, weights: Weights, batch: Batch) -> Floats:
     """The whole model in numpy, from its torch module's state dict."""
-    logits = spec.architecture.logits(weights, batch._asdict(), numpy_embeddings(spec, weights, batch))
+    tensors = batch._asdict() | {"dense": spec.dense_transform.apply(batch.dense)}
+    logits = spec.architecture.logits(weights, tensors, numpy_embeddings(spec, weights, batch))
     scores: Floats = (1 / (1 + np.exp(-logits))).astype(np.float32)
     return scores
 
@@ -101,5 +102,6 @@ def _with_random_rows(golden: Batch) -> Batch:
     random = np.random.default_rng(0)
     ids = random.integers(0, ID_LIMIT, golden.ids.shape)
     ids[0], ids[-1] = 0, ID_LIMIT - 1
-    dense = random.lognormal(1, 2, golden.dense.shape).astype(np.float32)
-    return Batch.joined([golden, Batch(dense, ids)])
+    dense = random.lognormal(1, 2, golden.dense.shape) * random.choice((-1, 1), golden.dense.shape)
+    dense[random.random(dense.shape) < 0.1] = np.nan
+    return Batch.joined([golden, Batch(dense.astype(np.float32), ids)])

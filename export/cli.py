@@ -15,6 +15,7 @@ from thimble.models.inputs import Kind
 from thimble.models.presets import MEMORY_BYTES
 from thimble.models.schemes import SCHEMES
 from thimble.models.spec import MemoryPrecision, MlpPrecision
+from thimble.models.transforms import TransformKind
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
@@ -43,6 +44,9 @@ def train(
         int | None, typer.Option(min=1, help=f"bytes of the shared array in float32; {MEMORY_BYTES}")
     ] = None,
     chunk: Annotated[int | None, typer.Option(min=1, help="floats that are read at one place")] = None,
+    dense_transform: Annotated[
+        TransformKind | None, typer.Option(help="what is done with numbers; own columns: quantiles, a preset: criteo")
+    ] = None,
     dense_arch: Annotated[str, typer.Option(help="own columns: layer widths; the last is the dimension")] = "64,16",
     over_arch: Annotated[str, typer.Option(help="own columns: layer widths; the last is 1")] = "64,1",
     batch_size: Annotated[int, typer.Option(min=1)] = 2048,
@@ -63,13 +67,14 @@ def train(
     that was stopped goes on when the same command is given again.
     """
     from thimble.export import console
-    from thimble.export.cardinality import count_ids
     from thimble.export.click_files import FileClicks
     from thimble.export.clicks import ClickError, Rows, split
     from thimble.export.generate import GeneratedClicks
     from thimble.export.schema import own_spec, preset_spec
+    from thimble.export.survey import survey
     from thimble.export.train import Recipe
     from thimble.export.train import train as train_run
+    from thimble.models.transforms import learnt
 
     if bool(clicks) == bool(generate):
         raise ClickError("give click files or --generate N, one of the two")
@@ -80,6 +85,8 @@ def train(
     fields: dict[Kind, list[str]] = {"int": _names(ints), "hex": _names(hexes), "string": _names(strings)}
     if preset and (dense or any(fields.values())):
         raise ClickError("--preset has columns of its own; give it or --dense, --int, --hex and --string")
+    if preset and dense_transform == "quantiles":
+        raise ClickError("--preset has criteo for its numbers; --dense-transform quantiles is for columns of your own")
     if preset:
         spec = preset_spec(preset, name, scheme, memory, chunk, seed)
     elif generate:
@@ -99,9 +106,10 @@ def train(
         typer.echo(f"reading {source.description} once to count its rows")
         parts = split(source, held_out_source, held_out_share)
         if not preset:
-            typer.echo("counting the different ids of each column")
-            rows = {field.name: count for field, count in zip(spec.fields, count_ids(source, spec), strict=True)}
-            spec = own_spec(*own, rows, scheme, memory, chunk, *widths, seed)
+            typer.echo("reading the rows to train on once, for the ids and the numbers of each column")
+            found = survey(parts[0], spec)
+            transform = learnt(dense_transform or "quantiles", found.numbers)
+            spec = own_spec(*own, found.ids, scheme, memory, chunk, *widths, seed, transform)
     folder = run or Path("runs") / spec.name
     typer.echo(f"{len(parts[0]):,} rows to train on, {len(parts[1]):,} held out; checkpoints in {folder}")
     try:

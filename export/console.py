@@ -71,6 +71,8 @@ def inspection(spec: ModelSpec, file_bytes: int) -> list[tuple[str, str]]:
     rows = [
         ("model", f"{spec.name}, schema {spec.schema_version}, {spec.precision}"),
         ("features", f"{len(spec.dense)} dense, {len(spec.fields)} fields ({_kinds(spec)})"),
+        ("numbers", str(spec.dense_transform)),
+        *(("", figures) for figures in spec.dense_transform.figures(spec.dense)),
         ("embedding", f"{embedding.scheme} version {embedding.version}, dimension {spec.embedding_dim}"),
     ]
     if isinstance(embedding, HashedEmbedding):

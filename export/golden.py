@@ -6,21 +6,22 @@ from thimble.models.features import Batch, batch_from_values
 from thimble.models.inputs import ValueKind
 from thimble.models.spec import ModelSpec
 
-GOLDEN_ROWS = 32
+GOLDEN_ROWS = 33
+_HELD_OUT = GOLDEN_ROWS - 2
 
 Features = dict[str, list[int | float | str | None]]
 
 
 def golden_features(spec: ModelSpec, held_out: Rows) -> Features:
-    """The first held-out rows and, last, one row in which everything is missing."""
+    """The first held-out rows, then one whose numbers are all -1, and last one in which everything is missing."""
     features: Features = {name: [] for name in spec.feature_names}
-    for clicks in held_out.read(GOLDEN_ROWS - 1):
+    for clicks in held_out.read(_HELD_OUT):
         for name, column in zip(spec.feature_names, _wire_columns(spec, clicks), strict=True):
-            features[name] += column[: GOLDEN_ROWS - 1 - len(features[name])]
-        if len(features[spec.feature_names[0]]) == GOLDEN_ROWS - 1:
+            features[name] += column[: _HELD_OUT - len(features[name])]
+        if len(features[spec.feature_names[0]]) == _HELD_OUT:
             break
-    for column in features.values():
-        column.append(None)
+    for name, kind in spec.features:
+        features[name] += [-1 if kind == "number" else None, None]
     return features
 
 

@@ -10,15 +10,16 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from thimble.models.nn.dlrm import InteractionArch, Preprocess
+from thimble.models.nn.dlrm import InteractionArch
 from thimble.models.nn.embeddings import SharedMemory
+from thimble.models.nn.transforms import PositiveLog
 from thimble.models.schemes.base import OP_DOMAIN, OP_NAME
 
 symbolic = torch.onnx.ops.symbolic
 
 
-class OnnxPreprocess(nn.Module):
-    """`Preprocess` with one operator for what is missing and what is negative."""
+class OnnxPositiveLog(nn.Module):
+    """`PositiveLog` with one operator for what is missing and what is negative."""
 
     def forward(self, dense: Tensor) -> Tensor:
         positive = symbolic("ThresholdedRelu", (dense,), attrs={"alpha": 0.0}, dtype=dense.dtype, shape=dense.shape)
@@ -58,7 +59,7 @@ class OnnxSharedMemory(nn.Module):
 
 
 FORMS: dict[type[nn.Module], Callable[..., nn.Module]] = {
-    Preprocess: lambda _: OnnxPreprocess(),
+    PositiveLog: lambda _: OnnxPositiveLog(),
     InteractionArch: lambda plain: OnnxInteractionArch(plain.fields),
     SharedMemory: OnnxSharedMemory,
 }

@@ -9,8 +9,11 @@ from thimble.models.presets import MEMORY_BYTES, preset
 from thimble.models.schemes import embedding_for
 from thimble.models.schemes.base import HashedEmbedding
 from thimble.models.spec import ModelSpec
+from thimble.models.transforms import Transform
+from thimble.models.transforms.criteo import CriteoTransform
 
 OWN_CHUNK = 8
+CRITEO = CriteoTransform()
 
 
 def preset_spec(
@@ -41,8 +44,9 @@ def own_spec(
     dense_arch: list[int],
     over_arch: list[int],
     seed: int,
+    transform: Transform = CRITEO,
 ) -> ModelSpec:
-    """A model of named columns; `rows` says how many different ids each field has."""
+    """A model of named columns; `rows` says how many different ids each field has. ClickError: too few columns."""
     if not dense or not any(fields.values()):
         raise ClickError("name at least one column with --dense and one with --int, --hex or --string, or a --preset")
     columns = [
@@ -54,6 +58,7 @@ def own_spec(
     return ModelSpec(
         name=name,
         dense=dense,
+        dense_transform=transform,
         fields=columns,
         embedding_dim=dim,
         embedding=embedding_for(scheme, columns, dim, memory or MEMORY_BYTES, chunk or OWN_CHUNK, seed),

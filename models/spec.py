@@ -9,6 +9,8 @@ from thimble.models.architectures import Architecture
 from thimble.models.base import FLOAT_BYTES, HALF_BYTES, Frozen, Name, Positive, sentence
 from thimble.models.inputs import Categorical, Feature, InputTensor, input_tensors
 from thimble.models.schemes import Embedding
+from thimble.models.transforms import Transform
+from thimble.models.transforms.criteo import CriteoTransform
 
 SCHEMA_VERSION: Final = 2
 METADATA_KEY = "thimble"
@@ -116,12 +118,14 @@ class ExternalFile(Frozen):
 class ModelSpec(Frozen):
     """Everything but the weights of a click-through model.
 
-    `external_data` describes each file that holds weights by its name; None where the model's own holds all.
+    `external_data` describes each file that holds weights by its name; None where the model's own holds all. Files that
+    say nothing of a `dense_transform` have Criteo's.
     """
 
     schema_version: Literal[2] = SCHEMA_VERSION
     name: Annotated[str, Field(pattern=f"^{MODEL_NAME}$")]
     dense: Annotated[list[Name], Field(min_length=1)]
+    dense_transform: Transform = CriteoTransform()
     fields: Annotated[list[Categorical], Field(min_length=1)]
     embedding_dim: Positive
     embedding: Embedding
@@ -151,6 +155,7 @@ class ModelSpec(Frozen):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"feature names must be unique, these are not: {', '.join(twice)}")
+        self.dense_transform.check(len(self.dense))
         self.architecture.check(self.embedding_dim)
         self.embedding.check(len(self.fields), self.embedding_dim)
         if self.golden is not None and (differing := set(self.golden.features) ^ set(names)):

@@ -11,7 +11,6 @@ import pytest
 
 from testing.data import OPEN_BANDIT, needs
 from testing.servers import running
-from thimble.export.cardinality import count_ids
 from thimble.export.checkpoint import load_trained
 from thimble.export.click_files import FileClicks
 from thimble.export.clicks import split
@@ -19,9 +18,11 @@ from thimble.export.console import metrics_line
 from thimble.export.evaluate import evaluate_artifact
 from thimble.export.pipeline import export
 from thimble.export.schema import own_spec
+from thimble.export.survey import Survey, survey
 from thimble.export.train import Recipe, train
 from thimble.models.inputs import Kind
 from thimble.models.spec import ModelSpec
+from thimble.models.transforms import learnt
 
 LABEL = "click"
 DENSE = ["item_feature_0"]
@@ -32,21 +33,23 @@ FIELDS: dict[Kind, list[str]] = {
 }
 
 
-def spec(scheme: str, rows: dict[str, int]) -> ModelSpec:
-    return own_spec("zozo", DENSE, FIELDS, rows, scheme, 4096, 8, [32, 16], [32, 1], 0)
+BLANK = own_spec("zozo", DENSE, FIELDS, {}, "block", 4096, 8, [32, 16], [32, 1], 0)
+
+
+def spec(scheme: str, found: Survey) -> ModelSpec:
+    transform = learnt("quantiles", found.numbers)
+    return own_spec("zozo", DENSE, FIELDS, found.ids, scheme, 4096, 8, [32, 16], [32, 1], 0, transform)
 
 
 @needs(OPEN_BANDIT)
 def test_real_impressions_train_export_serve_and_score_alike(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    blank = spec("block", {})
-    counts = count_ids(FileClicks([OPEN_BANDIT], blank, LABEL), blank)
-    distinct = {field.name: count for field, count in zip(blank.fields, counts, strict=True)}
-    assert distinct["item_id"] == 80 and distinct["position"] == 3 and distinct["user_feature_3"] == 10
+    found = survey(split(FileClicks([OPEN_BANDIT], BLANK, LABEL))[0], BLANK)
+    assert found.ids["item_id"] == 80 and found.ids["position"] == 3 and found.ids["user_feature_3"] == 10
 
     for scheme in ("full", "block"):
-        source = FileClicks([OPEN_BANDIT], spec(scheme, distinct), LABEL)
+        source = FileClicks([OPEN_BANDIT], spec(scheme, found), LABEL)
         metrics = train(source.spec, *split(source), Recipe(), tmp_path / scheme)
         assert metrics.rows == 6000 and metrics.auc_interval is not None and not source.bad.count
         with capsys.disabled():

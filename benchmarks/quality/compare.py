@@ -14,15 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.record import record
-from thimble.export.cardinality import count_ids
 from thimble.export.click_files import FileClicks
 from thimble.export.clicks import ClickSource, Rows, split
 from thimble.export.console import size
 from thimble.export.generate import GeneratedClicks
 from thimble.export.schema import own_spec, preset_spec
+from thimble.export.survey import survey
 from thimble.export.train import Recipe, train
 from thimble.models.inputs import Kind
 from thimble.models.spec import Metrics, ModelSpec
+from thimble.models.transforms import learnt
 
 RESULTS = Path(__file__).parent / "results"
 DATA = Path(os.environ.get("THIMBLE_DATA", "../shared/data"))
@@ -72,13 +73,13 @@ def open_bandit(seed: int) -> list[dict[str, Any]]:
     """Real impressions of another schema, split by time: the last third is held out, for there are few clicks."""
     path = [DATA / "open_bandit" / "clicks.csv.gz"]
 
-    def spec(scheme: str, rows: dict[str, int]) -> ModelSpec:
-        return own_spec("zozo", BANDIT_DENSE, BANDIT_FIELDS, rows, scheme, BANDIT_MEMORY, 8, [32, 16], [32, 1], seed)
-
-    blank = spec("block", {})
-    counts = count_ids(FileClicks(path, blank, "click"), blank)
-    rows = {field.name: count for field, count in zip(blank.fields, counts, strict=True)}
-    specs = {scheme: spec(scheme, rows) for scheme in SCHEMES}
+    columns, widths = ("zozo", BANDIT_DENSE, BANDIT_FIELDS), ([32, 16], [32, 1])
+    blank = own_spec(*columns, {}, "block", BANDIT_MEMORY, 8, *widths, seed)
+    found = survey(split(FileClicks(path, blank, "click"), share=1 / 3)[0], blank)
+    transform = learnt("quantiles", found.numbers)
+    specs = {
+        scheme: own_spec(*columns, found.ids, scheme, BANDIT_MEMORY, 8, *widths, seed, transform) for scheme in SCHEMES
+    }
     clicks = {scheme: split(FileClicks(path, specs[scheme], "click"), share=1 / 3) for scheme in SCHEMES}
     return compare(specs, Recipe(batch_size=512, epochs=2, sparse_lr=0.01, seed=seed), clicks)
 

@@ -24,8 +24,8 @@ class BaseArchitecture(Frozen, ABC):
     def logits(self, weights: Weights, tensors: Mapping[str, Floats], embeddings: Floats) -> Floats:
         """The forward pass in numpy, which every backend must equal up to rounding: logits float32 [rows].
 
-        `weights` are the torch module's, `tensors` the model's inputs by name (the ids among them are in `embeddings`
-        [rows, fields, dim] already).
+        `weights` are the torch module's, `tensors` the model's inputs by name, the numbers transformed already (and the
+        ids in `embeddings` [rows, fields, dim]).
         """
 
     @property

@@ -36,9 +36,7 @@ class DlrmArchitecture(BaseArchitecture):
             raise ValueError(f"dense_arch must end with embedding_dim {embedding_dim}, not {self.dense_arch[-1]}")
 
     def logits(self, weights: Weights, tensors: Mapping[str, Floats], embeddings: Floats) -> Floats:
-        dense = tensors["dense"]
-        numbers = np.log(np.maximum(np.where(np.isnan(dense), 0, dense), 0) + 1)
-        vector = np.maximum(_mlp(weights, "dense_arch", self.dense_arch, numbers), 0)
+        vector = np.maximum(_mlp(weights, "dense_arch", self.dense_arch, tensors["dense"]), 0)
         together = np.concatenate([vector[:, None], embeddings], axis=1)
         rows, columns = np.tril_indices(together.shape[1], -1)
         products = (together @ together.transpose(0, 2, 1))[:, rows, columns]

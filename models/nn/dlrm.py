@@ -1,4 +1,4 @@
-"""DLRM (Naumov et al. 2019) in TorchRec's words, preprocessing inside so that training and serving cannot differ."""
+"""DLRM (Naumov et al. 2019) in TorchRec's words."""
 
 from itertools import pairwise
 
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from thimble.models.architectures.dlrm import DlrmArchitecture
 from thimble.models.nn.embeddings import sparse_arch
 from thimble.models.nn.recommender import Recommender
+from thimble.models.nn.transforms import transform
 from thimble.models.spec import ModelSpec
 
 
@@ -22,13 +23,6 @@ class MLP(nn.Sequential):
             nn.init.normal_(linear.bias, std=(1 / fan_out) ** 0.5)
             layers += [linear, nn.ReLU()]
         super().__init__(*(layers if last_relu else layers[:-1]))
-
-
-class Preprocess(nn.Module):
-    """ln(max(x, 0) + 1); a missing number is NaN on the way in and counts as 0."""
-
-    def forward(self, dense: Tensor) -> Tensor:
-        return torch.log(torch.where(dense > 0, dense, 0) + 1)  # NaN > 0 is false
 
 
 class InteractionArch(nn.Module):
@@ -66,8 +60,9 @@ class DLRM(Recommender):
         super().__init__(spec)
         architecture = spec.architecture
         assert isinstance(architecture, DlrmArchitecture)
-        self.preprocess = Preprocess()
-        self.dense_arch = MLP(len(spec.dense), architecture.dense_arch, last_relu=True)
+        self.preprocess = transform(spec)
+        numbers = spec.dense_transform.width(len(spec.dense))
+        self.dense_arch = MLP(numbers, architecture.dense_arch, last_relu=True)
         self.sparse_arch = sparse_arch(spec)
         self.interaction_arch = InteractionArch(len(spec.fields))
         interactions = self.interaction_arch.out_features(spec.embedding_dim)

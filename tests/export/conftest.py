@@ -1,11 +1,40 @@
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from testing.samples import SCHEMES, small_spec
+from thimble.export.cli import main
 from thimble.export.click_files import FileClicks
 from thimble.export.clicks import Rows
 from thimble.export.train import Recipe, train
+
+
+class Said(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Said]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """The console script, in the test's own folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def say(*arguments: object) -> Said:
+        monkeypatch.setattr(sys, "argv", ["thimble-export", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        code = ended.value.code
+        return Said(code if isinstance(code, int) else 0, said.out, said.err)
+
+    return say
 
 
 @pytest.fixture(scope="session")

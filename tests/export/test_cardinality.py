@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from testing.samples import small_spec
-from thimble.export.cardinality import count_ids
 from thimble.export.click_files import FileClicks
+from thimble.export.clicks import Rows
+from thimble.export.survey import survey
 
 
 def test_few_ids_are_counted_exactly_and_many_nearly(tmp_path: Path) -> None:
@@ -16,6 +17,6 @@ def test_few_ids_are_counted_exactly_and_many_nearly(tmp_path: Path) -> None:
     path = tmp_path / "clicks"
     lines = (f"0\t1\t{i}\t{h:x}\tword {s}\t{z}" for i, h, s, z in zip(*columns, strict=True))
     path.write_text("\n".join(lines) + "\nnonsense\n")
-    counts = count_ids(FileClicks([path], spec), spec)
+    counts = [*survey(Rows(FileClicks([path], spec), 0, rows + 1), spec).ids.values()]
     assert counts[0] == pytest.approx(rows, rel=0.005)
     assert counts[1:] == [256, pytest.approx(len(np.unique(columns[2])), abs=3), 1]

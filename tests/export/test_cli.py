@@ -3,44 +3,16 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
 import onnx
 import pytest
 
 from testing.data import DEMO
 from testing.samples import write_csv
-from thimble.export.cli import main
+from tests.export.conftest import Run, Said
 from thimble.export.evaluate import read_spec
-
-
-class Said(NamedTuple):
-    status: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Said]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """The console script, in the test's own folder."""
-    monkeypatch.chdir(tmp_path)
-
-    def say(*arguments: object) -> Said:
-        monkeypatch.setattr(sys, "argv", ["thimble-export", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        code = ended.value.code
-        return Said(code if isinstance(code, int) else 0, said.out, said.err)
-
-    return say
-
 
 COLUMNS = ["--label", "clicked", "--dense", "age,price", "--string", "city, shop"]
 SMALL = ["--memory", "4000", "--batch-size", "128", "--dense-arch", "8,8", "--over-arch", "16,1"]
@@ -69,7 +41,7 @@ def test_train_export_inspect_and_evaluate(run: Run, tmp_path: Path) -> None:
     assert described["fields"][0] == {"name": "city", "kind": "string", "rows": 30}
     assert described["fields"][1] == {"name": "shop", "kind": "string", "rows": 12}
     assert described["embedding_bytes"] == 4000 // 32 * 32
-    assert len(described["golden"]["scores"]) == 32
+    assert len(described["golden"]["scores"]) == 33
 
     small = run("export", "runs/shop", "--precision", "int8")
     assert small.status == 0, small.err

@@ -7,7 +7,7 @@ import torch
 
 from testing.samples import SCHEMES, small_spec
 from thimble.export.graph import build
-from thimble.export.onnx_modules import OnnxInteractionArch, OnnxPreprocess, OnnxSharedMemory, for_export
+from thimble.export.onnx_modules import OnnxInteractionArch, OnnxPositiveLog, OnnxSharedMemory, for_export
 from thimble.models.nn.dlrm import DLRM
 from thimble.models.nn.recommender import Scorer
 from thimble.models.nn.registry import recommender
@@ -21,7 +21,7 @@ def test_parts_that_have_a_form_are_swapped_and_the_model_stays_as_it_is() -> No
     before = dict(model.named_modules())
     swapped = for_export(Scorer(model))
     kinds = {type(module) for module in swapped.modules()}
-    assert {OnnxPreprocess, OnnxInteractionArch, OnnxSharedMemory} <= kinds
+    assert {OnnxPositiveLog, OnnxInteractionArch, OnnxSharedMemory} <= kinds
     assert dict(model.named_modules()) == before
 
 

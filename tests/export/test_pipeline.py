@@ -96,7 +96,7 @@ def test_the_metadata_is_the_spec_with_golden_rows(exported: dict[str, Exported]
     assert spec.metrics is not None and spec.metrics.rows == 50
     assert spec.golden is not None
     assert list(spec.golden.features) == spec.feature_names
-    assert all(len(values) == GOLDEN_ROWS == 32 for values in spec.golden.features.values())
+    assert all(len(values) == GOLDEN_ROWS == 33 for values in spec.golden.features.values())
     assert all(values[-1] is None for values in spec.golden.features.values())
     assert spec.golden.features["f0"][0] == "é1"  # text as it was, not its hash
     assert spec.golden.features["d2"][0] == -251

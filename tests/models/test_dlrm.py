@@ -5,7 +5,7 @@ from torch import nn
 
 from testing.samples import SCHEMES, SHARED, random_batch, small_spec
 from thimble.export.agreement import numpy_scores
-from thimble.models.nn.dlrm import DLRM, MLP, InteractionArch, Preprocess
+from thimble.models.nn.dlrm import DLRM, MLP, InteractionArch
 from thimble.models.nn.embeddings import FullTables, SharedMemory
 from thimble.models.nn.recommender import Scorer
 
@@ -23,12 +23,6 @@ def test_interaction_is_dense_then_the_strict_lower_triangle_by_rows(fields: int
     found = InteractionArch(fields)(torch.from_numpy(dense), torch.from_numpy(sparse))
     assert found.shape == (3, 5 + (fields + 1) * fields // 2)
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5, atol=1e-5)
-
-
-def test_preprocessing() -> None:
-    dense = torch.tensor([[float("nan"), -5.0, 0.0, 1.0, 312261.0, 3.4e38]])
-    expected = [0, 0, 0, np.log(2), np.log(312262), np.log(3.4e38)]
-    np.testing.assert_allclose(Preprocess()(dense)[0].numpy(), expected, rtol=1e-6)
 
 
 def test_missing_numbers_count_as_zero_and_scores_stay_finite() -> None:
