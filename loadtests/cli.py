@@ -11,9 +11,11 @@ from pydantic import ValidationError
 from thimble.loadtests import measure, options
 from thimble.loadtests.compare.fulltable import PRESETS
 from thimble.loadtests.measure import MeasureError
+from thimble.loadtests.options import OptionError
 from thimble.loadtests.results import summary
 from thimble.loadtests.results.comparison import NAMES, Comparison, ComparisonJournal, Settings
-from thimble.loadtests.results.gates import CUT_SHORT, FAILED
+from thimble.loadtests.results.files import claim
+from thimble.loadtests.results.gates import CUT_SHORT, FAILED, USAGE
 from thimble.loadtests.traffic.served import LoadError
 
 COMPARE = """Measure two deployments side by side, in rounds, with the same requests to both, and write a report.
@@ -35,8 +37,10 @@ def main() -> None:
         description="Offer load to a server. Any other option of Locust's goes on to it, as --csv PREFIX.",
     )
     run.add_argument("url", help="of the server, as http://127.0.0.1:8000")
-    run.add_argument("--connections", type=int, default=measure.CONNECTIONS, help="most requests at once [%(default)s]")
-    run.add_argument("--processes", type=int, default=1, help="processes that generate the load [%(default)s]")
+    run.add_argument(
+        "--connections", type=_count, default=measure.CONNECTIONS, help="most requests at once [%(default)s]"
+    )
+    run.add_argument("--processes", type=_count, default=1, help="processes that generate the load [%(default)s]")
     options.add(run)
     run.set_defaults(command=_run)
     _add_compare(commands.add_parser("compare", help="measure two deployments side by side", description=COMPARE))
@@ -50,26 +54,32 @@ def main() -> None:
         sys.exit(known.command(known, others))
     except (LoadError, MeasureError) as error:
         print(f"thimble-load: {str(error).removeprefix('thimble-load: ')}", file=sys.stderr)
-        sys.exit(FAILED)
+        sys.exit(USAGE if isinstance(error, OptionError) else FAILED)
 
 
 def _run(known: argparse.Namespace, others: list[str]) -> int:
+    traffic, plan = options.traffic(known), options.plan(known)
     processes = measure.in_processes(known.processes)
-    if known.ceiling is None:
-        traffic = options.traffic(known)
+    if plan.ceiling is None:
+        print("measuring for some seconds what the generator itself can send", file=sys.stderr, flush=True)
         known.ceiling = measure.ceiling(known.url, traffic, connections=known.connections, locust=processes)
     connections = ["--users", str(known.connections)]
-    results = Path(known.results)
     process = measure.start(
-        ["--host", known.url, *options.arguments(known), *connections, *processes, *others], results
+        ["--host", known.url, *options.arguments(known), *connections, *processes, *others], plan.results
     )
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: process.terminate())
     status = process.wait()
-    run = measure.outcome(status, results)
+    run = measure.outcome(status, plan.results)
     if status < 0 and run:
-        print(summary.text(run, known.results))
+        print(summary.text(run, plan.results))
     return status if status >= 0 else CUT_SHORT
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+    return int(text)
 
 
 def _add_compare(parser: argparse.ArgumentParser) -> None:
@@ -93,14 +103,14 @@ def _add_compare(parser: argparse.ArgumentParser) -> None:
         value = getattr(default, name)
         flag = f"--{name.replace('_', '-')}"
         parser.add_argument(flag, type=type(value), default=value, help=f"{meaning} [%(default)s]")
-    options.add_traffic(parser)
+    options.add_traffic(parser, scenario="batch", encoding="binary")
     parser.add_argument(
         "--results",
         type=Path,
         default=Path("runs/compare/report.json"),
         help="JSON file, written anew after every step; the report appears beside it [%(default)s]",
     )
-    parser.set_defaults(command=_compare, scenario="batch", encoding="binary")
+    parser.set_defaults(command=_compare)
 
 
 def _compare(known: argparse.Namespace, _: list[str]) -> int:
@@ -114,7 +124,8 @@ def _compare(known: argparse.Namespace, _: list[str]) -> int:
         settings = Settings.model_validate(given)
     except ValidationError as error:
         problem = error.errors()[0]
-        raise LoadError(f"--{str(problem['loc'][0]).replace('_', '-')}: {problem['msg'].lower()}") from None
+        raise OptionError(f"--{str(problem['loc'][0]).replace('_', '-')}: {problem['msg'].lower()}") from None
+    claim(known.results, Comparison.read)
     comparison = Comparison(settings=settings, busy=os.getloadavg()[0], command=["thimble-load", *sys.argv[1:]])
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     compare(ComparisonJournal(comparison, known.results, lambda doing: print(doing, flush=True)), known.sources)
@@ -136,7 +147,9 @@ def _render(found: Comparison, results: Path) -> int:
     from thimble.loadtests.report import render, words
 
     paths = render.render(found, results)
-    for line in words.headlines(found):
+    if lines := words.headlines(found):
+        print("how many times better B is than A:")
+    for line in lines:
         print(f"{line.ratio:>8}  {line.title} ({line.values})  {line.verdict}".rstrip())
     print(f"PARTIAL: {found.reason}" if found.reason else "complete")
     print(f"report: {paths.html}, {paths.markdown.name} and {results.name} beside it")

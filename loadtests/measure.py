@@ -12,6 +12,7 @@ from thimble.loadtests.generate.pacing import Pacing
 from thimble.loadtests.generate.shapes import Name
 from thimble.loadtests.options import PARENT, traffic_arguments
 from thimble.loadtests.ports import free_port
+from thimble.loadtests.results.files import claim
 from thimble.loadtests.results.run import Run, Step
 from thimble.loadtests.traffic.requests import Traffic
 
@@ -158,7 +159,11 @@ def in_processes(count: int) -> list[str]:
 def start(
     arguments: Sequence[str], results: Path, stdout: int | None = None, stderr: int | None = None
 ) -> subprocess.Popen[bytes]:
-    """Locust in a process and a session of its own, headless. It stops when its parent is gone."""
+    """Locust in a process and a session of its own, headless. It stops when its parent is gone.
+
+    LoadError: the results have no place.
+    """
+    claim(results, Run.read)
     results.unlink(missing_ok=True)
     command = [sys.executable, "-P", "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "--skip-log-setup"]
     command += ["--users", str(CONNECTIONS), "--spawn-rate", "100", *arguments, "--results", str(results)]

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from thimble.loadtests import measure
-from thimble.loadtests.compare import fulltable, pagecache, processes
+from thimble.loadtests.compare import estimate, fulltable, pagecache, processes
 from thimble.loadtests.compare.contenders import Contender, Local, Remote, check_room
 from thimble.loadtests.compare.deployments import DeploymentError, Server, VersionFolder, find_version, serving
 from thimble.loadtests.compare.rounds import Round
@@ -53,6 +53,8 @@ class _Comparer:
 
     def run(self, sources: Sequence[str], versions: Sequence[VersionFolder | None]) -> None:
         """DeploymentError, MeasureError, LoadError, OSError: why it goes no further."""
+        running = sum(version is None for version in versions)
+        self._journal.left = estimate.whole(self._comparison.settings, len(NAMES) - running, sum(REPLICAS))
         built_in = [] if sources else self._built_in(1)
         contenders = [*built_in, *self._given(sources, versions)]
         for contender in contenders:
@@ -74,7 +76,7 @@ class _Comparer:
                 self._comparison.sides[name] = Side(label=source, source=source)
                 yield Remote(name, source)
             else:
-                self._journal.say(f"a copy of {name}")
+                self._journal.say(f"a copy of {name}", 0)
                 contender = Local(name, version, self._work)
                 self._comparison.sides[name] = contender.side(source, source)
                 yield contender
@@ -83,7 +85,9 @@ class _Comparer:
         """The pair with tables that are so many times smaller than they should be."""
         settings = self._comparison.settings
         _, tables = fulltable.tables(settings, divisor)
-        self._journal.say(f"writing a model with {tables / 1e9:.2f} GB of full tables, and its compressed form")
+        self._journal.say(
+            f"writing a model with {tables / 1e9:.2f} GB of full tables, and its compressed form", estimate.WRITING
+        )
         folder = self._work / f"size-{divisor}"
         folder.mkdir()
         check_room(folder, 2 * tables)
@@ -97,14 +101,15 @@ class _Comparer:
         return pair
 
     def _introduce(self, contender: Contender) -> None:
-        self._journal.say(f"what {contender.name} serves")
+        label = self._comparison.sides[contender.name].label
+        self._journal.say(f"what {contender.name} serves, {label}", estimate.STARTING)
         settings = self._comparison.settings
         with ExitStack() as stack:
             if isinstance(contender, Local):
                 stack.enter_context(contender.ready())
             self._comparison.sides[contender.name].served = contender.describe(settings.traffic)
             if self._comparison.ceiling is None:
-                self._journal.say("the generator's ceiling")
+                self._journal.say("the generator's ceiling, the most that it can send here itself", 0)
                 ceiling = measure.ceiling(contender.url, settings.traffic, connections=settings.connections)
                 self._comparison.ceiling = ceiling
 
@@ -113,7 +118,7 @@ class _Comparer:
         found = self._comparison.replicas[contender.name] = []
         pagecache.warm(contender.version.files)
         for count in REPLICAS:
-            self._journal.say(f"{count} replica{'s' * (count > 1)} of {contender.name}")
+            self._journal.say(f"{count} replica{'s' * (count > 1)} of {contender.name}", count * estimate.STARTING)
             with ExitStack() as stack:
                 servers = [stack.enter_context(contender.launched()) for _ in range(count)]
                 for server in servers:
@@ -135,7 +140,7 @@ class _Comparer:
     def _measure_size(self, pair: Sequence[Local], divisor: int) -> None:
         _, tables = fulltable.tables(self._comparison.settings, divisor)
         for contender in pair:
-            self._journal.say(f"{contender.name} with {tables / 1e9:.2f} GB of tables")
+            self._journal.say(f"{contender.name} with {tables / 1e9:.2f} GB of tables", estimate.STARTING)
             with contender.timed_start(cold=True) as (server, startup):
                 pagecache.warm(contender.version.files)
                 ask_all(server, contender.described, contender.requests)

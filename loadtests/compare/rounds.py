@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from thimble.loadtests import measure
+from thimble.loadtests.compare import estimate
 from thimble.loadtests.compare.contenders import Contender, Local
 from thimble.loadtests.compare.deployments import DeploymentError, Server
 from thimble.loadtests.compare.processes import cpu_seconds
@@ -32,9 +33,11 @@ class Round:
 
     def run(self) -> None:
         """DeploymentError, MeasureError, LoadError: a deployment failed."""
+        settings = self._comparison.settings
+        limit = settings.max_p99_ms
         local = [contender for contender in self._order if isinstance(contender, Local)]
         for own in local:
-            self._say(f"{own.name} from a cold disk")
+            self._say(f"{own.name} from a cold disk", estimate.STARTING)
             with own.timed_start(cold=True) as (_, startup):
                 self._turns[own.name].startups.append(startup)
             self._journal.write()
@@ -44,14 +47,17 @@ class Round:
                 self._servers[own.name] = server
                 self._turns[own.name].startups.append(startup)
             for contender in self._order:
-                self._say(f"the knee of {contender.name}")
+                self._say(
+                    f"the knee of {contender.name}, the highest rate of which 99 % are answered within {limit:g} ms",
+                    estimate.searching(settings),
+                )
                 self._find_knee(contender, self._turns[contender.name])
             self._choose_rates()
             for contender in self._order:
-                self._say(f"{contender.name} at {len(self._comparison.rates)} rates")
+                self._say(f"{contender.name} at {len(self._comparison.rates)} rates", estimate.offering(settings))
                 self._offer(contender, self._turns[contender.name])
             for own in local:
-                self._say(f"a new version of {own.name}")
+                self._say(f"a new version of {own.name}", estimate.RELEASING)
                 self._turns[own.name].swap = own.swap(self._servers[own.name])
                 self._journal.write()
 
@@ -113,5 +119,5 @@ class Round:
             turn.memory = contender.memory([server])
         self._journal.write()
 
-    def _say(self, doing: str) -> None:
-        self._journal.say(f"{self._title}: {doing}")
+    def _say(self, doing: str, takes: float) -> None:
+        self._journal.say(f"{self._title}: {doing}", takes)

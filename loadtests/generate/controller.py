@@ -1,24 +1,27 @@
 """Leads a run through its shape: gives the workers their orders, adds up their progress, and ends it."""
 
+import argparse
 import os
 import sys
 import traceback
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import gevent
 from locust.runners import MasterRunner
+from locust.stats import StatsError
 
 from thimble.loadtests import options as given
 from thimble.loadtests.generate import shapes
+from thimble.loadtests.generate.prepared import prepared
+from thimble.loadtests.generate.status import Status
 from thimble.loadtests.generate.worker import Order, Progress, Worker
 from thimble.loadtests.results import gates, summary
 from thimble.loadtests.results.gates import CUT_SHORT, FAILED
 from thimble.loadtests.results.run import Run, RunJournal, Step
-from thimble.loadtests.traffic.served import LoadError, served
+from thimble.loadtests.traffic.served import LoadError
 
 ORDER = "thimble_order"
 PROGRESS = "thimble"
@@ -48,6 +51,16 @@ class Controller:
         """Before users are spawned for a new run: until it ends well, it has failed."""
         self._environment.process_exit_code = FAILED
 
+    def check(self, options: argparse.Namespace, host: str, users: int) -> None:
+        """Before Locust's page starts a test, or changes the one that is going on.
+
+        LoadError: it could not begin, or it would change more of one that is going on than its users.
+        """
+        if not self._greenlet or not self._run:
+            prepared(options, host, users)
+        elif (given.traffic(options), given.plan(options), host) != (self._run.traffic, self._plan, self._run.url):
+            raise LoadError("a test is going on: only the number of users can be changed before it is stopped")
+
     def start(self) -> None:
         """Begin, unless a run is going on."""
         if not self._greenlet:
@@ -66,65 +79,69 @@ class Controller:
                 gevent.spawn(self._environment.runner.quit)  # a master stays when its last worker goes missing
 
     def _go(self) -> None:
-        reason = None
+        runner, headless = self._environment.runner, self._environment.parsed_options.headless
+        reason = self._attempt()
         try:
-            self._begin()
-            self._follow()
-        except LoadError as error:
-            reason, self._run = str(error), None
-        except CutShortError as error:
-            reason = str(error)
-        except Exception as error:  # else Locust would wait for ever
+            self._end(reason)
+        except Exception:  # else Locust would wait for ever
             traceback.print_exc()
-            reason = f"the generator failed: {error!r}"
-        self._end(reason)
-        runner = self._environment.runner
-        if self._environment.parsed_options.headless:
+        if reason and not headless:  # Locust's page shows it among the failures
+            runner.stats.errors[reason] = StatsError("", "thimble-load", reason, occurrences=1)
+        if headless:
             runner.quit()
         else:
             runner.stop()
 
+    def _attempt(self) -> str | None:
+        """The whole run. Returns why it came to no end; there is a run then only if it began."""
+        try:
+            self._begin()
+            self._follow()
+        except LoadError as error:
+            if self._run:  # a worker says so: nothing was measured
+                self._plan.results.unlink(missing_ok=True)
+                self._run = None
+            return str(error)
+        except CutShortError as error:
+            return str(error)
+        except OSError as error:
+            return self._not_written(error)
+        except Exception as error:
+            traceback.print_exc()
+            return f"the generator failed: {error!r}"
+        return None
+
     def _begin(self) -> None:
-        """LoadError: the options are wrong, there is no server, or results cannot be written."""
-        runner, options = self._environment.runner, self._environment.parsed_options
+        """LoadError: it cannot begin. OSError: its results cannot be written."""
+        environment = self._environment
         self._run = None
         self._number = 0
         self._begun = perf_counter()
         self._progress.clear()
         self._workers = sorted(self._alive())
-        traffic = given.traffic(options)
+        self._plan, self._run = prepared(
+            environment.parsed_options, environment.host, environment.runner.user_count, len(self._workers)
+        )
+        plan = self._plan
+        limit = plan.max_p99_ms or gates.KNEE_P99_MS
         self._shape = shapes.shape(
-            options.shape,
-            given.rates(options.rate),
-            options.seconds,
-            lambda step: gates.sustained(step, options.max_p99_ms or gates.KNEE_P99_MS, options.max_error_share),
+            plan.shape,
+            plan.rate,
+            plan.seconds,
+            lambda step: gates.sustained(step, limit, plan.max_error_share),
         )
-        host = self._environment.host
-        model, description = served(host, traffic.model)
-        self._run = Run(
-            command=sys.argv,
-            url=host,
-            served=description,
-            golden=model.known.golden,
-            traffic=traffic,
-            shape=options.shape,
-            pacing=options.pacing,
-            connections=runner.user_count,
-            generators=len(self._workers),
-            ceiling=options.ceiling,
-        )
+        looking = f"looking for the highest rate of which 99 % are answered within {limit:g} ms (the knee)"
+        self._status = Status(looking, at_least=True) if plan.shape == "knee" else Status()
         self._id = uuid.uuid4().hex
-        self._journal = RunJournal(self._run, Path(options.results))
-        try:
-            self._journal.write()
-        except OSError as error:
-            raise LoadError(f"cannot write {options.results}: {error.strerror}") from None
+        self._journal = RunJournal(self._run, plan.results)
+        self._journal.write()
 
     def _follow(self) -> None:
         assert self._run is not None
         try:
             offer = next(self._shape)
             while True:
+                self._status.step(offer)
                 step = self._step(offer)
                 if not self._run.steps[1:]:
                     self._say(summary.HEAD)
@@ -134,7 +151,7 @@ class Controller:
             self._run.knee = end.value
 
     def _step(self, offer: shapes.Offer) -> Step:
-        """CutShortError: the server, or a worker, is gone."""
+        """CutShortError: the server, or a worker, is gone. OSError as above."""
         self._number += 1
         self._offer = offer
         for share, worker in enumerate(self._workers):
@@ -154,6 +171,8 @@ class Controller:
             shares = list(self._current())
             if error := next((share.error for share in shares if share.error), None):
                 raise LoadError(error)
+            if shares:
+                self._status.tell()
             if len(shares) == len(self._workers) and all(share.finished for share in shares):
                 step = self._added(shares)
                 self._journal.add(step)
@@ -206,6 +225,7 @@ class Controller:
         )
 
     def _say(self, text: str) -> None:
+        self._status.clear()
         print(text, flush=True)
 
     def _after(self) -> str:
@@ -214,15 +234,20 @@ class Controller:
     def _end(self, reason: str | None) -> None:
         """Sum up, whatever became of it."""
         self._greenlet = None
-        run, options = self._run, self._environment.parsed_options
+        run = self._run
         if run is None:
-            Path(options.results).unlink(missing_ok=True)
             print(f"thimble-load: {reason or 'it was stopped before it began'}", file=sys.stderr, flush=True)
             return
         if reason and len(run.steps) < self._number:
             self._journal.add(self._added(list(self._current())))
         run.complete, run.reason = reason is None, reason
-        run.gates = gates.gates(run, options.max_p99_ms, options.max_error_share)
-        self._journal.write()
-        self._say(summary.verdict(run, options.results))
-        self._environment.process_exit_code = CUT_SHORT if reason else FAILED * (not run.passed)
+        run.gates = gates.gates(run, self._plan.max_p99_ms, self._plan.max_error_share)
+        try:
+            self._journal.write()
+        except OSError as error:
+            run.complete, run.reason = False, reason or self._not_written(error)
+        self._say(summary.verdict(run, self._plan.results))
+        self._environment.process_exit_code = CUT_SHORT if run.reason else FAILED * (not run.passed)
+
+    def _not_written(self, error: OSError) -> str:
+        return f"cannot write {self._plan.results}: {error.strerror}"

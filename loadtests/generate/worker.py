@@ -49,23 +49,23 @@ class Worker:
         self._prepared = False
         self._error: str | None = None
         Scorer.generator = Generator()
-        Scorer.network_timeout = Scorer.connection_timeout = self._environment.parsed_options.timeout_s
+        self._plan = given.plan(self._environment.parsed_options)
+        self._traffic = given.traffic(self._environment.parsed_options)
+        Scorer.network_timeout = Scorer.connection_timeout = self._plan.timeout_s
 
     def begin(self, order: Order) -> None:
-        options = self._environment.parsed_options
         self._order, self._error = None, None
         try:
             if not self._prepared:
                 self._prepare(order)
                 self._prepared = True
-            Scorer.generator.begin(order.rate, order.seconds, options.seed, order.number, options.timeout_s)
+            Scorer.generator.begin(order.rate, order.seconds, self._traffic.seed, order.number, self._plan.timeout_s)
         except LoadError as error:
             self._error = str(error)
         self._order = order
 
     def _prepare(self, order: Order) -> None:
-        options = self._environment.parsed_options
-        traffic = given.traffic(options)
+        traffic = self._traffic
         model, _ = served(self._environment.host, traffic.model)
         Scorer.tolerance = model.tolerance
         Scorer.label = f"{traffic.scenario} {traffic.encoding}"
@@ -73,7 +73,7 @@ class Worker:
         requests = gevent.get_hub().threadpool.apply(_prepared, (traffic, model))
         if isinstance(requests, LoadError):
             raise requests
-        Scorer.generator.use(requests, options.pacing, order.share, order.shares)
+        Scorer.generator.use(requests, self._plan.pacing, order.share, order.shares)
         gc.collect()
         gc.freeze()  # else each full collection walks all that was prepared, and requests wait
 

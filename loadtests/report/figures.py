@@ -13,7 +13,10 @@ MILLION = 1e6
 
 
 class Figure(NamedTuple):
-    """`values` are a deployment's, one a round, or one where a round cannot change it. `goal` is the ratio to reach."""
+    """`values` are a deployment's, one a round, or one where a round cannot change it. `goal` is the ratio to reach.
+
+    What is shown of them are medians, and `ratio` is theirs, so that whoever divides what he reads gets the same.
+    """
 
     key: str
     title: str
@@ -23,21 +26,26 @@ class Figure(NamedTuple):
     goal: float | None = None
 
     @property
+    def pairs(self) -> list[tuple[float, float]]:
+        """A and B of the rounds that both have done."""
+        return [(a, b) for a, b in zip(self.values["A"], self.values["B"], strict=False) if a > 0 and b > 0]
+
+    @property
     def ratios(self) -> list[float]:
         """How many times better B is than A, round by round."""
-        pairs = zip(self.values["A"], self.values["B"], strict=False)
-        return [(a / b if self.better == "less" else b / a) for a, b in pairs if a > 0 and b > 0]
+        return [self._times(a, b) for a, b in self.pairs]
 
     @property
     def ratio(self) -> float:
-        return statistics.median(self.ratios)
+        """The same of the medians, which lies between those of the rounds."""
+        return self._times(self.median("A"), self.median("B"))
 
     @property
     def spread(self) -> tuple[float, float]:
         return min(self.ratios), max(self.ratios)
 
     def median(self, name: Name) -> float:
-        return statistics.median(self.values[name])
+        return statistics.median(pair[NAMES.index(name)] for pair in self.pairs)
 
     @property
     def winner(self) -> Name | None:
@@ -49,6 +57,9 @@ class Figure(NamedTuple):
     def reached(self) -> bool | None:
         """Whether the goal is; None without one."""
         return None if self.goal is None else self.ratio >= self.goal
+
+    def _times(self, a: float, b: float) -> float:
+        return a / b if self.better == "less" else b / a
 
 
 def figures(found: Comparison) -> list[Figure]:

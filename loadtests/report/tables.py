@@ -41,7 +41,10 @@ def _figures(found: Comparison) -> Table:
         ]
         for figure in figures(found)
     ]
-    note = "Medians over the rounds. The ratio is taken round by round, so that what else the machine did weighs less."
+    note = (
+        "Medians over the rounds, and their ratio. The spread is that of the ratios round by round, in each of which "
+        "both felt what else the machine did."
+    )
     return Table("All figures", note, ["", "A", "B", "ratio", "spread", "verdict"], rows)
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from thimble.loadtests.results.files import replace
 from thimble.loadtests.results.machine import Machine, this_machine, versions
 from thimble.loadtests.results.run import GOING_ON, Step
+from thimble.loadtests.results.summary import duration
 from thimble.loadtests.traffic.requests import Traffic
 
 Name = Literal["A", "B"]
@@ -177,16 +178,23 @@ class ComparisonJournal:
     """A comparison that is going on, and the file that it is written to after every step of it."""
 
     def __init__(self, comparison: Comparison, path: Path, tell: Callable[[str], None]) -> None:
-        """`tell` is for the user, and is told what is being done."""
+        """`tell` is for the user, and is told what is being done, how long it has taken and what about is left.
+
+        `left` is about how many seconds the rest takes.
+        """
         self.comparison = comparison
         self.path = path
         self.doing = "the beginning"
+        self.left = 0.0
         self._tell = tell
         self._begun = time.perf_counter()
 
-    def say(self, doing: str) -> None:
+    def say(self, doing: str, takes: float) -> None:
+        """What is done next, and about how many seconds it takes."""
         self.doing = doing
-        self._tell(doing)
+        gone = time.perf_counter() - self._begun
+        self._tell(f"{duration(gone)} gone, about {duration(max(self.left, takes))} left: {doing}")
+        self.left -= takes
 
     def write(self) -> None:
         self.comparison.seconds = time.perf_counter() - self._begun

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from thimble.loadtests.results.run import Gate, Run, Step
 
 KNEE_P99_MS = 50.0
-FAILED, CUT_SHORT = 1, 3
-"""Exit statuses: a gate was not kept, or nothing could be measured; the run is not complete."""
+FAILED, USAGE, CUT_SHORT = 1, 2, 3
+"""Exit statuses: a gate was not kept, or nothing could be measured; bad flags; the run is not complete."""
 
 
 def sustained(step: Step, max_p99_ms: float, max_error_share: float) -> bool:

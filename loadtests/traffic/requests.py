@@ -23,6 +23,8 @@ CANDIDATES_SHAPE = (1.7, 4.3)
 # Prepared requests repeat after so many rows, or after FEWEST requests.
 ROWS = 1 << 15
 FEWEST = 64
+# More than any server takes in one request, and still little enough to prepare FEWEST of them.
+MOST_ROWS = 1 << 16
 # One request in so many is made of the known row alone.
 KNOWN_EVERY = 64
 
@@ -37,12 +39,20 @@ class Traffic(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    scenario: Scenario = "single"
-    encoding: Encoding = "json"
-    rows: Annotated[int, Field(gt=0)] = 64
-    clicks: Path | None = None
-    model: str | None = None
-    seed: Annotated[int, Field(ge=0)] = 0
+    scenario: Annotated[
+        Scenario,
+        Field(
+            description="what a request holds: a single row, a batch of --rows, or one user's context with "
+            f"{CANDIDATES[0]} to {CANDIDATES[1]} candidates"
+        ),
+    ] = "single"
+    encoding: Annotated[Encoding, Field(description="how it is written")] = "json"
+    rows: Annotated[int, Field(gt=0, le=MOST_ROWS, description="rows of a batch")] = 64
+    clicks: Annotated[
+        Path | None, Field(description="draw rows from this file of Criteo lines instead of inventing them")
+    ] = None
+    model: Annotated[str | None, Field(description="name of the model, where several are served")] = None
+    seed: Annotated[int, Field(ge=0, lt=1 << 63, description="the same seed, the same requests at the same times")] = 0
 
 
 class Prepared(NamedTuple):

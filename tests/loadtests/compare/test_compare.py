@@ -1,6 +1,7 @@
 """Comparisons that run: of artifacts, of servers that run already, and some that are cut short."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -99,6 +100,14 @@ def test_servers_that_run_already_are_compared_under_load(server: Server, tmp_pa
     path = tmp_path / "report.json"
     done = thimble_load("compare", server.url, f"{server.url}/", *QUICK, "--max-p99-ms", "500", "--results", path)
     assert done.returncode == 0, done.stderr
+    told = [line.partition(": ") for line in done.stdout.splitlines() if " gone, about " in line]
+    assert all(
+        re.fullmatch(r"([\d.]+ min )?[\d.]+ s gone, about ([\d.]+ min )?[\d.]+ s left", how) for how, _, _ in told
+    )
+    assert told[0][2] == f"what A serves, {server.url}"
+    assert "round 1 of 1: the knee of A, the highest rate of which 99 % are answered within 500 ms" in [
+        w for *_, w in told
+    ]
     assert done.stdout.splitlines()[-2:] == [
         "complete",
         f"report: {tmp_path}/report.html, report.md and report.json beside it",
@@ -169,7 +178,7 @@ def test_what_cannot_be_compared_is_said_in_one_line(
     monkeypatch.chdir(tmp_path)
     Path("other.json").write_text(json.dumps({"steps": []}))
     done = thimble_load(*arguments)
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2 if "--rounds" in arguments else 1, "")
     assert done.stderr.startswith(f"thimble-load: {sentence}") and done.stderr.count("\n") == 1
 
 

@@ -58,6 +58,9 @@ def test_a_test_stopped_on_the_web_page_is_partial(server: Server, tmp_path: Pat
     with locust(*options, "--rate", "50", "--seconds", "60", "--autostart", "-u", "5", "-r", "5"):
         first_page(page)
         wait_for(results, lambda run: bool(run.steps))
+        for change, allowed in (({"rate": "60"}, False), ({"host": page}, False), ({"user_count": "6"}, True)):
+            form = {"user_count": "5", "spawn_rate": "5", "host": server.url, "rate": "50"} | change
+            assert httpx.post(f"{page}/swarm", data=form).json()["success"] == allowed
         assert httpx.post(f"{page}/stop").json()["success"]
         run = Run.read(results)
     assert not run.complete
@@ -86,3 +89,11 @@ def test_workers_share_the_load_and_their_results_add_up(server: Server, tmp_pat
     assert all(gate.passed for gate in run.gates)
     with (tmp_path / "stats_stats.csv").open() as lines:
         assert [row["Request Count"] for row in csv.DictReader(lines)] == ["180", "180"]
+
+
+def test_a_value_that_an_option_does_not_take_ends_it_at_once() -> None:
+    with locust("--headless", "--host", "http://127.0.0.1:1", "--rate", "fast") as process:
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert output.splitlines()[-1].startswith("locust: error: --rate fast: input should be a valid number")
+    assert "Traceback" not in output

@@ -12,14 +12,17 @@ def follow(
 ) -> tuple[list[float], float | None]:
     """The rates offered and what the shape returns, before a server that sustains `limit`, but not every try."""
     offered: list[float] = []
+    after: list[float] = []
     going = shape(name, rates, 2, lambda step: step.offered <= limit and len(offered) not in spoilt)
     try:
         offer = next(going)
         while True:
             assert offer.seconds == 2
             offered.append(offer.rate)
+            after.append(offer.after)
             offer = going.send(Step(offered=offer.rate, seconds=offer.seconds))
     except StopIteration as end:
+        assert after[-1] == 0 and all(2 * (len(after) - 1 - i) >= left for i, left in enumerate(after))
         return offered, end.value
 
 

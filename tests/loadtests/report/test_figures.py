@@ -1,4 +1,8 @@
+from typing import Literal
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.loadtests.report.comparisons import comparison
 from thimble.loadtests.report.figures import Figure, figures
@@ -19,6 +23,22 @@ def test_ratios_say_how_many_times_better_b_is() -> None:
     assert cold.winner == "B" and cold.reached
     assert cold.spread == pytest.approx((50, 70))
     assert found["start, cold"].ratio == pytest.approx(7 / 1.1)
+
+
+@given(st.lists(st.tuples(*[st.floats(1e-3, 1e3)] * 2), min_size=1, max_size=5), st.sampled_from(["less", "more"]))
+def test_a_ratio_is_that_of_the_figures_beside_it(
+    rounds: list[tuple[float, float]], better: Literal["less", "more"]
+) -> None:
+    figure = Figure("x", "x", str, {"A": [a for a, _ in rounds], "B": [b for _, b in rounds]}, better)
+    a, b = figure.median("A"), figure.median("B")
+    assert figure.ratio == (a / b if better == "less" else b / a)
+    low, high = figure.spread
+    assert low * (1 - 1e-9) <= figure.ratio <= high * (1 + 1e-9)
+
+
+def test_a_round_that_one_alone_has_done_is_not_compared() -> None:
+    figure = Figure("x", "x", str, {"A": [8, 100, 100], "B": [4]})
+    assert (figure.median("A"), figure.median("B"), figure.ratio) == (8, 4, 2)
 
 
 def test_who_else_maps_the_libraries_changes_no_models_memory() -> None:
