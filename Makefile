@@ -21,8 +21,8 @@ help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
 
 run: .venv/run ## install, serve what is in artifacts/ on 127.0.0.1:8000 (PORT=) and show a first score
-	@$(BIN)/python -m thimble.client.first_score http://127.0.0.1:$(PORT) & \
-	exec $(BIN)/thimble-serve artifacts --host 127.0.0.1 --port $(PORT)
+	@exec $(BIN)/python -m thimble.client.first_score http://127.0.0.1:$(PORT) \
+	$(BIN)/thimble-serve artifacts --host 127.0.0.1 --port $(PORT)
 
 # two files at a time: most tests wait for a server half of the time, and those of a file share what they set up
 test: .venv/dev ops ## install and run every test
@@ -86,5 +86,8 @@ comma := ,
 define install
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Thimble needs Python 3.11 or newer, $(PYTHON) is " + sys.version.split()[0])'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(1)]'
+	@echo "installing what it needs into .venv, once; the first time takes minutes"
+	@# pip's warnings are of use only beside its failure
+	@$(BIN)/pip install --disable-pip-version-check -c constraints.txt -e '.[$(1)]' 2>.venv/pip.log \
+	|| { cat .venv/pip.log >&2; exit 1; }
 endef

@@ -1,18 +1,35 @@
-"""Shows a first score of a server that its parent process is starting: python -m thimble.client.first_score URL."""
+"""Starts a server and shows a first score of it: python -m thimble.client.first_score URL COMMAND ARGUMENT…"""
 
 import json
 import os
 import shlex
 import sys
 import time
+from collections.abc import Sequence
 
 import httpx
 
 
-def main(url: str) -> None:
-    """Wait until the server is ready, send the example of its own documentation, print the score and a curl line."""
-    parent = os.getppid()
-    # it is on this machine, so whatever proxy the environment names has no part
+def main(url: str, command: Sequence[str]) -> None:
+    """Become the command, a server that will answer at a URL, beside a child that shows a score once it is ready.
+
+    Ends with exit status 1 where something answers there already: that would be shown as if it were the new server.
+    """
+    if _answers(url):
+        sys.exit(f"something answers at {url} already, perhaps a first start of this: stop it, or choose another port")
+    parent = os.getpid()
+    if os.fork():
+        os.execvp(command[0], [*command])  # noqa: S606 - the command that the caller gave
+    try:
+        _show(url, parent)
+    except httpx.HTTPStatusError as error:
+        print(f"\nno first score: {error.request.url} answered {error.response.status_code}\n", flush=True)
+    except (httpx.TransportError, httpx.InvalidURL, KeyboardInterrupt):
+        pass  # the server has stopped, or could not start at such a place, and says so itself
+
+
+def _show(url: str, parent: int) -> None:
+    """Wait until the server is ready, score a row of it, and print the score and a line for curl that gives it."""
     with httpx.Client(base_url=url, timeout=10, trust_env=False) as client:
         while not _ready(client):
             if os.getppid() != parent:
@@ -20,19 +37,29 @@ def main(url: str) -> None:
             time.sleep(0.1)
         operations = client.get("/openapi.json").raise_for_status().json()["paths"]
         path, operation = next((path, item["post"]) for path, item in operations.items() if path.endswith("/score"))
-        example = operation["requestBody"]["content"]["application/json"]["example"]
+        example = operation["requestBody"]["content"]["application/json"]["example"]["features"]
+        some = [*example.items()][:2] + [*example.items()][-2:]  # the others are missing then, as they may be
+        body = json.dumps({"features": dict(some)})
         start = time.perf_counter()
-        answer = client.post(path, json=example).raise_for_status().json()
+        answer = client.post(path, content=body, headers={"Content-Type": "application/json"}).raise_for_status()
         took = (time.perf_counter() - start) * 1000
-    known = list(example["features"].items())
-    short = {"features": dict([*known[:2], *known[-2:]])}
     print(
-        f"\nfirst score: {answer['scores'][0]:.4f}, the click probability of a made-up row, after {took:.1f} ms\n"
-        f"try it:      curl {url}{path} -H 'Content-Type: application/json' -d {shlex.quote(json.dumps(short))}\n"
+        f"\nfirst score: {answer.json()['scores'][0]}, the click probability of a made-up row, after {took:.1f} ms\n"
+        f"try it:      curl {url}{path} -H 'Content-Type: application/json' -d {shlex.quote(body)}\n"
         f"look at it:  {url}/docs\n"
         "stop it:     Ctrl-C\n",
         flush=True,
     )
+
+
+def _answers(url: str) -> bool:
+    try:
+        httpx.get(url, timeout=1, trust_env=False)  # a proxy knows another 127.0.0.1
+    except (httpx.ConnectError, httpx.InvalidURL):
+        return False
+    except httpx.TransportError:
+        return True  # not in HTTP, or not in time
+    return True
 
 
 def _ready(client: httpx.Client) -> bool:
@@ -43,4 +70,4 @@ def _ready(client: httpx.Client) -> bool:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], sys.argv[2:])

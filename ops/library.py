@@ -24,6 +24,9 @@ class NativeOps:
 
 def find_native_ops(path: Path | None = None) -> NativeOps | None:
     """The library at `path`, by default the one that was built with this package. Logs why there is none."""
+    if path is None and not LIBRARY.exists():
+        log.info("lookups run as standard operators; `make ops` builds a native kernel for them, which is faster")
+        return None
     try:
         return _load((path or LIBRARY).resolve())
     except Exception as error:  # ORT has no public base class for its errors
@@ -33,7 +36,7 @@ def find_native_ops(path: Path | None = None) -> NativeOps | None:
 
 def _load(path: Path) -> NativeOps:
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is not there (make ops builds it)")
+        raise FileNotFoundError(f"{path} is not there")
     providers = ctypes.CDLL(str(path)).thimble_ops_providers
     providers.restype = ctypes.c_char_p
     onnxruntime.SessionOptions().register_custom_ops_library(str(path))
