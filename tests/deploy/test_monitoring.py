@@ -1,7 +1,6 @@
 """The rules for Prometheus and the dashboard ask for what a server really tells."""
 
 import re
-import subprocess
 from collections.abc import Iterator
 from itertools import pairwise
 from time import monotonic
@@ -11,10 +10,10 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from deploy.prometheus.operator_rules import OPERATORS, manifest
 from testing.artifacts import write_artifact
 from testing.samples import small_spec
 from testing.servers import running
-from tests.deploy.manifests import KUBERNETES, ROOT
 from tests.deploy.monitoring import DASHBOARD, RULES, dashboard, groups, panels, questions, rules
 
 ADMIN = "the-key-of-those-on-call"
@@ -126,10 +125,9 @@ def test_the_panels_lie_side_by_side() -> None:
 
 
 def test_the_operator_gets_the_same_rules() -> None:
-    """The command in the README makes a PrometheusRule of them."""
-    readme = (KUBERNETES / "README.md").read_text()
-    (command,) = re.findall(r"^(\{ .*?rules\.yml; \}) \| kubectl apply -f -$", readme, re.M | re.S)
-    made = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, check=True)
-    manifest = yaml.safe_load(made.stdout)
-    assert (manifest["apiVersion"], manifest["kind"]) == ("monitoring.coreos.com/v1", "PrometheusRule")
-    assert manifest["spec"]["groups"] == groups()
+    """Nothing is to be forgotten: `python -m deploy.prometheus.operator_rules` writes its file anew."""
+    written = OPERATORS.read_text()
+    assert written == manifest()
+    found = yaml.safe_load(written)
+    assert (found["apiVersion"], found["kind"]) == ("monitoring.coreos.com/v1", "PrometheusRule")
+    assert found["spec"]["groups"] == groups()
