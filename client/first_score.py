@@ -35,8 +35,12 @@ def _show(url: str, parent: int) -> None:
             if os.getppid() != parent:
                 return  # the server could not start and has said why
             time.sleep(0.1)
-        operations = client.get("/openapi.json").raise_for_status().json()["paths"]
-        path, operation = next((path, item["post"]) for path, item in operations.items() if path.endswith("/score"))
+        paths = client.get("/openapi.json").raise_for_status().json()["paths"]
+        path = next((path for path in paths if path.endswith("/score")), None)
+        if path is None:  # to those without a key nothing is said of models
+            print(f"\nno first score: it asks for a key, which can be entered at {url}/docs\n", flush=True)
+            return
+        operation = paths[path]["post"]
         example = operation["requestBody"]["content"]["application/json"]["example"]["features"]
         some = [*example.items()][:2] + [*example.items()][-2:]  # the others are missing then, as they may be
         body = json.dumps({"features": dict(some)})
