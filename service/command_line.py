@@ -2,11 +2,11 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from typing import Any
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 from pydantic_settings import CliApp, SettingsError
 
 from thimble.service.settings import ADMIN_KEYS, API_KEYS, PREFIX, Settings
@@ -78,7 +78,7 @@ def _problems_of_flags(arguments: Sequence[str]) -> list[str]:
     return problems
 
 
-def _problem(error: ErrorDetails, arguments: Sequence[str]) -> str:
+def _problem(error: Mapping[str, Any], arguments: Sequence[str]) -> str:
     """One that pydantic found: the variable, the flag, the value, and what it should be."""
     field = str(error["loc"][0])
     flag, variable = _flag_of(field), PREFIX + field.upper()
@@ -100,6 +100,6 @@ def _flag_of(field: str) -> str:
     return "REPOSITORY" if field == "repository" else f"--{field.replace('_', '-')}"
 
 
-def _reason(error: ErrorDetails) -> str:
+def _reason(error: Mapping[str, Any]) -> str:
     message = error["msg"].removeprefix("Value error, ").partition(", unable to")[0]
     return message.replace("Input should be a valid boolean", "it should be true or false").replace("Input", "it")
