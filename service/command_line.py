@@ -101,5 +101,5 @@ def _flag_of(field: str) -> str:
 
 
 def _reason(error: Mapping[str, Any]) -> str:
-    message = error["msg"].removeprefix("Value error, ").partition(", unable to")[0]
+    message = str(error["msg"]).removeprefix("Value error, ").partition(", unable to")[0]
     return message.replace("Input should be a valid boolean", "it should be true or false").replace("Input", "it")
