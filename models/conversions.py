@@ -86,6 +86,8 @@ def _numbers_from_values(values: Column) -> Floats:
 
 
 def _plain_number(value: object) -> object:
+    if isinstance(value, bool):
+        return int(value)
     return None if isinstance(value, str) and not value.strip() else value
 
 

@@ -40,7 +40,7 @@ def test_frames_score_as_their_lists_do(small_server: Server) -> None:
     ("columns", "reason"),
     [
         ({"d0": [1, 2], "d1": [3.0, 1e39]}, "d1: 1e+39 is not a finite float32 number (index 1)"),
-        ({"d0": [True, False]}, "d0: True is not a number (index 0)"),
+        ({"f2": [True, False]}, "f2: True is not an integer (index 0)"),
         ({"d0": ["1", "2"]}, "d0: '1' is not a number (index 0)"),
         ({"f2": [1.0, 1.7]}, "f2: 1.7 is not an integer (index 1)"),
         (

@@ -106,7 +106,6 @@ def with_last(array: Any, value: Any, dtype: Any = object) -> Any:
         (with_last(DENSE, 1e39, float), IDS, "dense: d2 in row 1: 1e+39 is not a finite float32 number"),
         (with_last(DENSE, "1.5"), IDS, "dense: d2 in row 1: '1.5' is not a number"),
         (DENSE.astype(str), IDS, "dense: d0 in row 0: '1.0' is not a number"),
-        (DENSE > 1, IDS, "dense: d0 in row 0: False is not a number"),
         (DENSE[0], IDS, "dense: shape [3] is not [rows, 3]"),
         (None, IDS, "dense: shape [] is not [rows, 3]"),
         (DENSE, IDS.T, "ids: shape [4, 2] is not [rows, 4]"),

@@ -124,7 +124,7 @@ def test_json_and_tsv_give_the_same_rows() -> None:
         (body(d0=[], f0="a"), 400, "d0 is an empty list: 0 rows"),
         (body(d0=[1] * 5), 413, "5 rows are more than the limit of 4"),
         (body(d0="3"), 400, "d0: '3' is not a number"),
-        (body(d0=True), 400, "d0: True is not a number"),
+        (body(f1=True), 400, "f1: True is not an integer"),
         (body(d0=[1, 1e39]), 400, "d0: 1e+39 is not a finite float32 number (index 1)"),
         (body(d0=[[1], [2]]), 400, "d0: a list is not a number (index 0)"),
         (body(d0={"a": 1}), 400, "d0: an object is not a number"),
