@@ -28,8 +28,8 @@ def bearer(key: str | None) -> dict[str, str]:
     """The header that carries an API key. ValueError, which does not show it: no header can."""
     if key is None:
         return {}
-    if not key or not key.isascii() or not key.isprintable():
-        raise ValueError("the key is empty, or has a line end or another character that no header can carry")
+    if not key or key != key.strip() or not key.isascii() or not key.isprintable():
+        raise ValueError("the key is empty, or has a blank or a line end that no header can carry")
     return {"authorization": f"Bearer {key}"}
 
 

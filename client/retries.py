@@ -15,7 +15,8 @@ from thimble.client.answers import sentence
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 # A server says in whole seconds when to come again. Those whom it told the same spread over the second after that.
 RETRY_AFTER_STEP = 1.0
-BUSY = (429, 503)
+# 502 is what a proxy says that has lost the server, be it in words that somebody gave it.
+BUSY = (429, 502, 503)
 # What a proxy says in its own words may change, but for these: what it cannot do, it cannot do later either.
 NEVER = (501, 505)
 
@@ -24,6 +25,8 @@ Outcome = httpx.Response | httpx.TransportError
 
 def may_change(outcome: Outcome) -> bool:
     """Whether the server may have another answer later. Scoring changes nothing, so it may safely be asked twice."""
+    if isinstance(outcome, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
+        return False  # it was never sent
     if isinstance(outcome, httpx.TransportError):
         return not (_untrusted(outcome) or _refused_by_proxy(outcome))
     status = outcome.status_code

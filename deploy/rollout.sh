@@ -10,7 +10,8 @@ short() { echo "${1#sha256:}" | cut -c 1-12; }
 old=$(docker compose ps --quiet thimble) || fail "nothing was changed, for Docker Compose does not say what runs"
 count=$(echo "$old" | wc -w)
 [ "$count" -gt 0 ] || fail "no replica runs, so there is none to replace: docker compose up"
-image=$(docker compose config --images thimble) || fail "nothing was changed, for Docker Compose names no image"
+images=$(docker compose config --images thimble) || fail "nothing was changed, for Docker Compose names no image"
+image=$(echo "$images" | sort -u) # it names that of what the service depends on too, which is the same
 to=$(docker image inspect --format '{{.Id}}' "$image") || fail "there is no image $image: docker compose build"
 to=$(short "$to")
 say "$count replicas, each to be replaced by one of image $to ($image)"

@@ -87,6 +87,9 @@ class ClickFile(Protocol):
     def check(self) -> None:
         """Whether it holds what is wanted of it, by its first bytes."""
 
+    def key_types(self) -> list[Any]:
+        """The Arrow types of the keys, of text where it has no types."""
+
     def count(self) -> int:
         """Rows there are, bad ones included."""
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from thimble.export.bad_rows import BadRows
 from thimble.export.click_files import encode_features, open_click_files, valued_features
@@ -53,6 +54,12 @@ class FileRows:
     @property
     def files(self) -> list[Path]:
         return [file.path for file in self._files]
+
+    def key_types(self) -> list[pa.DataType]:
+        """What each key is in all files: its type, or text where they differ."""
+        types = [set(of_files) for of_files in zip(*(file.key_types() for file in self._files), strict=True)]
+        known = [some - {pa.null()} or some for some in types]
+        return [next(iter(some)) if len(some) == 1 else pa.string() for some in known]
 
     def read(self) -> Iterator[KeyedRows]:
         """All rows, in constant memory. ClickError: a file is damaged, or a row is bad and is not to be."""

@@ -1,7 +1,7 @@
 """Golden rows: held-out rows, as a client would send them, whose scores every server must reproduce."""
 
 from thimble.export.clicks import Clicks, Rows
-from thimble.models.conversions import FROM_TEXT, FROM_VALUES
+from thimble.models.conversions import EXACT_FLOATS, FROM_TEXT, FROM_VALUES
 from thimble.models.features import Batch, batch_from_values
 from thimble.models.inputs import ValueKind
 from thimble.models.spec import ModelSpec
@@ -49,6 +49,6 @@ def _wire_value(kind: ValueKind, value: object) -> int | float | str | None:
         return int(value)
     if isinstance(value, str) and kind == "number":
         number = float(value)
-        return int(number) if number.is_integer() else number
+        return int(number) if number.is_integer() and abs(number) < EXACT_FLOATS else number
     assert isinstance(value, int | float | str)
     return value

@@ -87,6 +87,11 @@ class ParquetFile:
         except (pa.ArrowException, OSError) as error:
             raise ClickError(f"{self.name}: not readable as Parquet: {error}") from None
 
+    def key_types(self) -> list[Any]:
+        with self.path.open("rb") as raw:
+            schema = pyarrow.parquet.read_schema(raw)
+        return [schema.field(name).type if name in schema.names else pa.string() for name in self.columns.keys]
+
     def tables(self, start: int, stop: int) -> Iterator[Table]:
         position = 0
         try:

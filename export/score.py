@@ -3,10 +3,10 @@
 import csv
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from secrets import token_hex
-from typing import Any
+from typing import Any, TextIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -37,6 +37,7 @@ def score_files(artifact: Path, source: FileRows, output: Path) -> int:
     ScoreError: it cannot be written, or no row can be scored. ExportError and ClickError: something cannot be read.
     """
     write = _writer(output, source)
+    schema = pa.schema([*zip(source.keys, source.key_types(), strict=True), (SCORE, pa.float32())])
     session = artifact_session(artifact)
     rows = scored = 0
 
@@ -52,7 +53,7 @@ def score_files(artifact: Path, source: FileRows, output: Path) -> int:
     target = Path(os.path.realpath(output))  # where a link leads to
     try:
         with replaced(target, target.with_name(f".partial-{token_hex(4)}")) as partial:
-            write(partial, [*source.keys, SCORE], parts())
+            write(partial, schema, parts())
             if rows and not scored:
                 raise ScoreError(f"none of the {rows:,} rows can be scored; nothing was written")
     except OSError as error:
@@ -62,7 +63,7 @@ def score_files(artifact: Path, source: FileRows, output: Path) -> int:
     return rows
 
 
-def _writer(output: Path, source: FileRows) -> Callable[[Path, Sequence[str], Iterable[Part]], None]:
+def _writer(output: Path, source: FileRows) -> Callable[[Path, pa.Schema, Iterable[Part]], None]:
     """What writes a file of that name. ScoreError: nothing may be written there."""
     writer = {".csv": _write_csv, ".parquet": _write_parquet}.get(output.suffix.lower())
     if writer is None:
@@ -78,22 +79,33 @@ def _writer(output: Path, source: FileRows) -> Callable[[Path, Sequence[str], It
     return writer
 
 
-def _write_csv(path: Path, names: Sequence[str], parts: Iterable[Part]) -> None:
+class _LineFeeds:
+    """Lines that end in a line feed alone, from a csv.writer that ends them in both characters.
+
+    It has to: only then does it quote a carriage return in a value.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, line: str) -> None:
+        self._file.write(line.removesuffix("\r\n") + "\n")
+
+
+def _write_csv(path: Path, schema: pa.Schema, parts: Iterable[Part]) -> None:
     """Text as it was, also where it is not UTF-8."""
     with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(names)
+        writer = csv.writer(_LineFeeds(file))
+        writer.writerow(schema.names)
         for part in parts:
             writer.writerows(zip(*(_texts(column) for column in part), strict=True))
 
 
-def _write_parquet(path: Path, names: Sequence[str], parts: Iterable[Part]) -> None:
-    batches = (pa.record_batch([*map(_array, part)], names=names) for part in parts)
-    first = next(batches, pa.record_batch([[]] * len(names), names=names))
-    rest = chain([first], batches)
-    with path.open("wb") as file, pq.ParquetWriter(file, first.schema) as writer:
-        while group := list(islice(rest, ROW_GROUP_TABLES)):
-            writer.write_table(pa.Table.from_batches([batch.cast(first.schema) for batch in group]))
+def _write_parquet(path: Path, schema: pa.Schema, parts: Iterable[Part]) -> None:
+    batches = (pa.record_batch([*map(_array, part, schema.types)], schema=schema) for part in parts)
+    with path.open("wb") as file, pq.ParquetWriter(file, schema) as writer:
+        while group := list(islice(batches, ROW_GROUP_TABLES)):
+            writer.write_table(pa.Table.from_batches(group))
 
 
 def _texts(column: Any) -> Sequence[str | None]:
@@ -109,11 +121,11 @@ def _texts(column: Any) -> Sequence[str | None]:
     return texts
 
 
-def _array(column: Any) -> pa.Array:
-    """A column as Parquet holds it. ScoreError: text that is not UTF-8."""
-    if isinstance(column, pa.Array):
-        return column
+def _array(column: Any, kind: pa.DataType) -> pa.Array:
+    """A column as Parquet holds it, text where files differ in its type. ScoreError: text that is not UTF-8."""
+    if isinstance(column, pa.Array) and (column.type == kind or pa.types.is_null(column.type)):
+        return column.cast(kind)
     try:
-        return pa.array(column, pa.string())
+        return pa.array(_texts(column), kind)
     except UnicodeEncodeError as error:
         raise ScoreError(f"{shown(error.object)} is not UTF-8, which Parquet asks for; CSV takes it as it is") from None

@@ -10,6 +10,8 @@ from itertools import islice
 from operator import itemgetter
 from typing import IO, Any
 
+import pyarrow as pa
+
 from thimble.export.click_folders import FoundFile
 from thimble.export.click_tables import TABLE_ROWS, Columns, Encoded, EncodedLabels, Table, encode_labels
 from thimble.export.clicks import ClickError
@@ -55,6 +57,9 @@ class _TextFile(ABC):
 
     def check(self) -> None:
         next(self.rows(), None)
+
+    def key_types(self) -> list[Any]:
+        return [pa.string()] * len(self.columns.keys)
 
     def count(self) -> int:
         """By reading to the end; a truncated .gz shows here."""

@@ -148,6 +148,13 @@ def test_it_comes_again_when_a_proxy_has_lost_the_server(told: tuple[str, type[T
     assert error.decode() in caught.value.message
 
 
+def test_it_comes_again_when_a_proxy_of_ours_has_lost_the_server(told: tuple[str, type[Told]]) -> None:
+    url, handler = told
+    handler.statuses, handler.error = [502], b'{"error": "no replica answered"}'
+    with Client(url) as client:
+        assert client.score({}).tolist() == [0.5]
+
+
 def test_patience_ends(told: tuple[str, type[Told]]) -> None:
     url, handler = told
     handler.statuses, handler.retry_after = [429] * 9, "7"

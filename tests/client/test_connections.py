@@ -85,7 +85,7 @@ def test_what_is_no_url_is_refused_at_once(url: str, kind: type[Client | AsyncCl
         kind(url)
 
 
-@pytest.mark.parametrize("key", ["", "of a file\n", "schlüssel", "a\0"])
+@pytest.mark.parametrize("key", ["", "of a file\n", "abcdefg ", " abcdefg", "schlüssel", "a\0"])
 def test_a_key_that_no_header_can_carry_is_refused_and_not_shown(key: str) -> None:
     with pytest.raises(ValueError, match="no header can carry") as caught:
         Client("http://127.0.0.1:1", key=key)

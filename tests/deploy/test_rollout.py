@@ -17,7 +17,7 @@ echo "$*" >> calls
 case "$*" in
     "compose ps --quiet thimble") cat replicas ;;
     "compose ps --all --quiet thimble") cat replicas; test ! -f new || cat new ;;
-    "compose config --images thimble") echo thimble:cpu ;;
+    "compose config --images thimble") echo thimble:cpu; echo thimble:cpu ;;
     "image inspect --format {{.Id}} thimble:cpu") test -z "$MISSING" && echo sha256:2222222222222222 ;;
     "inspect --format {{.Image}}"*) echo sha256:1111111111111111 ;;
     "compose up"*) echo NEW > new; test -z "$HANGS" || exec sleep 60; test -z "$BROKEN" ;;

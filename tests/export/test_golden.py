@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -39,6 +40,13 @@ def test_fewer_held_out_rows_than_golden_ones(tmp_path: Path) -> None:
     (tmp_path / "clicks").write_text("0\t1\t1\n1\t2\t2\n")
     features = golden_features(spec, Rows(FileClicks([tmp_path / "clicks"], spec), 0, 2))
     assert features == {"d0": [1, 2, -1, None], "f0": [1, 2, None, None]}
+
+
+def test_numbers_beyond_64_bits_are_sent_as_they_are_read(tmp_path: Path) -> None:
+    spec = small_spec(dense=1, kinds=("int",))
+    (tmp_path / "clicks").write_text("0\t1e20\t1\n1\t-1e30\t2\n")
+    features = golden_features(spec, Rows(FileClicks([tmp_path / "clicks"], spec), 0, 2))
+    assert orjson.loads(orjson.dumps(features))["d0"] == [1e20, -1e30, -1, None]
 
 
 def test_generated_clicks_as_a_client_would_send_them() -> None:

@@ -168,6 +168,7 @@ TYPES: list[tuple[pa.DataType, list[Any], list[str] | None]] = [
     (pa.float64(), [0.1, None, 1e300], ["0.1", "", "1e+300"]),
     (pa.bool_(), [True, False, None], ["true", "false", ""]),
     (pa.string(), ['say "hi"', "a,b\nc", None], ['say "hi"', "a,b\nc", ""]),
+    (pa.string(), ["a\rb", "\r\n", "a\u2028b"], ["a\rb", "\r\n", "a\u2028b"]),
     (pa.large_string(), ["é", "", None], ["é", "", ""]),
     (pa.dictionary(pa.int32(), pa.string()), ["b", "a", None], ["b", "a", ""]),
     (pa.binary(), [b"a", b"\xff", None], ["a", "\udcff", ""]),
@@ -225,6 +226,24 @@ def test_a_key_that_folders_give(artifact: Path, tmp_path: Path, suffix: str, ou
     assert found["day"] == ["1"] * ROWS + ["2"] * ROWS
     assert [*map(int, found["f0"])] == [*range(ROWS)] * 2
     assert found["score"][:ROWS] == found["score"][ROWS:]
+
+
+def test_keys_of_files_that_differ_in_their_type_are_text(artifact: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    features = {name: ["1"] for name in CLICK_SPEC.feature_names}
+    typed = (("a", pa.array([7])), ("b", pa.array([None])), ("c", pa.array([True])), ("d", pa.array(["u1"])))
+    for name, keys in typed:
+        pq.write_table(
+            pa.table(features | {"the key": keys, "number": pa.array([None if name == "b" else 5])}), folder / name
+        )
+    (folder / "e.csv").write_text("the key,d0,d1,f0,f1,f2,number\n007,1,1,1,1,1,5\n")
+    for output in ("scores.csv", "scores.parquet"):
+        found = score(artifact, folder, tmp_path / output, "the key")
+        assert [key or "" for key in found["the key"]] == ["7", "", "true", "u1", "007"]
+    (folder / "e.csv").unlink()
+    score(artifact, folder, tmp_path / "scores.parquet", "number")
+    assert pq.read_table(tmp_path / "scores.parquet").column("number").to_pylist() == [5, None, 5, 5]
 
 
 def test_text_that_is_no_utf_8_is_kept_by_csv_and_refused_by_parquet(artifact: Path, tmp_path: Path) -> None:

@@ -133,6 +133,11 @@ def test_bad_arguments_are_one_sentence(arguments: list[str], status: int, culpr
                 "THIMBLE_ROOT_PATH (--root-path) is 'thimble': it should be a path such as /thimble",
             ],
         ),
+        (
+            ["--root-path", "/v2/shop"],
+            {},
+            ["--root-path (THIMBLE_ROOT_PATH) is '/v2/shop': paths of the server's own begin"],
+        ),
         (["--max-row", "3"], {}, ["there is no --max-row; --max-rows is meant?"]),
         (["--verbose", "-p=8000"], {"THIMBLE_PORT": "x"}, ["there is no --verbose", "there is no -p"]),
         (

@@ -107,6 +107,8 @@ def _release(body: bytes, versions: ModelVersions) -> Release:
         wanted.setdefault("live", versions.live.version)
     try:
         return parsed(orjson.dumps(wanted))
+    except orjson.JSONEncodeError:  # it reads what is deeper than it writes
+        raise RequestError(400, "the request is nested too deeply") from None
     except ReleaseError as error:
         raise RequestError(400, str(error)) from None
 

@@ -87,6 +87,7 @@ def test_a_file_is_not_blamed_for_what_an_earlier_one_did(repository: Path, vers
     [
         ("PUT", "/v1/models/m/release", '{"live": 9}', 409, "version 9 of m is not in the repository"),
         ("PUT", "/v1/models/m/release", "[]", 400, "not an object"),
+        ("PUT", "/v1/models/m/release", f'{{"canary": {"[" * 300}{"]" * 300}}}', 400, "nested too deeply"),
         ("PUT", "/v1/models/m/release", '{"canary": {"version": 1, "weight": 0.1}}', 400, "live and canary at once"),
         ("PUT", "/v1/models/n/release", "{}", 404, "there is no model 'n' in the repository"),
         ("POST", "/v1/models/m/rollback", "", 409, "there is no version of m to go back to from 1"),
