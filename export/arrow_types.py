@@ -37,7 +37,10 @@ def readable(kind: ValueKind, array: Any, options: ValueOptions) -> Any:
         array = array.dictionary_decode()
     if _is_moment(array.type):
         array = _seconds(array)
-    if kind == "number" and (types.is_boolean(array.type) or types.is_decimal(array.type)):
+    if kind == "number" and types.is_decimal(array.type):
+        array = array.cast(pa.string())  # from a decimal itself Arrow makes 0.9999999999999999 of 1.00000000000
+        array = array.cast(pa.float64())
+    if kind == "number" and types.is_boolean(array.type):
         array = array.cast(pa.float64())
     if types.is_float16(array.type):
         array = array.cast(pa.float32())

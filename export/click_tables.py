@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from thimble.export.value_options import ValueOptions
 from thimble.models.conversions import Column, shown
-from thimble.models.features import encode_column
 from thimble.models.hashing import Floats
 from thimble.models.inputs import Feature, ValueKind
+from thimble.models.labels import clicked
 
 TABLE_ROWS = 1024
 """Rows that are read at a time."""
@@ -19,8 +19,6 @@ TABLE_ROWS = 1024
 EncodedLabels = tuple[Floats, dict[int, str]]
 Encoded = tuple[npt.NDArray[Any], dict[int, str]]
 """A column as the model takes it, and what is wrong with its bad rows, whose values mean nothing."""
-
-_CLICKED: dict[object, float] = {"0": 0.0, "1": 1.0, 0: 0.0, 1: 1.0}
 
 
 class Columns(NamedTuple):
@@ -97,11 +95,8 @@ class ClickFile(Protocol):
         """Rows start..stop."""
 
 
-def encode_labels(values: Column, *, typed: bool) -> EncodedLabels:
-    """Numbers, read as those of features are, that are zeros and ones."""
-    try:
-        return np.array([_CLICKED[value] for value in values], np.float32), {}
-    except (KeyError, TypeError):  # a TypeError is for lists, which no dictionary can look up
-        labels, _ = encode_column("number", values, typed=typed)
-    wrong = np.flatnonzero(~np.isin(labels, (0, 1))).tolist()
-    return labels, {row: f"{shown(values[row])} is not 0 or 1" for row in wrong}
+def encode_labels(values: Column) -> EncodedLabels:
+    """Zeros and ones, as text or typed."""
+    labels = [clicked(value) for value in values]
+    wrong = {row: f"{shown(values[row])} is not 0 or 1" for row, label in enumerate(labels) if label is None}
+    return np.array([label or 0 for label in labels], np.float32), wrong

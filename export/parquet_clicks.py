@@ -40,8 +40,7 @@ class ArrowTable:
             labels = array.to_numpy(zero_copy_only=False)
             if np.isin(labels, (0, 1)).all():
                 return (labels == 1).astype(np.float32), {}
-        values = _values(array)
-        return encode_labels(_texts(values), typed=False) if _is_text(array) else encode_labels(values, typed=True)
+        return encode_labels(_values(array))
 
     def encode(self, column: int, kind: ValueKind) -> Encoded:
         """Numbers all at once, but for the doubtful ones, which are encoded as values of other types are."""

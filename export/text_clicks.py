@@ -36,7 +36,7 @@ class TextTable:
         return TextTable(self.lines[start:stop], columns, misfits)
 
     def labels(self) -> EncodedLabels:
-        return encode_labels(self.columns[0], typed=False)
+        return encode_labels(self.columns[0])
 
     def encode(self, column: int, kind: ValueKind) -> Encoded:
         return encode_column(kind, self.columns[column], typed=False)

@@ -6,7 +6,7 @@ that people write for a missing value (`MISSING_WORDS`) is one of those that are
 
 import math
 from collections.abc import Callable, Sequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -175,6 +175,16 @@ def _number(token: str) -> int | float | None:
         except ValueError:
             continue
     return None
+
+
+def exact_number(token: str) -> Decimal | None:
+    """What a text without blanks says to its last digit, None where it is no number."""
+    if len(token) > _MAX_INT_DIGITS or not _only([token], _NUMERIC):
+        return None
+    try:
+        return Decimal(token)
+    except InvalidOperation:
+        return None
 
 
 def _no_integer(value: object) -> str:

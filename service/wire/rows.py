@@ -15,6 +15,7 @@ from thimble.models.conversions import BadValueError, shown
 from thimble.models.features import Batch, FeatureError, batch_from_text, column_from_values, good_values
 from thimble.models.hashing import Floats, Int64s
 from thimble.models.inputs import Feature, InputTensor, ValueKind
+from thimble.models.labels import clicked
 from thimble.models.spec import ModelSpec
 from thimble.service.errors import RequestError
 from thimble.service.wire.json_text import parsed
@@ -87,7 +88,7 @@ class RowReader:
         table = [line.removesuffix("\r").split("\t") for line in lines]
         if first > width:
             for number, row in enumerate(table, 1):
-                if row[0] not in ("", "0", "1"):
+                if row[0] and clicked(row[0]) is None:
                     raise RequestError(400, f"line {number}: label {shown(row[0])} is not 0, 1 or blank")
         try:
             return batch_from_text(self._spec, list(zip(*table, strict=True))[first - width :])

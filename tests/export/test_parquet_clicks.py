@@ -83,6 +83,21 @@ def test_parquet_of_other_types(tmp_path: Path, spec: ModelSpec, changed: dict[s
 
 
 @pytest.mark.parametrize(
+    "labels",
+    [
+        pa.array(["1", "0", "0.99999999999", "1e-60"]),
+        pa.array([1, 0, 0.99999999999, 1e-60], pa.float64()),
+        pa.array([*map(Decimal, ["1", "0", "0.99999999999", "1e-11"])], pa.decimal128(12, 11)),
+    ],
+    ids=lambda labels: str(labels.type),
+)
+def test_labels_are_exactly_0_or_1(tmp_path: Path, spec: ModelSpec, labels: Any) -> None:
+    source = FileClicks([write_parquet(tmp_path / "a.parquet", columns(label=labels))], spec)
+    assert everything(source).labels.tolist() == [1, 0]
+    assert [reason.partition(": ")[0] for reason in source.bad.first.values()] == ["a.parquet row 3", "a.parquet row 4"]
+
+
+@pytest.mark.parametrize(
     ("name", "array", "kind"),
     [
         ("label", pa.array([[1], [0], [1], [1]]), "a number"),

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testing.samples import small_spec
+from thimble.export.click_tables import encode_labels
 from thimble.models.inputs import Kind
 from thimble.service.errors import RequestError
 from thimble.service.wire.rows import JSON, TSV, RowReader
@@ -143,6 +144,22 @@ def test_bad_json_is_refused_by_name(content: bytes, status: int, culprit: str) 
     found, message = refusal(content)
     assert found == status
     assert culprit in message and "\n" not in message and len(message) < 200
+
+
+LABELS = ["0", "1", "1.0", " 1", "True", "false", "1e0", "+0"]
+NO_LABELS = ["2", "no", "0.5", "0.99999999999999999999", "1e-400", "1e9999999999999999999", "nan", "-", "\ud801"]
+
+
+@pytest.mark.parametrize("label", [*LABELS, *NO_LABELS], ids=ascii)
+def test_a_label_is_what_the_trainer_takes(label: str) -> None:
+    _, wrong = encode_labels([label])
+    assert bool(wrong) == (label in NO_LABELS)
+    line = f"{label}\t1\t2\t3\ta\t5\tff".encode("utf-8", "replace")
+    if not wrong:
+        assert ROWS.tsv(line).dense.tolist() == [[1, 2, 3]]
+    else:
+        status, message = refusal(line, TSV)
+        assert status == 400 and message.startswith("line 1: label ")
 
 
 @pytest.mark.parametrize(
