@@ -16,7 +16,7 @@ from thimble.client.values import has_form, shown, to_json
 
 def dense_tensor(values: npt.ArrayLike) -> Floats | JsonTensor:
     """Numbers. ThimbleError 400: they are no array."""
-    array = _array("dense", values)
+    array = _unmasked(_array("dense", values))
     if array.dtype.kind not in "fiu":
         return _as_json(array, "FP32")
     with np.errstate(over="ignore"):
@@ -26,8 +26,10 @@ def dense_tensor(values: npt.ArrayLike) -> Floats | JsonTensor:
 
 
 def ids_tensor(values: npt.ArrayLike) -> Int64s | JsonTensor:
-    """Ids. ThimbleError 400: they are no array."""
+    """Ids. ThimbleError 400: they are no array, or are floats so narrow that they were other integers before."""
     array = _array("ids", values)
+    _require_exact(array)
+    array = _unmasked(array)
     if array.dtype.kind not in "iu" or not np.can_cast(array.dtype, np.int64):
         return _as_json(array, "INT64")
     return array.astype(np.int64, copy=False)
@@ -35,13 +37,28 @@ def ids_tensor(values: npt.ArrayLike) -> Int64s | JsonTensor:
 
 def _array(name: str, values: npt.ArrayLike) -> npt.NDArray[Any]:
     try:
-        array = np.asanyarray(values)
+        return np.asanyarray(values)
     except (TypeError, ValueError, RuntimeError) as error:  # rows of several lengths, or a tensor that is on a GPU
         raise ThimbleError(400, f"{name}: no array [rows, columns]: {error}") from None
+
+
+def _unmasked(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """With None where a value is masked."""
     if isinstance(array, np.ma.MaskedArray):
         missing, array = np.ma.getmaskarray(array), array.data.astype(object)
         array[missing] = None
     return array
+
+
+def _require_exact(array: npt.NDArray[Any]) -> None:
+    """The server cannot see it: JSON has one kind of floats, of 64 bits."""
+    if array.dtype.kind != "f" or array.dtype.itemsize >= 8 or array.ndim != 2:
+        return
+    power = np.finfo(array.dtype).nmant + 1
+    for row, column in np.argwhere((np.abs(array) >= 2**power) & np.isfinite(array)):
+        wrong = f"{float(array[row, column])} is a {array.dtype.name}"
+        reason = f"{wrong}, which from 2^{power} on stands for several integers"
+        raise ThimbleError(400, f"ids: column {column} in row {row}: {reason}")
 
 
 def _as_json(array: npt.NDArray[Any], datatype: str) -> JsonTensor:

@@ -42,8 +42,6 @@ def readable(kind: ValueKind, array: Any, options: ValueOptions) -> Any:
         array = array.cast(pa.float64())
     if kind == "number" and types.is_boolean(array.type):
         array = array.cast(pa.float64())
-    if types.is_float16(array.type):
-        array = array.cast(pa.float32())
     if options.missing:
         array = pc.if_else(_is_one_of(array, options.missing), None, array)
     if options.timestamps and kind == "number" and (is_text(array.type) or is_bytes(array.type)):

@@ -49,6 +49,6 @@ def _wire_value(kind: ValueKind, value: object) -> int | float | str | None:
         return int(value)
     if isinstance(value, str) and kind == "number":
         number = float(value)
-        return int(number) if number.is_integer() and abs(number) < EXACT_FLOATS else number
+        return int(number) if number.is_integer() and abs(number) < EXACT_FLOATS[float] else number
     assert isinstance(value, int | float | str)
     return value

@@ -53,7 +53,10 @@ class ArrowTable:
         rows = np.flatnonzero(doubtful)
         if not len(rows):
             return encoded, {}
-        encoded[rows], bad = encode_column(kind, _values(array.take(pa.array(rows))), typed=True)
+        values = _values(array.take(pa.array(rows)))
+        if kind == "int" and types.is_floating(array.type):
+            values = _of_width(array.type, values)
+        encoded[rows], bad = encode_column(kind, values, typed=True)
         return encoded, {int(rows[i]): reason for i, reason in bad.items()}
 
     def values(self, column: int) -> Column:
@@ -146,7 +149,7 @@ def _texts(values: Column) -> Column:
 
 
 def _is_number(kind: Any) -> bool:
-    return bool(types.is_integer(kind) or types.is_float32(kind) or types.is_float64(kind))
+    return bool(types.is_integer(kind) or types.is_floating(kind))
 
 
 def _numbers(array: Any) -> tuple[Floats, Mask]:
@@ -161,9 +164,17 @@ def _ids(array: Any) -> tuple[Int64s, Mask]:
     found, limit = array.fill_null(0).to_numpy(), ID_LIMIT
     if types.is_floating(array.type):
         found = np.where(np.isnan(found), 0, found)
-        limit = EXACT_FLOATS
+        limit = EXACT_FLOATS[found.dtype.type]
     doubtful = (found < 0) | (found >= limit) | (found != np.trunc(found))
     return np.where(doubtful, 0, found).astype(np.int64), doubtful
+
+
+def _of_width(type_: Any, values: Column) -> Column:
+    """Floats that tell from which integer on they are not exact, as Python's own do for those of 64 bits."""
+    if types.is_float64(type_):
+        return values
+    narrow = type_.to_pandas_dtype()
+    return [None if value is None else narrow(value) for value in values]
 
 
 def _values(array: Any) -> Column:

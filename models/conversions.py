@@ -19,8 +19,8 @@ from thimble.models.inputs import ValueKind
 MISSING_WORDS = frozenset(("", "nan", "null", "na", "n/a", "<na>", "none", "\\n"))
 """Text that stands for a missing number, integer or token, in any case. In text fields only `\\N` does."""
 
-EXACT_FLOATS = 1 << 53
-"""From here on a float stands for several integers."""
+EXACT_FLOATS: dict[type, int] = {float: 1 << 53, np.float64: 1 << 53, np.float32: 1 << 24, np.float16: 1 << 11}
+"""From here on a float of that type stands for several integers."""
 
 _NULL_TEXT = "\\N"
 _TRUTHS = {"true": "1", "false": "0"}
@@ -55,6 +55,8 @@ class Reading(NamedTuple):
 
 def shown(value: object) -> str:
     """A value as error messages quote it: never longer than a line."""
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, int) and value.bit_length() > 4 * _SHOWN:
         return f"an integer of {value.bit_length()} bits"  # Python refuses to write out very long ones
     if isinstance(value, list | dict):
@@ -159,9 +161,10 @@ def _whole(value: object) -> object:
         number = _number(value)
     if isinstance(number, Decimal):
         return int(number) if number == number.to_integral_value() else value
-    if isinstance(number, float):
-        exact = abs(number) < EXACT_FLOATS or abs(number) >= 1 << 64
-        return int(number) if exact and number.is_integer() else value
+    if isinstance(number, float | np.floating):
+        size = abs(float(number))
+        exact = size < EXACT_FLOATS[type(number)] or size >= 1 << 64
+        return int(number) if exact and size.is_integer() else value
     return value if number is None else number
 
 
@@ -189,8 +192,10 @@ def exact_number(token: str) -> Decimal | None:
 
 def _no_integer(value: object) -> str:
     number = _number(value) if isinstance(value, str) else value
-    if isinstance(number, float) and number.is_integer() and abs(number) >= EXACT_FLOATS:
-        return f"{shown(value)} is a float, which from 2^53 on stands for several integers"
+    if isinstance(number, float | np.floating) and float(number).is_integer():
+        name, limit = type(number).__name__, EXACT_FLOATS[type(number)]
+        if abs(float(number)) >= limit:
+            return f"{shown(value)} is a {name}, which from 2^{limit.bit_length() - 1} on stands for several integers"
     return f"{shown(value)} is not an integer"
 
 

@@ -84,6 +84,22 @@ def with_last(array: Any, value: Any, dtype: Any = object) -> Any:
         (DENSE, with_last(IDS, np.inf, float), "ids: f2 in row 1: 'inf' is not an integer"),
         (
             DENSE,
+            with_last(IDS % 8, 2**24, np.float32),
+            "ids: column 2 in row 1: 16777216.0 is a float32, which from 2^24 on stands for several integers",
+        ),
+        (
+            DENSE,
+            with_last(IDS % 8, 2048, np.float16),
+            "ids: column 2 in row 1: 2048.0 is a float16, which from 2^11 on stands for several integers",
+        ),
+        (
+            DENSE,
+            np.ma.masked_equal((IDS % 8 + 2**24).astype(">f4"), 2**24),
+            "ids: column 1 in row 0: 16777218.0 is a float32, which from 2^24 on stands for several integers",
+        ),
+        (DENSE, with_last(IDS % 8, np.inf, np.float32), "ids: f2 in row 1: 'inf' is not an integer"),
+        (
+            DENSE,
             with_last(IDS, 2.0**53, float),
             "ids: f2 in row 1: 9007199254740992.0 is a float, which from 2^53 on stands for several integers",
         ),

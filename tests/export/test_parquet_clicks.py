@@ -82,6 +82,22 @@ def test_parquet_of_other_types(tmp_path: Path, spec: ModelSpec, changed: dict[s
     assert first.startswith("a.parquet row ")
 
 
+@pytest.mark.parametrize("missing", [[], ["-999"]])
+@pytest.mark.parametrize(("type_", "power"), [(pa.float16(), 11), (pa.float32(), 24), (pa.float64(), 53)], ids=str)
+def test_floats_are_ids_as_long_as_they_are_exact(
+    tmp_path: Path, spec: ModelSpec, type_: Any, power: int, missing: list[str]
+) -> None:
+    largest = float(2**power - 1)
+    floats = np.array([largest, math.nan, largest + 1, 3.5], type_.to_pandas_dtype())
+    source = FileClicks([write_parquet(tmp_path / "a.parquet", columns(f0=floats))], spec, missing=missing)
+    assert numbers(source.read(0, 4, 4)) == [2**power - 1, 0]
+    name = str(floats.dtype) if power < 53 else "float"
+    assert list(source.bad.first.values()) == [
+        f"a.parquet row 3: f0: {largest + 1} is a {name}, which from 2^{power} on stands for several integers",
+        "a.parquet row 4: f0: 3.5 is not an integer",
+    ]
+
+
 @pytest.mark.parametrize(
     "labels",
     [
@@ -130,7 +146,16 @@ def test_one_bad_label_makes_no_other_bad(tmp_path: Path, spec: ModelSpec) -> No
 
 TYPES: dict[ValueKind, list[Any]] = {
     "number": [pa.bool_(), pa.int8(), pa.uint64(), pa.int64(), pa.float16(), pa.float64(), pa.decimal128(20, 3)],
-    "int": [pa.int8(), pa.uint64(), pa.int64(), pa.float32(), pa.float64(), pa.decimal128(20, 1), pa.decimal128(20, 0)],
+    "int": [
+        pa.int8(),
+        pa.uint64(),
+        pa.int64(),
+        pa.float16(),
+        pa.float32(),
+        pa.float64(),
+        pa.decimal128(20, 1),
+        pa.decimal128(20, 0),
+    ],
     "hex": [pa.int32(), pa.uint32(), pa.int64(), pa.large_string(), pa.binary()],
     "string": [pa.int64(), pa.uint64(), pa.string(), pa.large_string(), pa.binary()],
 }
