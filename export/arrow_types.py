@@ -15,6 +15,7 @@ _WORDS: dict[ValueKind, str] = {
     "hex": "a hexadecimal token",
     "string": "text",
 }
+_TEXTS = (pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary(), pa.binary_view())
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
@@ -25,16 +26,20 @@ def misfit(kind: ValueKind, type_: Any, options: ValueOptions) -> str | None:
     if kind == "number" and _is_moment(type_):
         read = "--timestamps reads it as seconds since 1970"
         return None if options.timestamps else f"its type is {type_}, which is not read as a number; {read}"
-    fits = is_text(type_) or is_bytes(type_) or types.is_null(type_) or types.is_integer(type_)
+    fits = is_text(type_) or types.is_null(type_) or types.is_integer(type_)
     fits |= kind in ("number", "int") and (types.is_floating(type_) or types.is_decimal(type_))
     fits |= kind == "number" and types.is_boolean(type_)
     return None if fits else f"its type is {type_}, which is not read as {_WORDS[kind]}"
 
 
 def readable(kind: ValueKind, array: Any, options: ValueOptions) -> Any:
-    """The same values as numbers, integers, decimals, text or bytes, whichever the kind is read from."""
+    """The same values as numbers, integers, decimals or text, whichever the kind is read from."""
     if types.is_dictionary(array.type):
         array = array.dictionary_decode()
+    if options.missing:
+        if is_text(array.type):
+            array = array.cast(pa.large_binary())  # Arrow has little that takes views
+        array = pc.if_else(pa.array(options.absent(kind, _written(array)), pa.bool_()), None, array)
     if _is_moment(array.type):
         array = _seconds(array)
     if kind == "number" and types.is_decimal(array.type):
@@ -42,10 +47,9 @@ def readable(kind: ValueKind, array: Any, options: ValueOptions) -> Any:
         array = array.cast(pa.float64())
     if kind == "number" and types.is_boolean(array.type):
         array = array.cast(pa.float64())
-    if options.missing:
-        array = pc.if_else(_is_one_of(array, options.missing), None, array)
-    if options.timestamps and kind == "number" and (is_text(array.type) or is_bytes(array.type)):
-        return pa.array([text and options.text(kind, [text])[0] for text in _texts(array)], pa.string())
+    if options.timestamps and kind == "number" and is_text(array.type):
+        seconds = options.text(kind, [text or "" for text in texts(array)])
+        return pa.array([text.encode("utf-8", "surrogateescape") for text in seconds], pa.large_binary())
     if types.is_integer(array.type) and kind == "string":
         return array.cast(pa.string())
     if types.is_integer(array.type) and kind == "hex":
@@ -54,14 +58,21 @@ def readable(kind: ValueKind, array: Any, options: ValueOptions) -> Any:
 
 
 def is_text(type_: Any) -> bool:
-    """Whether values are text."""
-    return bool(types.is_string(type_) or types.is_large_string(type_) or types.is_string_view(type_))
+    """Whether values are text, or bytes, which are text if they are UTF-8."""
+    return type_ in _TEXTS or types.is_fixed_size_binary(type_)
 
 
-def is_bytes(type_: Any) -> bool:
-    """Whether values are bytes, which are text if they are UTF-8."""
-    kinds = (types.is_binary, types.is_large_binary, types.is_fixed_size_binary, types.is_binary_view)
-    return any(is_kind(type_) for is_kind in kinds)
+def texts(array: Any) -> list[str | None]:
+    """Text or bytes as text, in which surrogates stand for what is not UTF-8.
+
+    Other writers store that as text, too, and Arrow looks at it only when it makes text of bytes.
+    """
+    raw = array.cast(pa.large_binary())
+    try:
+        found: list[str | None] = raw.cast(pa.large_string()).to_numpy(zero_copy_only=False).tolist()
+    except pa.ArrowInvalid:
+        found = [None if it is None else it.decode("utf-8", "surrogateescape") for it in raw.to_pylist()]
+    return found  # numpy makes a list ten times as fast as to_pylist
 
 
 def _is_moment(type_: Any) -> bool:
@@ -74,15 +85,14 @@ def _seconds(array: Any) -> Any:
     return pc.divide(moments.cast(pa.int64()).cast(pa.float64(), safe=False), _PER_SECOND[moments.type.unit])
 
 
-def _texts(array: Any) -> list[str | None]:
-    """Text, in which a mark stands for bytes that are not UTF-8."""
-    return [it.decode("utf-8", "replace") if isinstance(it, bytes) else it for it in array.to_pylist()]
-
-
-def _is_one_of(array: Any, words: frozenset[str]) -> Any:
-    """Which values are written as one of the words, -999 as well as n/a."""
-    texts = pa.array(_texts(array), pa.string()) if is_bytes(array.type) else array.cast(pa.string())
-    return pc.is_in(pc.utf8_lower(pc.utf8_trim_whitespace(texts)), pa.array(sorted(words)))
+def _written(array: Any) -> list[str | None]:
+    """Values of any type as they are written in text."""
+    if is_text(array.type):
+        return texts(array)
+    if _is_moment(array.type):
+        array = array.cast(pa.timestamp("us"), safe=False)  # without the zone: they count from 1970, UTC
+    written: list[str | None] = array.cast(pa.string()).to_pylist()
+    return written
 
 
 def _token(value: int | None, bits: int) -> str | None:

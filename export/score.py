@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from thimble.export.agreement import onnx_scores
-from thimble.export.arrow_types import is_bytes
+from thimble.export.arrow_types import is_text, texts
 from thimble.export.evaluate import artifact_session
 from thimble.export.file_rows import FileRows
 from thimble.models.conversions import shown
@@ -110,15 +110,12 @@ def _write_parquet(path: Path, schema: pa.Schema, parts: Iterable[Part]) -> None
 
 def _texts(column: Any) -> Sequence[str | None]:
     """A column as CSV holds it. ArrowException: it does not."""
-    texts: Sequence[str | None] = column
+    written: Sequence[str | None] = column
     if isinstance(column, pa.Array):
         if pa.types.is_dictionary(column.type):
             column = column.dictionary_decode()
-        if is_bytes(column.type):
-            texts = [None if it is None else it.decode("utf-8", "surrogateescape") for it in column.to_pylist()]
-        else:
-            texts = column.cast(pa.string()).to_pylist()
-    return texts
+        written = texts(column) if is_text(column.type) else column.cast(pa.string()).to_pylist()
+    return written
 
 
 def _array(column: Any, kind: pa.DataType) -> pa.Array:

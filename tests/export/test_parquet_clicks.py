@@ -82,6 +82,32 @@ def test_parquet_of_other_types(tmp_path: Path, spec: ModelSpec, changed: dict[s
     assert first.startswith("a.parquet row ")
 
 
+TROMSO = pa.array([b"1", b"0", b"Troms\xf8", b"0"])
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        TROMSO,
+        TROMSO.view(pa.string()),
+        TROMSO.cast(pa.large_binary()).view(pa.large_string()),
+        TROMSO.cast(pa.binary_view()).view(pa.string_view()),
+        TROMSO.view(pa.string()).dictionary_encode(),
+    ],
+    ids=lambda array: str(array.type),
+)
+@pytest.mark.parametrize("missing", [[], ["-999"]])
+@pytest.mark.parametrize("name", ["label", "d0", "f0", "f1", "f2"])
+def test_text_that_is_not_utf8_is_a_bad_row(
+    tmp_path: Path, spec: ModelSpec, name: str, missing: list[str], array: Any
+) -> None:
+    path = write_parquet(tmp_path / "a.parquet", columns(**{name: array}))
+    source = FileClicks([path], spec, missing=missing)
+    assert len(everything(source).labels) == 3
+    (reason,) = source.bad.first.values()
+    assert reason.startswith(f"a.parquet row 3: {name}: 'Troms\\udcf8' is not ")
+
+
 @pytest.mark.parametrize("missing", [[], ["-999"]])
 @pytest.mark.parametrize(("type_", "power"), [(pa.float16(), 11), (pa.float32(), 24), (pa.float64(), 53)], ids=str)
 def test_floats_are_ids_as_long_as_they_are_exact(

@@ -199,6 +199,28 @@ def test_a_key_of_any_type_is_as_it_was(
         assert not (tmp_path / "scores.csv").exists()
 
 
+TROMSO = pa.array([b"Oslo", b"Troms\xf8", None])
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        TROMSO.view(pa.string()),
+        TROMSO.cast(pa.large_binary()).view(pa.large_string()),
+        TROMSO.cast(pa.binary_view()).view(pa.string_view()),
+        TROMSO.view(pa.string()).dictionary_encode(),
+    ],
+    ids=lambda keys: str(keys.type),
+)
+def test_a_key_of_text_that_is_not_utf8_is_as_it_was(artifact: Path, tmp_path: Path, keys: Any) -> None:
+    rows = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({name: ["1", "2", "3"] for name in CLICK_SPEC.feature_names} | {"the key": keys}), rows)
+    found = score(artifact, rows, tmp_path / "scores.csv", "the key")
+    assert found["the key"] == ["Oslo", "Troms\udcf8", ""] and None not in found["score"]
+    score_files(artifact, FileRows([rows], CLICK_SPEC, ["the key"]), tmp_path / "scores.parquet")
+    assert pq.read_table(tmp_path / "scores.parquet").column("the key").combine_chunks().equals(keys)
+
+
 @pytest.mark.parametrize("name", ["rows.csv", "rows.parquet"])
 def test_options_for_values_leave_keys_as_they_are(artifact: Path, tmp_path: Path, name: str) -> None:
     columns = {"d0": ["-", "1970-01-02"], "d1": ["", "86400"], "f0": ["1", "1"], "f1": ["f", "f"], "f2": ["-", "x"]}

@@ -73,6 +73,11 @@ def test_a_missing_label_is_a_bad_row_that_shows_its_word(tmp_path: Path) -> Non
         ("d0", pa.array([Decimal("-999"), Decimal(2), None], pa.decimal128(9, 2))),
         ("d0", pa.array(["-999", "2", None])),
         ("d0", pa.array([b" -999", b"2", None])),
+        ("d0", pa.array(["-999", "2", None], pa.string_view())),
+        ("f2", pa.array([b"-999", b"2", None], pa.binary_view())),
+        ("f0", pa.array([Decimal("-999"), Decimal(2), None], pa.decimal128(9, 2))),
+        ("f0", pa.array([-999, 2, None], pa.float16())),
+        ("f0", pa.array(["-999.0", "2", None])),
         ("f0", pa.array([-999, 2, None], pa.int64())),
         ("f0", pa.array([-999, 2, None], pa.float64())),
         ("f1", pa.array([-999, 2, None], pa.int32())),
@@ -88,6 +93,50 @@ def test_words_for_missing_values_of_parquet(tmp_path: Path, name: str, array: A
     assert source.bad.count == 0
     given = [clicks.batch.dense[:, 0] == 2] if name == "d0" else [clicks.batch.ids[:, int(name[1])] != 0]
     assert given[0].tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "tokens", "array"),
+    [
+        ("d0", "-999", ["-999.0", " -9.99e2 ", "-99"], pa.array([-999, -999, -99], pa.float64())),
+        ("d0", "-99.90", ["-99.9", "-99.900", "-99"], pa.array([-99.9, -99.9, -99], pa.float32())),
+        ("f0", "-999.0", ["-999", "-999.00", "999"], pa.array([-999, -999, 999], pa.int64())),
+        ("f0", str(2**60), [str(2**60), f"{2**60}.0", str(2**60 + 1)], pa.array([2**60, 2**60, 2**60 + 1])),
+        ("f1", "0", ["0", " 0 ", "00"], pa.array(["0", " 0 ", "00"])),
+        ("f2", "1", ["1", "1 ", "1.0"], pa.array(["1", "1 ", "1.0"])),
+    ],
+)
+def test_a_word_that_is_a_number_stands_for_its_value(
+    tmp_path: Path, name: str, word: str, tokens: list[str], array: Any
+) -> None:
+    """In text as in Parquet; of tokens and text for its letters."""
+    paths = write_csv(tmp_path / "a.csv", {name: tokens}), write_parquet(tmp_path / "a.parquet", {name: array})
+    for path in paths:
+        source = FileClicks([path], CLICK_SPEC, missing=[word])
+        clicks = everything(source)
+        values = clicks.batch.dense[:, 0] if name == "d0" else clicks.batch.ids[:, int(name[1])]
+        found = np.isnan(values) if name == "d0" else values == 0
+        assert source.bad.count == 0
+        assert found.tolist() == [True, True, name == "f1"]  # 0 is a missing token anyway
+
+
+@pytest.mark.parametrize(("word", "gone"), [("0", [True, False, False]), ("False", [False, True, False])])
+def test_truth_values_are_words(tmp_path: Path, word: str, gone: list[bool]) -> None:
+    text = FileClicks([write_csv(tmp_path / "a.csv", {"d0": ["0", "False", "1"]})], CLICK_SPEC, missing=[word])
+    assert np.isnan(everything(text).batch.dense[:, 0]).tolist() == gone
+    truths = pa.array([True, False, True])
+    typed = FileClicks([write_parquet(tmp_path / "a.parquet", {"d0": truths})], CLICK_SPEC, missing=[word])
+    assert np.isnan(everything(typed).batch.dense[:, 0]).tolist() == [False, word == "False", False]
+
+
+@pytest.mark.parametrize("type_", [pa.date32(), pa.timestamp("ns"), pa.timestamp("s", "UTC"), pa.string()], ids=str)
+def test_a_word_that_is_a_date_stands_for_its_moment(tmp_path: Path, type_: Any) -> None:
+    days = pa.array([datetime(1970, 1, 1), datetime(1970, 1, 2), None], pa.timestamp("s"))
+    moments = days.cast(type_) if not pa.types.is_string(type_) else pa.array(["1970-01-01T00:00Z", "1970-01-02", ""])
+    path = write_parquet(tmp_path / "a.parquet", {"d0": moments, "d1": [0.0, 1.0, 2.0]})
+    source = FileClicks([path], CLICK_SPEC, missing=["1970-01-01"], timestamps=True)
+    expected = np.array([[math.nan, 0], [86400, 1], [math.nan, 2]])
+    assert np.array_equal(everything(source).batch.dense, expected, equal_nan=True)
 
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
