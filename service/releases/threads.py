@@ -40,29 +40,47 @@ class Threads:
             if not limit.expired():
                 raise  # the error of that name which files may give
             raise UnavailableError(f"{place} has not answered within {seconds:g} s") from error
+        finally:
+            del limit  # it has the task, which has the error, whose traceback has this frame
 
     def _begin(self, lock: asyncio.Lock, work: Callable[[], Result]) -> "asyncio.Future[Result]":
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Result] = loop.create_future()
 
-        def settle(give: Callable[[], None]) -> None:
+        def settle(give: Callable[[asyncio.Future[Result]], None]) -> None:
             lock.release()
             if not answer.done():  # else nobody waits any more
-                give()
-
-        def run() -> None:
-            try:
-                if self._prepare is not None:
-                    self._prepare()
-                give = partial(answer.set_result, work())
-            except Exception as error:
-                give = partial(answer.set_exception, error)
-            with suppress(RuntimeError):  # the loop is no more
-                loop.call_soon_threadsafe(settle, give)
+                give(answer)
 
         try:
-            threading.Thread(target=run, daemon=True).start()
+            threading.Thread(target=self._run, args=(loop, settle, work), daemon=True).start()
         except RuntimeError as error:
             lock.release()
             raise UnavailableError(f"no thread can be had: {error}") from None
         return answer
+
+    def _run(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        settle: "Callable[[Callable[[asyncio.Future[Result]], None]], None]",
+        work: Callable[[], Result],
+    ) -> None:
+        """What a thread does: `settle` is called in the event loop with what gives the answer."""
+        give: Callable[[asyncio.Future[Result]], None]
+        try:
+            if self._prepare is not None:
+                self._prepare()
+            give = partial(_succeed, work())
+        except Exception as error:
+            give = partial(_fail, error)
+        with suppress(RuntimeError):  # the loop is no more
+            loop.call_soon_threadsafe(settle, give)
+        del settle, give  # they have the error, whose traceback has this frame, and with it all that was loaded
+
+
+def _succeed(result: Result, answer: "asyncio.Future[Result]") -> None:
+    answer.set_result(result)
+
+
+def _fail(error: Exception, answer: "asyncio.Future[Result]") -> None:
+    answer.set_exception(error)

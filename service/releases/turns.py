@@ -30,6 +30,7 @@ class Turns:
             raise
         finally:
             del pending[turn]
+            del turn  # it has the error, whose traceback has this frame, and with it all that was loaded
 
     def supersede(self, model: str, by: str) -> None:
         """Cancel all that is pending for a model: 409 for whoever asked for it."""

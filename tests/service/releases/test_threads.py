@@ -1,8 +1,12 @@
 import asyncio
+import gc
 import threading
+from contextlib import suppress
+from weakref import ref
 
 import pytest
 
+from testing.conditions import until
 from thimble.service.errors import UnavailableError
 from thimble.service.releases.threads import Threads
 
@@ -38,3 +42,26 @@ def test_what_is_raised_is_passed_on_also_an_error_that_is_named_as_that_of_the_
             await Threads().run("a", 30, fail)
 
     asyncio.run(run())
+
+
+def test_nothing_keeps_what_was_at_hand_where_it_failed() -> None:
+    class Held:
+        pass
+
+    seen = []
+
+    def fail() -> None:
+        held = Held()
+        seen.append(ref(held))
+        raise ValueError
+
+    async def run() -> None:
+        with suppress(ValueError):
+            await asyncio.create_task(Threads().run("a", 30, fail))
+        await asyncio.to_thread(until, lambda: seen[0]() is None)
+
+    gc.disable()
+    try:
+        asyncio.run(run())
+    finally:
+        gc.enable()
