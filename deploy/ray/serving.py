@@ -25,6 +25,8 @@ from thimble.service.releases.repository import Repository, StoreError
 from thimble.service.settings import Settings
 from thimble.service.telemetry import logs
 
+# Who has changed what is served.
+USER_CONFIG = "user_config"
 log = logging.getLogger("thimble")
 
 
@@ -95,7 +97,7 @@ class Thimble:
         if not self._serves:
             await self._registry.load()
         following = self._registry.changes.following
-        problems = [problem for model in concerned if (problem := await following.reconcile(model))]
+        problems = [problem for model in concerned if (problem := await following.reconcile(model, USER_CONFIG))]
         if problems:
             raise ReleaseError("; ".join(problems))
         self._serves = True

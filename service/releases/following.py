@@ -12,7 +12,7 @@ from thimble.service.errors import RequestError
 from thimble.service.releases.catalogue import Catalogue
 from thimble.service.releases.loader import Loader
 from thimble.service.releases.refusals import sentence_of
-from thimble.service.releases.release import Release, ReleaseError
+from thimble.service.releases.release import ANY_INTERFACE, Release, ReleaseError
 from thimble.service.releases.release_loader import LoadVersion, ReleaseLoader
 from thimble.service.releases.repository import StoreError
 from thimble.service.releases.store import Store
@@ -48,11 +48,11 @@ class Following:
             log.info("%s", superseded.message)
             return None
 
-    async def reconcile(self, name: str) -> str | None:
+    async def reconcile(self, name: str, by: str = WORKER) -> str | None:
         """Serve what is written down for a model, whatever it is. Returns what kept from it. Never raises."""
         try:
             self._store.fall_back(name)
-            return await self.follow(name, WORKER)
+            return await self.follow(name, by)
         except Exception as error:
             return sentence_of(error)
 
@@ -109,7 +109,7 @@ class Following:
             self._catalogue.switch(versions, release, loaded, by)
         else:
             self._switch_to_applied(versions, release, loaded)
-        if loaded.passed_over and release.interface is None:
+        if release.interface == ANY_INTERFACE or (loaded.passed_over and release.interface is None):
             await self._remember(name)
         return "; ".join(loaded.missing) or None
 
@@ -119,8 +119,8 @@ class Following:
         self._applied[versions.name] = versions.release
 
     async def _remember(self, name: str) -> None:
-        """Write down what features the live version takes, so that whoever starts later passes over the same."""
+        """Write down what features the live version takes: the word is spent, and who starts passes over the same."""
         try:
             await self._store.keep_unless_changed(name)
         except StoreError as error:
-            log.warning("%s; so whoever starts serves the newest version, whatever features it takes", error)
+            log.warning("%s; so whoever starts serves what is wanted of %s, whatever features it takes", error, name)

@@ -116,6 +116,8 @@ class ReleaseLoader:
             reason += " what was served before"
         reason += f', so requests would get 400; to serve it all the same, say "interface": "{ANY_INTERFACE}"'
         self.versions.refused[model.version] = Refusal(model.stored.stamps, reason, model.interface)
+        if model is not self.versions.loaded().get(model.version):
+            model.hold.release()  # nobody will ask it, so its file may go
         raise OtherInterfaceError(reason)
 
     async def _canary(self, version: int, live: Model) -> Model:

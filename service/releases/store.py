@@ -38,7 +38,7 @@ class Store:
         self._repository = repository
         self._in_force = in_force
         self._background = Background()
-        self._threads = Threads()
+        self._threads, self._listings = Threads(), Threads()
         # Of each model, its release.json as this process has read or written it last.
         self._stamps: dict[str, Stamp | None] = {}
         self._ahead: set[str] = set()
@@ -58,6 +58,10 @@ class Store:
     async def versions(self, model: str) -> dict[int, StoredVersion]:
         """A model's versions, the newest first. UnavailableError."""
         return await self._look(self._place(model), self._repository.versions, model)
+
+    async def listed(self, model: str) -> dict[int, StoredVersion]:
+        """The same for whoever only wants to know: however many ask, nothing that is decided waits for them."""
+        return await self._look(self._place(model), self._repository.versions, model, threads=self._listings)
 
     async def read(self, model: str) -> tuple[Release, dict[int, StoredVersion]]:
         """What is to be served of a model, and its versions. ReleaseError, UnavailableError."""
@@ -119,9 +123,11 @@ class Store:
         finally:
             await run(repository.drop, path)
 
-    async def _look(self, place: str, work: Callable[[*Given], Result], *given: *Given) -> Result:
+    async def _look(
+        self, place: str, work: Callable[[*Given], Result], *given: *Given, threads: Threads | None = None
+    ) -> Result:
         try:
-            return await self._threads.run(place, READ_SECONDS, work, *given)
+            return await (threads or self._threads).run(place, READ_SECONDS, work, *given)
         except OSError as error:
             raise UnavailableError(f"{place} cannot be read: {error.strerror}") from None
 

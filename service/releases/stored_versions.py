@@ -1,7 +1,9 @@
 """The versions of each model in the repository: listed, brought by a push, and deleted."""
 
+import asyncio
 import json
 from functools import partial
+from pathlib import Path
 
 from thimble.models.conversions import shown
 from thimble.models.spec import ModelSpec
@@ -13,7 +15,7 @@ from thimble.service.releases.interface import interface_of
 from thimble.service.releases.loader import Loader
 from thimble.service.releases.refusals import refusing
 from thimble.service.releases.release import ANY_INTERFACE
-from thimble.service.releases.repository import NAME, StoredVersion
+from thimble.service.releases.repository import NAME, StoredVersion, StoreError
 from thimble.service.releases.store import Store
 from thimble.service.releases.turns import Turns
 from thimble.service.releases.versions import ModelVersions
@@ -36,7 +38,7 @@ class StoredVersions:
 
     async def of(self, name: str) -> dict[int, StoredVersion]:
         """The versions of a model, the newest first. UnavailableError."""
-        return await self._store.versions(name) if self._store and NAME.fullmatch(name) else {}
+        return await self._store.listed(name) if self._store and NAME.fullmatch(name) else {}
 
     async def names(self) -> list[str]:
         """Names of all models in the repository and of all that are served. UnavailableError."""
@@ -67,7 +69,8 @@ class StoredVersions:
                 400, f"{shown(name)} is no name for a model: letters, digits, '.', '_' and '-', at most 64"
             )
         with refusing(name):
-            spec = await self._pushes.take(name, partial(store.push, name, version, content, self._loader.verify))
+            verify = partial(self._verify, store, name)
+            spec = await self._pushes.take(name, partial(store.push, name, version, content, verify))
         change_log.stored(name, version, by)
         return self._outlook(name, version, spec)
 
@@ -79,14 +82,27 @@ class StoredVersions:
         store = self.changeable()
         await self.model(name)
         with refusing(name):
-            await self._turns.take(name, partial(self._delete, store, name, version))
-        change_log.deleted(name, version, by)
+            await self._turns.take(name, partial(self._delete, store, name, version, by))
 
     def stop(self) -> None:
         """Refuse what is pending: the server shuts down."""
         self._pushes.stop()
 
-    async def _delete(self, store: Store, name: str, version: int) -> None:
+    async def _verify(self, store: Store, name: str, path: Path) -> ModelSpec:
+        """What a pushed file is. If it takes other features than what is served, that is written down before it is
+        stored: whoever starts is to pass it over."""
+        spec = await self._loader.verify(path)
+        versions = self._catalogue.models.get(name) or ModelVersions(name)
+        if versions.release.follows and versions.interface not in (None, interface_of(spec)):
+            try:
+                await self._turns.take(name, partial(store.keep_unless_changed, name))
+            except StoreError as error:
+                raise StoreError(
+                    f"it takes other features than what is served of {name}, and whoever starts would serve it: {error}"
+                ) from None
+        return spec
+
+    async def _delete(self, store: Store, name: str, version: int, by: str) -> None:
         release, stored = await store.read(name)
         versions = self._catalogue.models.get(name) or ModelVersions(name)
         if version not in stored and version not in versions.loaded():
@@ -94,19 +110,28 @@ class StoredVersions:
         use = versions.use_of(version, stored) or release.role_of(version)
         if use is not None:
             raise RequestError(409, f"version {version} of {name} is {use}, so it is not deleted")
+        removal = asyncio.create_task(self._remove(store, name, version, by))
+        try:
+            await asyncio.shield(removal)
+        except asyncio.CancelledError:  # what has begun is not superseded
+            await removal
+
+    async def _remove(self, store: Store, name: str, version: int, by: str) -> None:
         try:
             await store.delete(name, version)
         except BusyError:
             raise RequestError(
                 409, f"version {version} of {name} is loaded in another process, so it is not deleted"
             ) from None
-        versions.refused.pop(version, None)
+        if name in self._catalogue.models:
+            self._catalogue.models[name].refused.pop(version, None)
+        change_log.deleted(name, version, by)
 
     def _outlook(self, name: str, version: int, spec: ModelSpec) -> str:
         """What becomes of a version that is stored, and how it comes to be served."""
         versions = self._catalogue.models.get(name) or ModelVersions(name)
         if version in versions.loaded():
-            return f"it was stored before, and is {versions.use_of(version, ())}"
+            return f"it was stored before, and is {versions.use_of(version, {})}"
         same = versions.interface in (None, interface_of(spec))
         newest = versions.live is None or versions.live.version < version
         if self._settings.poll_s and versions.release.follows and newest and same:

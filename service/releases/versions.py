@@ -1,7 +1,7 @@
 """The versions of one model, and which of them answers."""
 
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,10 +11,12 @@ from thimble.service.errors import RequestError
 from thimble.service.releases.interface import interface_of
 from thimble.service.releases.loader import Model
 from thimble.service.releases.release import ANY_INTERFACE, FOLLOW_NEWEST, Release, ReleaseError
-from thimble.service.releases.repository import Stamps
+from thimble.service.releases.repository import Stamps, StoredVersion
 from thimble.service.releases.shadow.host import Shadow
 
 ROUTING_KEY = b"routing-key"
+# Older versions that a way back tries for one that takes the same features: each has to be loaded to be told.
+WAYS_TRIED = 3
 Part = Literal["live", "canary", "standby"]
 _USES: dict[Part, str] = {"live": "live", "canary": "the canary", "standby": "kept for requests that name it"}
 
@@ -138,30 +140,39 @@ class ModelVersions:
             interface = self.required_interface(wanted) or self.interface
         return wanted.model_copy(update={"interface": interface})
 
-    def ways_back(self, stored: Iterable[int]) -> list[Release]:
+    def ways_back(self, stored: Mapping[int, StoredVersion]) -> list[Release]:
         """What may be served after a way back, the first that can be had; whatever features it takes, it was served.
 
         It is what was live before. Where that is not known, as after a start, it is the newest of the `stored` that is
-        older and takes the same features, or else the newest that is older. ReleaseError: there is none.
+        older and takes the same features, if a few tries find one, or else the newest that is older. ReleaseError:
+        there is none.
         """
         if self.live is None:
             raise ReleaseError(f"{self.name} is not loaded")
         loaded, live, taken_out = self.loaded(), self.live.version, self.release.taken_out
-        older = [version for version in stored if version < live and version not in taken_out]
-        last = self.previous or next(iter(older), None)
+        older = [it for it in stored.values() if it.version < live and it.version not in taken_out]
+        last = self.previous or next((it.version for it in older), None)
         if last is None:
             raise ReleaseError(f"there is no version of {self.name} to go back to from {live}")
         also = tuple(version for version in self.release.also if version in loaded)  # nothing that it could wait for
-        same = [] if self.previous else [Release(live=version, also=also, taken_out=taken_out) for version in older]
-        return [*same, Release(live=last, also=also, taken_out=taken_out, interface=ANY_INTERFACE)]
+        back = Release(live=last, also=also, taken_out=taken_out, interface=ANY_INTERFACE)
+        tried = [] if self.previous else [it.version for it in older if self._may_be_live(it)][:WAYS_TRIED]
+        return [*(back.model_copy(update={"live": version, "interface": None}) for version in tried), back]
 
-    def use_of(self, version: int, stored: Iterable[int]) -> str | None:
+    def _may_be_live(self, stored: StoredVersion) -> bool:
+        """Whether a version is good and takes what the live one does, as far as is known."""
+        model, refusal = self.loaded().get(stored.version), self.refused.get(stored.version)
+        if model is not None:
+            return model.interface == self.interface
+        return refusal is None or not refusal.holds(stored.stamps, self.interface)
+
+    def use_of(self, version: int, stored: Mapping[int, StoredVersion]) -> str | None:
         """What a version is needed for where the `stored` are, the newest first; None if it is not."""
         if self.shadow is not None and self.shadow.stored.version == version:
             return "the shadow"
         with suppress(ReleaseError):
-            if self.ways_back(stored)[0].live == version:
-                return "what a rollback leads to"
+            if version in {way.live for way in self.ways_back(stored)}:
+                return "what a rollback may lead to"
         parts = {model.version: part for model, part in self}
         return None if version not in parts else _USES[parts[version]]
 

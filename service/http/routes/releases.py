@@ -90,7 +90,7 @@ def releases_router(changes: Changes, bodies: Bodies, keys: Keys) -> APIRouter:
 
     @router.delete("/versions/{version}")
     async def delete_version(model: str, version: str, by: Annotated[str, admin]) -> Deleted:
-        """Remove a version from the repository, unless it is loaded, in a release, or what a rollback leads to."""
+        """Remove a version from the repository, unless it is loaded, in a release, or what a rollback may lead to."""
         number = version_from(version)
         await changes.stored.delete(model, number, by)
         return Deleted(model=model, version=number, stored=sorted(await changes.stored.of(model)))

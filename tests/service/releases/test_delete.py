@@ -30,7 +30,7 @@ def test_what_nobody_needs_is_deleted_and_nothing_else(repository: Path, version
         beside = {"canary": {"version": 3, "weight": 0.1}, "shadow": {"version": 4}, "also": [7]}
         assert put(client, live=2, **beside).status_code == 200
         needed = {
-            1: "what a rollback leads to",
+            1: "what a rollback may lead to",
             2: "live",
             3: "the canary",
             4: "the shadow",

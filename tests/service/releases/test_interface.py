@@ -1,9 +1,11 @@
 """Versions that take other features than what is served."""
 
 import asyncio
+import gc
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,13 @@ from testing.conditions import until
 from testing.samples import small_spec
 from tests.service.releases.operator import KEY, answers, bring, close, everywhere, metric, put, score, serving, state
 from thimble.models.spec import METADATA_KEY, ModelSpec
+from thimble.service.errors import RequestError
 from thimble.service.releases.interface import differences, interface_of
+from thimble.service.releases.loader import Model
 from thimble.service.releases.registry import Registry
+from thimble.service.releases.release import Canary, Release
+from thimble.service.releases.repository import Repository, StoredVersion, StoreError
+from thimble.service.releases.versions import WAYS_TRIED
 from thimble.service.settings import Settings
 
 SPEC = small_spec(kinds=("string", "string", "int", "hex"))
@@ -132,11 +139,108 @@ def test_the_way_back_after_a_restart_passes_over_other_features(repository: Pat
     async def roll_back() -> None:
         registry = await Registry.open(Settings(repository=repository))
         assert registry.catalogue.find().version == 3
+        for version in (1, 2):  # either, as nobody has looked at them yet
+            with pytest.raises(RequestError, match=f"version {version} of m is what a rollback may lead to"):
+                await registry.changes.stored.delete("m", version, "alice")
         await registry.changes.roll_back("m", "alice")
         assert registry.catalogue.find().version == 1
+        await registry.changes.stored.delete("m", 2, "alice")
         await close(registry)
 
     asyncio.run(roll_back())
+
+
+def test_the_way_back_tries_only_a_few_versions(repository: Path, versions: Path, other: Path) -> None:
+    bring(repository, versions, 2)
+    for version in range(3, 3 + WAYS_TRIED):
+        shutil.copytree(other / "5", repository / f"m/{version}")
+    shutil.copytree(versions / "3", repository / "m/9")
+
+    async def roll_back() -> None:
+        registry = await Registry.open(Settings(repository=repository))
+        await registry.changes.stored.delete("m", 1, "alice")  # so it need not be kept
+        await registry.changes.roll_back("m", "alice")
+        assert registry.catalogue.find().version == 2 + WAYS_TRIED
+        await close(registry)
+
+    asyncio.run(roll_back())
+
+
+class Observed(Repository):
+    """A repository that is looked at when a version appears."""
+
+    def admit(self, model: str, version: int, received: Path) -> StoredVersion:
+        assert self.release(model).interface is not None
+        return super().admit(model, version, received)
+
+
+class Unwritable(Repository):
+    def check_writable(self) -> None:
+        raise StoreError("it is told elsewhere")
+
+
+def test_what_is_pushed_and_takes_other_features_is_passed_over_by_whoever_starts(
+    repository: Path, other: Path
+) -> None:
+    content = (other / "5/model.onnx").read_bytes()
+
+    async def push_and_start_again() -> None:
+        for kind in (Unwritable, Observed):
+            registry = Registry(Settings(repository=repository), kind(repository))
+            await registry.load()
+            if kind is Unwritable:
+                with pytest.raises(RequestError, match="whoever starts would serve it: it is told elsewhere") as caught:
+                    await registry.changes.stored.push("m", 5, content, "alice")
+                assert caught.value.status == 507 and not (repository / "m/5").exists()
+            else:
+                assert "stored, not served" in await registry.changes.stored.push("m", 5, content, "alice")
+            await close(registry)
+        registry = await Registry.open(Settings(repository=repository))
+        assert registry.catalogue.find().version == 1
+        await close(registry)
+
+    asyncio.run(push_and_start_again())
+
+
+def test_the_word_in_a_file_is_spent_with_the_change(repository: Path, versions: Path, other: Path) -> None:
+    async def follow() -> None:
+        registry = await Registry.open(Settings(repository=repository))
+        shutil.copytree(other / "5", repository / "m/5")
+        (repository / "m/release.json").write_text('{"interface": "changes"}')
+        assert await registry.changes.following.reconcile("m") is None
+        assert registry.catalogue.find().version == 5
+        shutil.copytree(versions / "3", repository / "m/6")
+        await registry.changes.following.reconcile("m")
+        assert registry.catalogue.find().version == 5
+        await close(registry)
+
+    asyncio.run(follow())
+
+
+def test_what_is_refused_is_let_go_of_at_once(repository: Path, other: Path) -> None:
+    shutil.copytree(other / "5", repository / "m/5")
+    (repository / "m/release.json").write_text('{"live": 1}')
+    refused = [Release(live=5), Release(live=1, canary=Canary(version=5, weight=0.5)), Release(live=1, also=(5, 7))]
+
+    def loaded() -> list[int]:
+        models = [it for it in gc.get_objects() if type(it) is Model]
+        return [it.version for it in models if it.stored.path.is_relative_to(repository)]
+
+    async def refuse_and_delete() -> None:
+        registry = await Registry.open(Settings(repository=repository))
+        for wanted in refused:
+            with suppress(RequestError):
+                await registry.changes.release("m", wanted, "alice")
+            await asyncio.to_thread(until, lambda: loaded() == [1])
+        await registry.changes.stored.delete("m", 5, "alice")
+        await close(registry)
+
+    gc.collect()
+    gc.disable()
+    try:
+        asyncio.run(refuse_and_delete())
+    finally:
+        gc.enable()
 
 
 def test_what_appears_and_takes_other_features_is_passed_over(repository: Path, versions: Path, other: Path) -> None:

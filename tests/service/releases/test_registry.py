@@ -104,7 +104,9 @@ class Told(Repository):
         raise StoreError("it is told")
 
 
-def test_what_is_served_may_be_said_elsewhere_than_in_the_repository(repository: Path) -> None:
+def test_what_is_served_may_be_said_elsewhere_than_in_the_repository(
+    repository: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async def follow() -> None:
         told = Told(repository)
         registry = Registry(Settings(repository=repository), told)
@@ -112,7 +114,9 @@ def test_what_is_served_may_be_said_elsewhere_than_in_the_repository(repository:
         models, changes = registry.catalogue, registry.changes
         assert served(models) == [("a", 2), ("b", 1)]
         told.live = 10
-        assert await changes.following.reconcile("a") is None and models.find("a").version == 10
+        with caplog.at_level(logging.INFO):
+            assert await changes.following.reconcile("a", "somebody else") is None
+        assert models.find("a").version == 10 and "version 2 before, by somebody else" in caplog.text
         told.live = 11
         assert await changes.following.reconcile("a") == "version 11 of a is not in the repository"
         assert models.find("a").version == 10
