@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,6 +18,8 @@ from thimble.export.clicks import ClickError
 DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError, zipfile.BadZipFile)
 """What unpacking a damaged file raises, beside an OSError without a number."""
 
+_LONGEST_LINE = 1 << 20  # characters; a thousand lines are held at a time
+_BLOCK = 1 << 13  # characters; what is read of it is lost where a damaged file ends
 _HEAD = 512
 _PARQUET = b"PAR1"
 _PARQUET_NAMES = (".parquet", ".parq", ".pq")
@@ -49,25 +52,58 @@ def is_parquet(path: Path) -> bool:
 
 
 @contextmanager
-def open_text(path: Path, newline: str) -> Iterator[IO[str]]:
-    """The text of a file, plain or packed. ClickError: it is of another format, which the message names.
+def open_text(path: Path, newline: str) -> Iterator[Iterator[str]]:
+    """The lines of a file, plain or packed. ClickError: it is of another format, which the message names.
 
     Undecodable bytes become surrogates, which no feature accepts: the line is reported, not the whole file. Excel
     starts its UTF-8 with a byte order mark, which would stick to the first column's name.
+
+    Reading raises ClickError at a line that is too long, lest memory grow with it, and where carriage returns alone end
+    the lines of a file whose `newline` is another.
     """
+    with _unpacked(path) as file:
+        head = file.peek(_HEAD)
+        for magic, what, remedy in _OTHERS:
+            if magic.match(head):
+                raise ClickError(f"{what} is not read; {remedy}")
+        with io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline) as text:
+            yield chain.from_iterable(_lines(text, newline))
+
+
+def is_empty(path: Path) -> bool:
+    """Whether there is nothing in a file, or nothing in what is packed in it."""
+    try:
+        with _unpacked(path) as file:
+            return not file.peek(1)
+    except (ClickError, OSError, *DAMAGE):
+        return False  # whoever reads it says what is wrong
+
+
+@contextmanager
+def _unpacked(path: Path) -> Iterator[Any]:
     with ExitStack() as opened:
         file: Any = opened.enter_context(path.open("rb"))
-        head = file.peek(_HEAD)
-        unpack = _unpacker(head)
+        unpack = _unpacker(file.peek(_HEAD))
         if unpack:
             file = opened.enter_context(unpack(file))
             head = file.peek(_HEAD)
             if head.startswith(_PARQUET) or _unpacker(head):
                 raise ClickError(f"what is packed in it is Parquet or packed again; {_UNPACK} first")
-        for magic, what, remedy in _OTHERS:
-            if magic.match(head):
-                raise ClickError(f"{what} is not read; {remedy}")
-        yield opened.enter_context(io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline))
+        yield file
+
+
+def _lines(text: IO[str], newline: str) -> Iterator[list[str]]:
+    """The lines of text, many at a time: looking at each by itself as it is read would cost as much as reading it."""
+    number = 0
+    while block := text.read(_BLOCK):
+        block += text.readline(_LONGEST_LINE + 1)  # the rest of its last line
+        if newline and not number and "\r" in block and "\n" not in block:
+            raise ClickError("its lines end in carriage returns alone; convert them to line feeds")
+        lines = io.StringIO(block, newline).readlines()
+        number += len(lines)
+        if len(lines[-1]) > _LONGEST_LINE:
+            raise ClickError(f"line {number} is longer than {_LONGEST_LINE:,} characters")
+        yield lines
 
 
 def _unpacker(head: bytes) -> Callable[[Any], Any] | None:

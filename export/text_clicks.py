@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from operator import itemgetter
-from typing import IO, Any
+from typing import Any
 
 import pyarrow as pa
 
@@ -48,12 +48,12 @@ class TextTable:
 class _TextFile(ABC):
     named: bool
     unit = "line"
-    newline = "\n"
-    """What ends a line, as `open` takes it: a line feed alone, so that a carriage return in a value stays there."""
 
-    def __init__(self, file: FoundFile, columns: Columns) -> None:
+    def __init__(self, file: FoundFile, columns: Columns, newline: str) -> None:
+        """`newline` ends a line, as `open` takes it: a line feed alone leaves a carriage return in a value there."""
         self.path, self.name, self.given = file
         self.columns = columns
+        self.newline = newline
 
     def check(self) -> None:
         next(self.rows(), None)
@@ -93,7 +93,7 @@ class _TextFile(ABC):
             raise ClickError(f"{self.path}: {error.strerror}") from None
 
     @abstractmethod
-    def _read(self, file: IO[str]) -> Iterator[tuple[int, Any]]: ...
+    def _read(self, file: Iterator[str]) -> Iterator[tuple[int, Any]]: ...
 
     @abstractmethod
     def _columns(self, rows: Sequence[Any]) -> tuple[list[Sequence[str]], dict[int, str]]:
@@ -108,8 +108,8 @@ class CriteoFile(_TextFile):
 
     named = False
 
-    def __init__(self, file: FoundFile, columns: Columns) -> None:
-        super().__init__(file, columns)
+    def __init__(self, file: FoundFile, columns: Columns, newline: str = "\n") -> None:
+        super().__init__(file, columns, newline)
         features = [feature.name for feature in columns.features]
         self.layout = [columns.label or ("" if "label" in features else "label"), *features]
 
@@ -124,7 +124,23 @@ class CriteoFile(_TextFile):
                 raise ClickError(f"{self.name}: lines of {full - 1} columns, {full} expected: they have no label")
             self.layout = self.layout[1:]
 
-    def _read(self, file: IO[str]) -> Iterator[tuple[int, str]]:
+    def is_header(self, line: str) -> bool:
+        """Whether it names columns: no value is blank, and its label and all of its numbers are words."""
+        values = line.rstrip("\r\n").split("\t")
+        lacking = len(self.layout) - len(values)
+        if lacking not in (0, 1) or not all(map(str.strip, values)):  # the label may be lacking
+            return False
+        cells = dict(zip(self.layout[lacking:], values, strict=True))
+        tokens: list[str] = []
+        for feature, options in self.columns.encoded:
+            if feature.kind in ("number", "int") and feature.name in cells:
+                tokens += options.text(feature.kind, [cells[feature.name]])
+        if not lacking and not self.columns.label:
+            tokens.append(values[0])
+        _, words = encode_column("number", tokens, typed=False)
+        return len(words) == len(tokens)
+
+    def _read(self, file: Iterator[str]) -> Iterator[tuple[int, str]]:
         return enumerate(file, 1)
 
     def _columns(self, rows: Sequence[str]) -> tuple[list[Sequence[str]], dict[int, str]]:
@@ -155,17 +171,14 @@ class CsvFile(_TextFile):
     named = True
 
     def __init__(self, file: FoundFile, columns: Columns, separator: str, multiline: bool) -> None:
-        super().__init__(file, columns)
+        super().__init__(file, columns, _newline(multiline))
         self.separator = separator
         self.multiline = multiline
-        self.newline = "" if multiline else "\n"  # csv finds the line ends by itself
 
-    def _read(self, file: IO[str]) -> Iterator[tuple[int, Sequence[str]]]:
+    def _read(self, file: Iterator[str]) -> Iterator[tuple[int, Sequence[str]]]:
         """Rows, or what is wrong with one."""
         rows = self._spanning(file) if self.multiline else self._lines(file)
-        line, header = next(((line, row) for line, row in rows if row), (0, None))
-        if header is None:
-            raise ClickError("empty, a header line was expected")
+        line, header = next(((line, row) for line, row in rows if row), (1, "a header was expected"))
         if isinstance(header, str):
             raise ClickError(f"line {line}: {header}")
         given = {name: value for name, value in self.given.items() if name not in header}
@@ -179,11 +192,11 @@ class CsvFile(_TextFile):
             elif row:
                 yield line, f"{len(header)} columns expected, found {len(row)}"
 
-    def _spanning(self, file: IO[str]) -> Iterator[tuple[int, list[str] | str]]:
+    def _spanning(self, file: Iterator[str]) -> Iterator[tuple[int, list[str] | str]]:
         reader = csv.reader(file, delimiter=self.separator)
         return ((reader.line_num, row) for row in reader)
 
-    def _lines(self, file: IO[str]) -> Iterator[tuple[int, list[str] | str]]:
+    def _lines(self, file: Iterator[str]) -> Iterator[tuple[int, list[str] | str]]:
         first = 1
         while lines := list(islice(file, TABLE_ROWS)):
             if _whole(lines, self.separator):
@@ -202,12 +215,24 @@ class CsvFile(_TextFile):
 
 
 def open_text_clicks(file: FoundFile, columns: Columns, multiline: bool) -> CsvFile | CriteoFile:
-    """CSV if the file is called so or its first line has the columns' names, Criteo lines if not."""
-    lines = CriteoFile(file, columns)
-    first = next((line for _, line in lines.rows() if line.strip()), "")
+    """CSV if the file is called so or its first line is a header, Criteo lines if not. ClickError: it is empty.
+
+    Names of other columns make a header too, so that no column is taken for another because of where it stands.
+    """
+    start = CriteoFile(file, columns, _newline(multiline))
+    first = next((line for _, line in start.rows() if line.strip()), None)
+    if first is None:
+        raise ClickError(f"{file.name}: empty")
     names = {*columns.names} - file.given.keys()
     separator = delimiter(first, names, certain=".csv" in file.path.name.lower())
-    return CsvFile(file, columns, separator, multiline) if separator else lines
+    if not separator and start.is_header(first):
+        separator = "\t"
+    return CsvFile(file, columns, separator, multiline) if separator else CriteoFile(file, columns)
+
+
+def _newline(multiline: bool) -> str:
+    """csv finds the line ends by itself."""
+    return "" if multiline else "\n"
 
 
 @cache

@@ -121,16 +121,17 @@ def test_the_good_rows_of_a_file_with_bad_ones_are_as_they_are_alone(
     write: Write = {"criteo": write_lines, "csv": write_csv, "parquet": write_parquet}[form]
     strategy: Any = TYPED_ROWS if form == "parquet" else TEXT_ROWS
     rows: Rows = data.draw(st.lists(strategy, min_size=1, max_size=60))
-    first = 2 if form == "csv" else 1
+    start: tuple[Any, ...] = tuple(column[-2][0] for column in (TYPED if form == "parquet" else TEXT))
+    first = 3 if form == "csv" else 2
     reasons: dict[int, str] = {}
     for i, row in enumerate(rows):
-        single = FileClicks([write(tmp_path / "clicks", [row])], SPEC)
+        single = FileClicks([write(tmp_path / "clicks", [start, row])], SPEC)
         everything(single)
         for message in single.bad.first.values():
             reasons[i + first] = message.partition(": ")[2]
-    good = [row for i, row in enumerate(rows) if i + first not in reasons]
+    good = [start, *(row for i, row in enumerate(rows) if i + first not in reasons)]
     alone = everything(FileClicks([write(tmp_path / "good", good)], SPEC))
-    source = FileClicks([write(tmp_path / "clicks", rows)], SPEC)
+    source = FileClicks([write(tmp_path / "clicks", [start, *rows])], SPEC)
     for size in (data.draw(st.integers(1, 70)), 1000):
         assert same(everything(source, size), alone)
     assert {line for _, line in source.bad.seen} == set(reasons)

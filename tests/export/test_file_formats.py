@@ -5,6 +5,7 @@ import lzma
 import pickle
 import sqlite3
 import tarfile
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -81,6 +82,54 @@ def test_parquet_whatever_its_name(tmp_path: Path, name: str) -> None:
     pq.write_table(pa.table(columns), tmp_path / name, compression="gzip")
     source = FileClicks([tmp_path / name], CLICK_SPEC)
     assert numbers(source.read(0, source.count(), 1000)) == ids
+
+
+RETURNS = "its lines end in carriage returns alone; convert them to line feeds"
+
+
+@pytest.mark.parametrize("packing", ["gz", "zst", "none"])
+@pytest.mark.parametrize("name", ["clicks.csv", "clicks"])
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (CSV.replace("\n", "\r"), RETURNS),
+        (CRITEO.replace("\n", "\r"), RETURNS),
+        (CSV.replace("\n", "\r") * 40, RETURNS),
+        ("x" * 20_000_000, "line 1 is longer than 1,048,576 characters"),
+        (CSV + "x" * 20_000_000, "line 3002 is longer than 1,048,576 characters"),
+        (CSV.replace("\n", "\r\n") + "\r" * 20_000_000, "line 3002 is longer than 1,048,576 characters"),
+    ],
+    ids=["csv", "criteo", "long", "one-line", "last-line", "last-returns"],
+)
+def test_text_without_line_feeds(tmp_path: Path, packing: str, name: str, text: str, reason: str) -> None:
+    """It is refused before it fills the memory."""
+    path = tmp_path / name
+    path.write_bytes(PACKINGS.get(packing, bytes)(text.encode()))
+    del text
+    tracemalloc.start()
+    try:
+        with pytest.raises(ClickError) as refused:
+            FileClicks([path], CLICK_SPEC).count()
+        assert tracemalloc.get_traced_memory()[1] < 12_000_000
+    finally:
+        tracemalloc.stop()
+    assert str(refused.value) == f"{name}: {reason}"
+
+
+def test_carriage_returns_end_lines_where_rows_may_span_several(tmp_path: Path) -> None:
+    path = tmp_path / "clicks.csv"
+    path.write_bytes(CSV.replace("\n", "\r").encode() * 2)
+    source = FileClicks([path], CLICK_SPEC, multiline=True)
+    assert numbers(source.read(0, 3000, 3000)) == list(range(3000))
+    path.write_bytes(CSV.replace("\n", "\r").encode() + b"x" * 2_000_000)
+    with pytest.raises(ClickError, match=r"^clicks\.csv: line 3002 is longer than 1,048,576 characters$"):
+        FileClicks([path], CLICK_SPEC, multiline=True).count()
+
+
+def test_a_long_line_is_still_one(tmp_path: Path) -> None:
+    path = tmp_path / "clicks"
+    path.write_bytes(b"1\t1\t1\t1\t1\t" + b"s" * 1_000_000 + b"\n1\t1\t1\t2\t1\ts")
+    assert numbers(FileClicks([path], CLICK_SPEC).read(0, 2, 2)) == [1, 2]
 
 
 def parquet() -> bytes:

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from testing.clicks import CLICK_SPEC, everything, lines, numbers, write_lines
 from thimble.export.click_files import FileClicks
 from thimble.export.clicks import ClickError
+from thimble.export.file_rows import FileRows
+from thimble.export.schema import own_spec
 
 NAMES = ["label", *CLICK_SPEC.feature_names]
 ROW = ["1", "3", "2.5", "7", "1f", "Oslo"]
@@ -64,6 +66,55 @@ def test_a_header_of_another_file_is_not_taken_for_criteo_lines(tmp_path: Path) 
     with pytest.raises(ClickError, match=r"^clicks\.tsv: no column 'label'; there are 'clicked', 'd1', 'd0', "):
         FileClicks([path], CLICK_SPEC)
     assert everything(FileClicks([path], CLICK_SPEC, "clicked")).batch.dense.tolist() == [[3, 2]]
+
+
+OWN = own_spec("shop", ["age", "income"], {"int": ["user"], "string": ["item"]}, {}, "block", 2000, 4, [8], [8, 1], 0)
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("y\tuser_id\titem_id\tAge\tIncome", "1\t7\t3\t30\t100"),
+        ("\ny\tAge\tIncome\tuser_id\titem_id\r", "1\t30\t100\t7\t3\r"),
+        ('"y"\t"user_id"\t"item_id"\t"Age"\t"Income"', "1\t7\t3\t30\t100"),
+        ("user_id\titem_id\tAge\tIncome", "7\t3\t30\t100"),
+    ],
+)
+def test_a_header_with_none_of_the_names_is_one(tmp_path: Path, header: str, row: str) -> None:
+    """Read by position, all columns would have been taken for others."""
+    path = tmp_path / "clicks.tsv"
+    path.write_text("\n".join([header, *[row] * 3, ""]), newline="")
+    with pytest.raises(ClickError, match=r"^clicks\.tsv: no column 'label'; there are '.+_id'"):
+        FileClicks([path], OWN)
+    with pytest.raises(ClickError, match=r"^clicks\.tsv: no column 'age'; there are .*; did you mean 'Age'\?$"):
+        FileRows([path], OWN)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "x\ta\tb\t7\ts",
+        "\ta\tb\tc\ts",
+        "1\ta\tb\tc\ts",
+        "x\ta\t\tc\ts",
+        "x\ta\tNA\tc\ts",
+        "x\tnone yet\tb\tc\ts",
+        "x\ta\tb\tc\t",
+        "x",
+    ],
+)
+def test_a_bad_first_line_is_no_header(tmp_path: Path, first: str) -> None:
+    path = write_lines(tmp_path / "clicks.tsv", [first, "1\t30\t100\t7\ts"])
+    source = FileClicks([path], OWN, missing=["none yet"])
+    assert numbers(source.read(0, 2, 10)) == [7]
+    assert source.bad.count == 1
+    (rows,) = FileRows([path], OWN, missing=["none yet"]).read()
+    assert not rows.bad[1]
+
+
+def test_a_label_that_is_not_read_makes_no_header(tmp_path: Path) -> None:
+    (rows,) = FileRows([write_lines(tmp_path / "clicks", ["yes\t30\ta\t7\ts", "no\t30\t100\t7\ts"])], OWN).read()
+    assert rows.bad.tolist() == [True, False]
 
 
 def test_a_column_that_is_there_twice(tmp_path: Path) -> None:
