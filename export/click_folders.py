@@ -8,6 +8,7 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from thimble.export.clicks import ClickError
+from thimble.export.file_formats import is_empty
 
 _MISSING_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 _TABLES = {"_delta_log": "Delta", ".hoodie": "Hudi"}
@@ -31,16 +32,20 @@ class Found(NamedTuple):
 def find(paths: Sequence[Path]) -> Found:
     """The files meant by files and folders, a folder's in natural order (day_2 before day_10).
 
-    ClickError: there is none, or something cannot be read.
+    Nothing is read twice. ClickError: there is none, or something cannot be read.
     """
     files: list[Path] = []
     passed_over: list[str] = []
+    seen: set[str] = set()
     for path in paths:
-        if path.is_dir():
-            inside, others = _inside(path)
+        if os.path.realpath(path) in seen:
+            passed_over.append(str(path))
+        elif path.is_dir():
+            inside, others = _inside(path, seen)
             files += sorted(inside, key=_natural)
             passed_over += sorted(str(other.relative_to(path)) for other in others)
         elif path.is_file():
+            seen.add(os.path.realpath(path))
             files.append(path)
         elif path.exists():
             raise ClickError(f"{path}: a pipe, a socket or a device, which is read but once; write it to a file first")
@@ -49,14 +54,13 @@ def find(paths: Sequence[Path]) -> Found:
     if not files:
         raise ClickError(f"no click files in {', '.join(map(str, paths))}")
     base = os.path.commonpath([file.absolute().parent for file in files])
-    found = [FoundFile(path, str(path.absolute().relative_to(base)), _partitions(path)) for path in files]
-    return Found(found, passed_over)
+    return Found([FoundFile(file, os.path.relpath(file, base), _partitions(file)) for file in files], passed_over)
 
 
 def _partitions(path: Path) -> dict[str, str]:
-    """The columns that folders called `key=value` give, as Hive and Spark write them."""
+    """The columns that folders called `key=value` give, as Hive and Spark write them, wherever it is named from."""
     columns = {}
-    for folder in path.parts[:-1]:
+    for folder in Path(os.path.normpath(path.absolute())).parts[:-1]:
         key, equals, value = folder.partition("=")
         if key and equals:
             text = unquote(value, errors="surrogateescape")
@@ -64,15 +68,14 @@ def _partitions(path: Path) -> dict[str, str]:
     return columns
 
 
-def _inside(root: Path) -> tuple[list[Path], list[Path]]:
+def _inside(root: Path, seen: set[str]) -> tuple[list[Path], list[Path]]:
     """The files below a folder, and what is passed over there.
 
-    Links are followed last, and not to what has been read: so nothing is read twice, and circles have an end.
+    Links are followed last, and not to what has been `seen`: so nothing is read twice, and circles have an end.
     """
     files: list[Path] = []
     passed_over: list[Path] = []
     links: list[Path] = []
-    seen: set[str] = set()
     entries = [root]
     while entries or links:
         entry = entries.pop() if entries else links.pop(0)
@@ -88,7 +91,7 @@ def _inside(root: Path) -> tuple[list[Path], list[Path]]:
         elif not entry.is_file():
             raise ClickError(f"{entry}: neither a file nor a folder")
         else:
-            (files if entry.stat().st_size else passed_over).append(entry)
+            (passed_over if is_empty(entry) else files).append(entry)
         seen.add(real)
     return files, passed_over
 

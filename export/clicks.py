@@ -3,11 +3,13 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from thimble.export.wording import listed
 from thimble.models.conversions import Column
 from thimble.models.features import Batch
 from thimble.models.hashing import Floats
@@ -35,6 +37,10 @@ class ClickSource(Protocol):
 
     @property
     def description(self) -> str: ...
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """Those that it reads, if any."""
 
     @property
     def identity(self) -> str:
@@ -68,9 +74,11 @@ class Rows:
 def split(source: ClickSource, held_out: ClickSource | None = None, share: float = 0.1) -> tuple[Rows, Rows]:
     """Training rows and held-out rows: those of a source of their own, or the last `share` of the one."""
     rows = source.count()
-    if held_out is not None and source.identity == held_out.identity:
-        raise ClickError(f"{source.description} cannot be both trained on and held out")
     if held_out is not None:
+        trained_on = {file.resolve() for file in source.files}
+        both = [str(file) for file in held_out.files if file.resolve() in trained_on]
+        if both:
+            raise ClickError(f"{listed(both)} cannot be both trained on and held out")
         parts = Rows(source, 0, rows), Rows(held_out, 0, held_out.count())
     else:
         parts = Rows(source, 0, rows - math.ceil(rows * share)), Rows(source, rows - math.ceil(rows * share), rows)

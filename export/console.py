@@ -24,8 +24,8 @@ def size(count: float) -> str:
 
 
 def passed_over(names: Sequence[str]) -> list[str]:
-    """A line that says what in folders was not read."""
-    return [f"passed over in folders ({len(names):,}): {listed(names)}"] if names else []
+    """A line that says what was not read, in folders or because it was named twice."""
+    return [f"passed over ({len(names):,}): {listed(names)}"] if names else []
 
 
 def metrics_line(metrics: Metrics) -> str:

@@ -28,6 +28,8 @@ LATENT = 3
 class GeneratedClicks:
     """A click source of any length for a model with Criteo's features. The same seed gives the same clicks."""
 
+    files = ()
+
     def __init__(self, spec: ModelSpec, rows: int, seed: int) -> None:
         if spec.dense != CRITEO_DENSE or len(spec.fields) != len(FIELDS):
             raise ClickError("clicks can be generated for Criteo's 13 numbers and 26 fields only")

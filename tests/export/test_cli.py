@@ -90,7 +90,7 @@ def test_a_folder_as_it_was_written_by_others(run: Run, tmp_path: Path) -> None:
     columns = ["--label", "clicked", "--dense", "age,at", "--string", "city", "--missing", "-", "--timestamps"]
     trained = run("train", folder, *columns, *SMALL)
     assert trained.status == 0, trained.err
-    assert "passed over in folders (1): _SUCCESS\n" in trained.out
+    assert "passed over (1): _SUCCESS\n" in trained.out
     assert "180 rows to train on, 20 held out" in trained.out and "bad rows" not in trained.out
 
     (tmp_path / "bad.csv").write_text("clicked,age,at,city\n" + "1,old,1,Oslo\n" * 20_000)
@@ -110,7 +110,7 @@ def test_evaluate_says_why_when_all_rows_are_bad(run: Run, tmp_path: Path) -> No
     said = run("evaluate", DEMO, "clicks")
     refused(said, "day_0: no usable rows")
     first, *lines = said.out.splitlines()
-    assert first == "passed over in folders (1): _SUCCESS"
+    assert first == "passed over (1): _SUCCESS"
     assert lines == [
         "3 bad rows were left out:",
         *(f"  day_0 line {i}: 40 columns expected, found 1" for i in (1, 2, 3)),

@@ -11,7 +11,7 @@ import pytest
 
 from testing.clicks import CLICK_SPEC, everything, lines, numbers, write_lines
 from thimble.export.click_files import FileClicks
-from thimble.export.clicks import ClickError, Rows
+from thimble.export.clicks import ClickError, Rows, split
 from thimble.export.golden import golden_batch, golden_features
 from thimble.export.origin import origin
 from thimble.models.features import ids_from_text
@@ -202,6 +202,66 @@ def test_links(tmp_path: Path) -> None:
     os.mkfifo(folder / "pipe")
     with pytest.raises(ClickError, match=r"/clicks/pipe: neither a file nor a folder$"):
         FileClicks([folder], CLICK_SPEC)
+
+
+def test_files_that_are_named_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "clicks"
+    write_csv(folder / "a.csv", 0)
+    write_csv(folder / "day=2" / "b.csv", 4)
+    (tmp_path / "link").symlink_to(folder)
+    (tmp_path / "b").symlink_to(folder / "day=2" / "b.csv")
+    monkeypatch.chdir(tmp_path)
+    for names, first, passed_over in [
+        ("clicks clicks/a.csv clicks/day=2 link b", 0, ["clicks/a.csv", "clicks/day=2", "link", "b"]),
+        ("b clicks", 4, ["day=2/b.csv"]),
+        ("clicks/a.csv clicks/../clicks/a.csv clicks/day=2 clicks", 0, ["clicks/../clicks/a.csv", "a.csv", "day=2"]),
+    ]:
+        source = FileClicks([Path(name) for name in names.split()], CLICK_SPEC)
+        assert ids(source) == [(first + i) % 8 for i in range(8)]
+        assert source.passed_over == passed_over
+
+
+def test_files_to_train_on_are_not_held_out(tmp_path: Path) -> None:
+    write_csv(tmp_path / "a.csv", 0)
+    write_csv(tmp_path / "b.csv", 4)
+    write_csv(tmp_path / "other" / "c.csv", 8)
+    (tmp_path / "other" / "b.csv").symlink_to(tmp_path / "b.csv")
+    trained_on = FileClicks([tmp_path / "a.csv", tmp_path / "b.csv"], CLICK_SPEC)
+    with pytest.raises(ClickError) as refused:
+        split(trained_on, FileClicks([tmp_path / "other"], CLICK_SPEC))
+    assert str(refused.value) == f"{tmp_path}/other/b.csv cannot be both trained on and held out"
+    assert len(split(trained_on, FileClicks([tmp_path / "other" / "c.csv"], CLICK_SPEC))[1]) == 4
+
+
+@pytest.mark.parametrize("part", [gzip.compress(b""), bytes(pa.compress(b"", codec="zstd", asbytes=True))])
+def test_a_packed_part_of_nothing(tmp_path: Path, part: bytes) -> None:
+    write_csv(tmp_path / "part-0.csv", 0)
+    (tmp_path / "part-1").write_bytes(part)
+    (tmp_path / "part-2.csv.gz").write_bytes(part)
+    source = FileClicks([tmp_path], CLICK_SPEC)
+    assert ids(source) == [0, 1, 2, 3]
+    assert source.passed_over == ["part-1", "part-2.csv.gz"]
+    with pytest.raises(ClickError, match=r"^part-1: empty$"):
+        FileClicks([tmp_path / "part-0.csv", tmp_path / "part-1"], CLICK_SPEC)
+    (tmp_path / "part-1").write_bytes(part[:5])
+    with pytest.raises(ClickError, match=r"^part-1: damaged after line 0: "):
+        FileClicks([tmp_path], CLICK_SPEC)
+
+
+def test_a_path_of_any_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With two slashes before it, and relative to a folder that gives a column."""
+    write_csv(tmp_path / "f2=Oslo" / "a" / "p.csv", 0, names=NAMES[:-1])
+    write_csv(tmp_path / "f2=Oslo" / "q.csv", 4, names=NAMES[:-1])
+    oslo = ids_from_text("f2", "string", ["Oslo"]).tolist() * 8
+    monkeypatch.chdir(tmp_path / "f2=Oslo" / "a")
+    for path in (f"/{tmp_path}", ".."):
+        source = FileClicks([Path(path)], CLICK_SPEC)
+        assert source.description == "a/p.csv, q.csv"
+        assert everything(source).batch.ids[:, 2].tolist() == oslo
+    assert everything(FileClicks([Path("p.csv")], CLICK_SPEC)).batch.ids[:, 2].tolist() == oslo[:4]
+    write_csv(tmp_path / "r.csv", 8, names=NAMES[:-1])
+    with pytest.raises(ClickError, match=r"^r\.csv: no column 'f2'"):
+        FileClicks([Path("../../f2=Oslo/../r.csv")], CLICK_SPEC)
 
 
 @pytest.mark.parametrize(("note", "kind"), [("_delta_log", "Delta"), (".hoodie", "Hudi")])

@@ -2,7 +2,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +54,10 @@ class Interrupted:
     @property
     def description(self) -> str:
         return self.source.description
+
+    @property
+    def files(self) -> Sequence[Path]:
+        return self.source.files
 
     @property
     def identity(self) -> str:
