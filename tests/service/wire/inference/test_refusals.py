@@ -158,7 +158,6 @@ def test_nothing_may_be_left_out(key: str) -> None:
         ([[1, 2, 3], [4, 5, [6]]], "a list is not"),
         ([[1, 2, 3], [4, 5, {}]], "an object is not"),
         ([1, 2, 3, 4, 5, "6"], "'6' is not"),
-        ([1, 2, 3, 4, 5, False], "False is not"),
         ([1, 2, 3, 4, 5, "x" * 100_000], "'xxx"),
     ],
 )
