@@ -18,3 +18,12 @@ def pytest_configure(config: pytest.Config) -> None:
     except ImportError:  # the serving image has none
         return
     torch.set_num_threads(1)
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes that are no text are called by their argument alone.
+
+    All processes that share the tests have to find the same ones, and in what is packed there is the time of day.
+    """
+    binary = isinstance(val, bytes) and not (val.isascii() and val.decode().isprintable())
+    return argname if binary else None
