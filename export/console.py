@@ -1,17 +1,32 @@
 """What the exporter prints."""
 
+import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from thimble.export.bad_rows import BadRows
+import typer
+
+from thimble.export.clicks.bad_rows import BadRows
 from thimble.export.wording import listed
 from thimble.models.schemes.base import HashedEmbedding
 from thimble.models.spec import Metrics, ModelSpec, PrecisionCost
 
 if TYPE_CHECKING:  # it imports torch
-    from thimble.export.agreement import Agreement
+    from thimble.export.artifact.agreement import Agreement
 
 _UNITS = ["B", "kB", "MB", "GB", "TB"]
+
+
+def fail(message: str, status: int = 1) -> NoReturn:
+    """End with one sentence on stderr."""
+    print(f"thimble-export: {message}", file=sys.stderr)
+    sys.exit(status)
+
+
+def echo_all(lines: Sequence[str]) -> None:
+    """Lines on stdout."""
+    for line in lines:
+        typer.echo(line)
 
 
 def size(count: float) -> str:

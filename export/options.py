@@ -18,3 +18,16 @@ Missing = Annotated[
 Timestamps = Annotated[
     bool, typer.Option("--timestamps", help="dense columns: read timestamps and dates as seconds since 1970")
 ]
+
+
+def names_in(text: str) -> list[str]:
+    """Names of columns that are separated by commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def widths_in(option: str, text: str) -> list[int]:
+    """Widths of layers that are separated by commas. ValueError: they are none."""
+    widths = [part.strip() for part in text.split(",")]
+    if not all(width.isdecimal() and int(width) > 0 for width in widths):
+        raise ValueError(f"{option} takes widths separated by commas, not {text!r}")
+    return [int(width) for width in widths]

@@ -15,7 +15,7 @@ from thimble.models.transforms.criteo import CriteoTransform
 SCHEMA_VERSION: Final = 2
 METADATA_KEY = "thimble"
 MODEL_FILE = "model.onnx"
-# how the clicks that `export.generate` makes are called in `Provenance.source`
+# how the clicks that `export.clicks.generate` makes are called in `Provenance.source`
 GENERATED_CLICKS = "generated clicks"
 MODEL_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 

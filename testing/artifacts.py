@@ -8,8 +8,8 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from thimble.export.golden import Features, golden_batch
-from thimble.export.pipeline import publish
+from thimble.export.artifact.pipeline import publish
+from thimble.export.clicks.golden import Features, golden_batch
 from thimble.models.nn.registry import recommender
 from thimble.models.spec import ModelSpec
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from testing.samples import small_spec
-from thimble.export.click_files import FileClicks
-from thimble.export.clicks import Clicks
+from thimble.export.clicks.files import FileClicks
+from thimble.export.clicks.rows import Clicks
 
 CLICK_SPEC = small_spec(dense=2, kinds=("int", "hex", "string"))
 

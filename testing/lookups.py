@@ -7,8 +7,8 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-from thimble.export.graph import IR_VERSION
-from thimble.export.lookup_function import OPSET, function
+from thimble.export.artifact.graph import IR_VERSION
+from thimble.export.artifact.lookup_function import OPSET, function
 from thimble.models.hashing import Floats, Int64s
 from thimble.models.schemes.base import OP_DOMAIN, OP_NAME, HashedEmbedding
 from thimble.models.spec import ModelSpec

@@ -14,7 +14,7 @@ import orjson
 
 from testing.load import Request
 from thimble.client.encoding import infer_request
-from thimble.export.generate import GeneratedClicks
+from thimble.export.clicks.generate import GeneratedClicks
 from thimble.models.features import Batch, batch_from_values
 from thimble.models.hashing import Floats
 from thimble.models.presets import preset

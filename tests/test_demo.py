@@ -3,10 +3,10 @@
 import numpy as np
 
 from testing.data import CRITEO_LINES, DEMO, needs
-from thimble.export.click_files import FileClicks
-from thimble.export.evaluate import evaluate_artifact, read_spec
-from thimble.export.generate import GeneratedClicks
-from thimble.export.metrics import auc
+from thimble.export.clicks.files import FileClicks
+from thimble.export.clicks.generate import GeneratedClicks
+from thimble.export.metrics.held_out import auc
+from thimble.export.scoring.evaluate import evaluate_artifact, read_spec
 from thimble.models.presets import CRITEO_TB_ROWS, preset
 from thimble.service.engine.artifact import read_artifact
 from thimble.service.engine.engine import Engine

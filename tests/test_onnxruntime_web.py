@@ -13,8 +13,8 @@ from testing.artifacts import write_artifact
 from testing.chromium import answer
 from testing.data import DEMO
 from testing.samples import SHARED, small_spec
-from thimble.export.evaluate import read_spec
-from thimble.export.golden import golden_batch
+from thimble.export.clicks.golden import golden_batch
+from thimble.export.scoring.evaluate import read_spec
 from thimble.models.features import Batch
 
 WEB = Path(__file__).parent / "web"

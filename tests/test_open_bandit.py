@@ -11,15 +11,15 @@ import pytest
 
 from testing.data import OPEN_BANDIT, needs
 from testing.servers import running
-from thimble.export.checkpoint import load_trained
-from thimble.export.click_files import FileClicks
-from thimble.export.clicks import split
+from thimble.export.artifact.pipeline import export
+from thimble.export.clicks.files import FileClicks
+from thimble.export.clicks.rows import split
+from thimble.export.clicks.survey import Survey, survey
 from thimble.export.console import metrics_line
-from thimble.export.evaluate import evaluate_artifact
-from thimble.export.pipeline import export
-from thimble.export.schema import own_spec
-from thimble.export.survey import Survey, survey
-from thimble.export.train import Recipe, train
+from thimble.export.scoring.evaluate import evaluate_artifact
+from thimble.export.training.checkpoint import load_trained
+from thimble.export.training.schema import own_spec
+from thimble.export.training.train import Recipe, train
 from thimble.models.inputs import Kind
 from thimble.models.spec import ModelSpec
 from thimble.models.transforms import learnt
@@ -45,12 +45,12 @@ def spec(scheme: str, found: Survey) -> ModelSpec:
 def test_real_impressions_train_export_serve_and_score_alike(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = survey(split(FileClicks([OPEN_BANDIT], BLANK, LABEL))[0], BLANK)
+    found = survey(split(FileClicks([OPEN_BANDIT], BLANK, LABEL)).training, BLANK)
     assert found.ids["item_id"] == 80 and found.ids["position"] == 3 and found.ids["user_feature_3"] == 10
 
     for scheme in ("full", "block"):
         source = FileClicks([OPEN_BANDIT], spec(scheme, found), LABEL)
-        metrics = train(source.spec, *split(source), Recipe(), tmp_path / scheme)
+        metrics = train(source.spec, split(source), Recipe(), tmp_path / scheme)
         assert metrics.rows == 6000 and metrics.auc_interval is not None and not source.bad.count
         with capsys.disabled():
             print(f"\nOpen Bandit, {scheme} embeddings of {source.spec.embedding_bytes} bytes: {metrics_line(metrics)}")

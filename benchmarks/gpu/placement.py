@@ -8,8 +8,8 @@ import numpy as np
 
 from benchmarks.device import Device
 from testing.runtimes import run
-from thimble.export.evaluate import read_spec
-from thimble.export.golden import golden_batch
+from thimble.export.clicks.golden import golden_batch
+from thimble.export.scoring.evaluate import read_spec
 
 
 def placement(device: Device, path: Path, library: Path | None) -> dict[str, Any]:

@@ -15,8 +15,8 @@ import onnxruntime
 from benchmarks.device import Device, Turn, Values, turn
 from benchmarks.op.lookup import measure
 from testing.samples import random_batch
-from thimble.export.agreement import onnx_scores, onnx_session
-from thimble.export.evaluate import read_spec
+from thimble.export.artifact.agreement import onnx_scores, onnx_session
+from thimble.export.scoring.evaluate import read_spec
 
 BATCHES = [1, 16, 64, 256, 1024, 4096, 16384]
 

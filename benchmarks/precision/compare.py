@@ -25,11 +25,11 @@ import onnxruntime
 from onnxruntime.quantization import QuantType, quantize_dynamic, quantize_static
 
 from benchmarks.record import processor, record
-from thimble.export.checkpoint import load_trained
-from thimble.export.graph import build
-from thimble.export.pipeline import READ_ROWS, calibration_rows, held_out_rows
-from thimble.export.precision import INT8, Calibration, keep_fusable, lower_mlps, quiet
-from thimble.export.precision_cost import precision_cost
+from thimble.export.artifact.graph import build
+from thimble.export.artifact.pipeline import READ_ROWS, calibration_rows, held_out_rows
+from thimble.export.artifact.precision import INT8, Calibration, keep_fusable, lower_mlps, quiet
+from thimble.export.artifact.precision_cost import precision_cost
+from thimble.export.training.checkpoint import load_trained
 from thimble.models.features import Batch
 from thimble.models.spec import ModelSpec, Precision
 from thimble.service.engine.buffers import run_options

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.record import record
-from thimble.export.click_files import FileClicks
-from thimble.export.clicks import ClickSource, Rows, split
+from thimble.export.clicks.files import FileClicks
+from thimble.export.clicks.generate import GeneratedClicks
+from thimble.export.clicks.rows import ClickSource, Parts, Rows, split
+from thimble.export.clicks.survey import survey
 from thimble.export.console import size
-from thimble.export.generate import GeneratedClicks
-from thimble.export.schema import own_spec, preset_spec
-from thimble.export.survey import survey
-from thimble.export.train import Recipe, train
+from thimble.export.training.schema import own_spec, preset_spec
+from thimble.export.training.train import Recipe, train
 from thimble.models.inputs import Kind
 from thimble.models.spec import Metrics, ModelSpec
 from thimble.models.transforms import learnt
@@ -41,12 +41,12 @@ BANDIT_FIELDS: dict[Kind, list[str]] = {
 BANDIT_MEMORY = 4096  # bytes: a tenth of what the full tables weigh
 
 
-def compare(specs: dict[str, ModelSpec], recipe: Recipe, clicks: dict[str, tuple[Rows, Rows]]) -> list[dict[str, Any]]:
+def compare(specs: dict[str, ModelSpec], recipe: Recipe, clicks: dict[str, Parts]) -> list[dict[str, Any]]:
     """Train and evaluate each spec."""
     results = []
     for scheme, spec in specs.items():
         with tempfile.TemporaryDirectory() as folder:
-            metrics = train(spec, *clicks[scheme], recipe, Path(folder))
+            metrics = train(spec, clicks[scheme], recipe, Path(folder))
         results.append(
             {
                 "scheme": scheme,
@@ -65,7 +65,7 @@ def generated(shape: str, rows: int, seed: int) -> list[dict[str, Any]]:
     clicks = {}
     for scheme, spec in specs.items():
         source: ClickSource = GeneratedClicks(spec, rows + held_out, seed)
-        clicks[scheme] = Rows(source, 0, rows), Rows(source, rows, rows + held_out)
+        clicks[scheme] = Parts(Rows(source, 0, rows), Rows(source, rows, rows + held_out))
     return compare(specs, Recipe(seed=seed), clicks)
 
 
@@ -75,7 +75,7 @@ def open_bandit(seed: int) -> list[dict[str, Any]]:
 
     columns, widths = ("zozo", BANDIT_DENSE, BANDIT_FIELDS), ([32, 16], [32, 1])
     blank = own_spec(*columns, {}, "block", BANDIT_MEMORY, 8, *widths, seed)
-    found = survey(split(FileClicks(path, blank, "click"), share=1 / 3)[0], blank)
+    found = survey(split(FileClicks(path, blank, "click"), share=1 / 3).training, blank)
     transform = learnt("quantiles", found.numbers)
     specs = {
         scheme: own_spec(*columns, found.ids, scheme, BANDIT_MEMORY, 8, *widths, seed, transform) for scheme in SCHEMES

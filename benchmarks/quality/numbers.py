@@ -21,9 +21,9 @@ from torch import nn
 from benchmarks.quality.columns import COLUMNS, LABELS, Array, drawn
 from benchmarks.quality.movielens import ratings
 from benchmarks.record import record
-from thimble.export.metrics import held_out_metrics
-from thimble.export.schema import own_spec
-from thimble.export.train import optimizers
+from thimble.export.metrics.held_out import held_out_metrics
+from thimble.export.training.schema import own_spec
+from thimble.export.training.train import optimizers
 from thimble.models.hashing import Floats, Int64s
 from thimble.models.inputs import Kind
 from thimble.models.nn.dlrm import DLRM

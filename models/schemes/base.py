@@ -72,8 +72,8 @@ class HashedEmbedding(EmbeddingScheme):
     def onnx_chunks(self) -> str:
         """ONNX nodes, as text, that make `chunked` [batch, fields, chunks, chunk_size] of `memory` and `hash`.
 
-        `hash` [batch, fields, chunks] is the sum modulo `prime`. `thimble.export.lookup_function` has the nodes around
-        them, whose results may be used too.
+        `hash` [batch, fields, chunks] is the sum modulo `prime`. The nodes around them, whose results may be used too,
+        are in `thimble.export.artifact.lookup_function`.
         """
 
     def chunks(self, dim: int) -> int:

@@ -7,9 +7,9 @@ import pytest
 
 from testing.samples import SCHEMES, small_spec
 from thimble.export.cli import main
-from thimble.export.click_files import FileClicks
-from thimble.export.clicks import Rows
-from thimble.export.train import Recipe, train
+from thimble.export.clicks.files import FileClicks
+from thimble.export.clicks.rows import Parts, Rows
+from thimble.export.training.train import Recipe, train
 
 
 class Said(NamedTuple):
@@ -56,5 +56,5 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for scheme in SCHEMES:
         spec = small_spec(scheme)
         source = FileClicks([clicks], spec)
-        train(spec, Rows(source, 0, 250), Rows(source, 250, 300), Recipe(batch_size=50), folder / scheme)
+        train(spec, Parts(Rows(source, 0, 250), Rows(source, 250, 300)), Recipe(batch_size=50), folder / scheme)
     return {scheme: folder / scheme for scheme in SCHEMES}

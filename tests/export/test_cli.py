@@ -12,7 +12,7 @@ import pytest
 from testing.data import DEMO
 from testing.samples import write_csv
 from tests.export.conftest import Run, Said
-from thimble.export.evaluate import read_spec
+from thimble.export.scoring.evaluate import read_spec
 
 COLUMNS = ["--label", "clicked", "--dense", "age,price", "--string", "city, shop"]
 SMALL = ["--memory", "4000", "--batch-size", "128", "--dense-arch", "8,8", "--over-arch", "16,1"]

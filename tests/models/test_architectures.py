@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from testing.samples import criteo_spec, random_batch
-from thimble.export.agreement import prove
-from thimble.export.checkpoint import load_trained
-from thimble.export.clicks import Rows
-from thimble.export.generate import GeneratedClicks
-from thimble.export.graph import build
-from thimble.export.precision import lower_mlps
-from thimble.export.train import Recipe, train
+from thimble.export.artifact.agreement import prove
+from thimble.export.artifact.graph import build
+from thimble.export.artifact.precision import lower_mlps
+from thimble.export.clicks.generate import GeneratedClicks
+from thimble.export.clicks.rows import Parts, Rows
+from thimble.export.training.checkpoint import load_trained
+from thimble.export.training.train import Recipe, train
 from thimble.models.architectures.base import BaseArchitecture
 from thimble.models.architectures.dlrm import DlrmArchitecture
 from thimble.models.hashing import Floats
@@ -114,6 +114,6 @@ def test_all_parts_of_a_new_architecture_are_trained(monkeypatch: pytest.MonkeyP
     spec = criteo_spec()
     source = GeneratedClicks(spec, 1500, 0)
     torch.manual_seed(0)
-    train(spec, Rows(source, 0, 1000), Rows(source, 1000, 1500), Recipe(batch_size=256), tmp_path)
+    train(spec, Parts(Rows(source, 0, 1000), Rows(source, 1000, 1500)), Recipe(batch_size=256), tmp_path)
     trained = load_trained(tmp_path).dlrm
     assert isinstance(trained, Biased) and float(trained.bias.detach()) != 0

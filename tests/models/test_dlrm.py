@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from testing.samples import SCHEMES, SHARED, random_batch, small_spec
-from thimble.export.agreement import numpy_scores
+from thimble.export.artifact.agreement import numpy_scores
 from thimble.models.nn.dlrm import DLRM, MLP, InteractionArch
 from thimble.models.nn.embeddings import FullTables, SharedMemory
 from thimble.models.nn.recommender import Scorer

@@ -10,8 +10,8 @@ import pytest
 
 from testing.lookups import lookup
 from testing.samples import SHARED, random_batch, small_spec
-from thimble.export.agreement import prove
-from thimble.export.graph import build
+from thimble.export.artifact.agreement import prove
+from thimble.export.artifact.graph import build
 from thimble.models.hashing import HashMap
 from thimble.models.inputs import Categorical
 from thimble.models.nn.registry import recommender

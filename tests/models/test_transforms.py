@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from testing.samples import random_batch, small_spec
-from thimble.export.agreement import inner_session, numpy_scores, onnx_scores, onnx_session
-from thimble.export.graph import build
+from thimble.export.artifact.agreement import inner_session, numpy_scores, onnx_scores, onnx_session
+from thimble.export.artifact.graph import build
 from thimble.models.features import Batch
 from thimble.models.hashing import Floats
 from thimble.models.nn.registry import recommender

@@ -7,7 +7,7 @@ import pytest
 from testing.artifacts import write_artifact
 from testing.samples import criteo_spec, small_spec
 from testing.servers import Server, running
-from thimble.export.evaluate import read_spec
+from thimble.export.scoring.evaluate import read_spec
 from thimble.models.spec import ModelSpec
 
 

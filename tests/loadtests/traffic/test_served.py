@@ -9,8 +9,8 @@ import pytest
 from testing.artifacts import write_artifact
 from testing.samples import small_spec
 from testing.servers import running
-from thimble.export.evaluate import read_spec
-from thimble.export.graph import describe
+from thimble.export.artifact.graph import describe
+from thimble.export.scoring.evaluate import read_spec
 from thimble.loadtests.traffic.answers import problem
 from thimble.loadtests.traffic.requests import Traffic, prepare
 from thimble.loadtests.traffic.served import LoadError, served

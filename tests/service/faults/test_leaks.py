@@ -12,11 +12,11 @@ import pytest
 from testing.artifacts import spoil, write_artifact
 from testing.samples import SCHEMES, small_spec
 from testing.servers import Server, running
-from thimble.export.agreement import onnx_scores, onnx_session
-from thimble.export.evaluate import read_spec
-from thimble.export.generate import GeneratedClicks
-from thimble.export.golden import Features, golden_batch
-from thimble.export.graph import describe
+from thimble.export.artifact.agreement import onnx_scores, onnx_session
+from thimble.export.artifact.graph import describe
+from thimble.export.clicks.generate import GeneratedClicks
+from thimble.export.clicks.golden import Features, golden_batch
+from thimble.export.scoring.evaluate import read_spec
 from thimble.models.presets import preset
 from thimble.models.spec import GoldenRows, ModelSpec, Provenance
 

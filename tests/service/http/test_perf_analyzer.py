@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from testing.servers import Server
-from thimble.export.golden import golden_batch
+from thimble.export.clicks.golden import golden_batch
 from thimble.models.spec import ModelSpec
 
 FOLDER = Path(__file__).parents[2] / "build" / "perf_analyzer"

@@ -14,8 +14,8 @@ import pytest
 from testing.artifacts import random_features
 from testing.data import CRITEO_LINES, needs
 from testing.servers import Server, running
-from thimble.export.click_files import FileClicks
-from thimble.export.evaluate import evaluate_artifact
+from thimble.export.clicks.files import FileClicks
+from thimble.export.scoring.evaluate import evaluate_artifact
 from thimble.models.spec import ModelSpec
 
 TSV = {"Content-Type": "text/tab-separated-values"}

@@ -13,7 +13,7 @@ from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from testing.samples import random_batch
 from testing.servers import Server
-from thimble.export.golden import golden_batch
+from thimble.export.clicks.golden import golden_batch
 from thimble.models.features import Batch
 from thimble.models.spec import ModelSpec
 

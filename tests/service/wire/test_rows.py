@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testing.samples import small_spec
-from thimble.export.click_tables import encode_labels
+from thimble.export.clicks.tables import encode_labels
 from thimble.models.inputs import Kind
 from thimble.service.errors import RequestError
 from thimble.service.wire.rows import JSON, TSV, RowReader

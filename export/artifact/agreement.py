@@ -1,0 +1,107 @@
+"""Proof that an artifact on disk computes what was trained: torch, ONNX Runtime and plain numpy side by side."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+import torch
+
+from thimble.export.artifact.graph import ExportError, with_memory
+from thimble.export.training.train import score
+from thimble.models.features import Batch
+from thimble.models.hashing import ID_LIMIT, Floats
+from thimble.models.nn.recommender import Recommender
+from thimble.models.schemes.base import OP_NAME, HashedEmbedding, Weights
+from thimble.models.spec import MlpPrecision, ModelSpec
+
+# Largest difference from the same model in float32 (its embeddings rounded as the file's are): above float32, a matter
+# of the weights' own rounding, so a bound that only a wrong file exceeds.
+TOLERANCE: dict[MlpPrecision, float] = {"fp32": 1e-5, "fp16": 5e-3, "int8": 0.1}
+
+
+class Agreement(NamedTuple):
+    """Largest differences between scores over `rows` rows. The lookups agree bit for bit, or there is none of these."""
+
+    rows: int
+    torch_onnx: float
+    numpy_onnx: float
+
+
+def onnx_session(model: str | bytes, folder: Path | None = None) -> onnxruntime.InferenceSession:
+    """A CPU session that reports errors alone. A model in bytes has its external data, if any, in `folder`."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if folder is not None:
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder.resolve()))
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def onnx_scores(session: onnxruntime.InferenceSession, batch: Batch) -> npt.NDArray[np.float32]:
+    """Scores by ONNX Runtime, float32 [rows]."""
+    scores: npt.NDArray[np.float32] = session.run(["score"], batch._asdict())[0]
+    return scores
+
+
+def inner_session(path: Path, operator: str, *, output: bool) -> onnxruntime.InferenceSession:
+    """A session whose one output is the output, or the first input, of the model's first node of a kind."""
+    model = onnx.load(path, load_external_data=False)
+    node = next(node for node in model.graph.node if node.op_type == operator)
+    del model.graph.output[:]
+    model.graph.output.add(name=node.output[0] if output else node.input[0])
+    return onnx_session(model.SerializeToString(), path.parent)
+
+
+def prove(path: Path, spec: ModelSpec, dlrm: Recommender, golden: Batch) -> Agreement:
+    """Compare lookups and scores on the golden rows and as many random ones. ExportError: they differ.
+
+    Scores of MLPs below float32 are compared on the golden rows alone: their ranges are meant for rows like these.
+    """
+    batch = _with_random_rows(golden)
+    dlrm = with_memory(dlrm, spec.precision.memory)
+    weights = {name: tensor.numpy() for name, tensor in dlrm.state_dict().items()}
+    if isinstance(spec.embedding, HashedEmbedding):
+        looked_up = inner_session(path, OP_NAME, output=True).run(None, batch._asdict())[0]
+        by_numpy = numpy_embeddings(spec, weights, batch)
+        with torch.inference_mode():
+            by_torch = dlrm.sparse_arch(torch.from_numpy(batch.ids)).numpy()
+        same = [looked_up.tobytes() == other.tobytes() for other in (by_numpy, by_torch)]
+        if not all(same):
+            raise ExportError(f"{path}: the lookups of torch, ONNX Runtime and numpy differ; nothing was written")
+    if spec.precision.mlps != "fp32":
+        batch = golden
+    scores = onnx_scores(onnx_session(str(path)), batch)
+    agreement = Agreement(
+        len(scores),
+        float(np.abs(scores - score(dlrm, batch)).max()),
+        float(np.abs(scores - numpy_scores(spec, weights, batch)).max()),
+    )
+    if not max(agreement.torch_onnx, agreement.numpy_onnx) <= TOLERANCE[spec.precision.mlps]:
+        raise ExportError(f"{path}: scores of torch, ONNX Runtime and numpy differ: {agreement}; nothing was written")
+    return agreement
+
+
+def numpy_scores(spec: ModelSpec, weights: Weights, batch: Batch) -> Floats:
+    """The whole model in numpy, from its torch module's state dict."""
+    tensors = batch._asdict() | {"dense": spec.dense_transform.apply(batch.dense)}
+    logits = spec.architecture.logits(weights, tensors, numpy_embeddings(spec, weights, batch))
+    scores: Floats = (1 / (1 + np.exp(-logits))).astype(np.float32)
+    return scores
+
+
+def numpy_embeddings(spec: ModelSpec, weights: Weights, batch: Batch) -> Floats:
+    """The embeddings [rows, fields, dim] in numpy, from the torch module's state dict."""
+    part = "sparse_arch."
+    own = {name.removeprefix(part): array for name, array in weights.items() if name.startswith(part)}
+    return spec.embedding.lookup(own, batch.ids, spec.embedding_dim)
+
+
+def _with_random_rows(golden: Batch) -> Batch:
+    random = np.random.default_rng(0)
+    ids = random.integers(0, ID_LIMIT, golden.ids.shape)
+    ids[0], ids[-1] = 0, ID_LIMIT - 1
+    dense = random.lognormal(1, 2, golden.dense.shape) * random.choice((-1, 1), golden.dense.shape)
+    dense[random.random(dense.shape) < 0.1] = np.nan
+    return Batch.joined([golden, Batch(dense.astype(np.float32), ids)])

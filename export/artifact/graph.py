@@ -1,0 +1,94 @@
+"""A trained model to an artifact: one .onnx file that says itself what it is."""
+
+import copy
+import logging
+import warnings
+from collections.abc import Mapping
+from importlib.metadata import version
+
+import onnx
+import onnx_ir
+import torch
+
+from thimble.export.artifact.lookup_function import OPSET, function
+from thimble.export.artifact.onnx_modules import for_export
+from thimble.models.features import Batch
+from thimble.models.nn.recommender import Recommender, Scorer
+from thimble.models.schemes.base import HashedEmbedding
+from thimble.models.spec import METADATA_KEY, MemoryPrecision, ModelSpec
+
+# ONNX 1.17's format, the newest that the oldest supported ONNX Runtime (1.21) reads.
+IR_VERSION = 10
+MODEL_FILE = "model.onnx"
+EXTERNAL_DATA = "model.weights"
+
+
+class ExportError(ValueError):
+    """A model that cannot be exported as asked."""
+
+
+def build(
+    spec: ModelSpec, dlrm: Recommender, stored: Mapping[str, onnx_ir.ExternalTensor] | None = None
+) -> onnx.ModelProto:
+    """The ONNX model of a trained one: the spec's inputs in, `score` out, the spec as metadata.
+
+    `stored` are weights, by their names in the torch module, that lie in a file already: the model points to them.
+    """
+    example = Batch.missing(spec.inputs, 2)
+    batch = torch.export.Dim("batch")
+    # The exporter warns of its own deprecations and of packages it does without; the user can act on none of it.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            for_export(Scorer(with_memory(dlrm, spec.precision.memory)).eval().cpu()),
+            tuple(torch.from_numpy(array) for array in example),
+            input_names=[tensor.name for tensor in spec.inputs],
+            output_names=["score"],
+            dynamic_shapes=tuple({0: batch} for _ in spec.inputs),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    for name, tensor in (stored or {}).items():
+        program.model.graph.initializers[initializer(name)].const_value = tensor
+    model: onnx.ModelProto = program.model_proto
+    forget_origin(model)
+    model.ir_version = IR_VERSION
+    model.producer_name, model.producer_version = "thimble", version("thimble-ctr")
+    if isinstance(spec.embedding, HashedEmbedding):
+        model.functions.append(function(spec.embedding))
+    describe(model, spec)
+    return model
+
+
+def initializer(weight: str) -> str:
+    """What a weight of the torch module is called in the graph."""
+    return f"dlrm.{weight}"
+
+
+def with_memory(dlrm: Recommender, precision: MemoryPrecision) -> Recommender:
+    """The same model, its embeddings at a precision. ExportError: a weight is too large for it."""
+    if precision == "fp32":
+        return dlrm
+    halved = copy.deepcopy(dlrm)
+    halved.sparse_arch.half()
+    if not all(torch.isfinite(weights).all() for weights in halved.sparse_arch.parameters()):
+        raise ExportError("an embedding weight is too large for fp16 (65504); export with --memory-precision fp32")
+    return halved
+
+
+def forget_origin(model: onnx.ModelProto) -> None:
+    """Drop what tools noted: stack traces with local paths, and shapes that ONNX Runtime infers anyway."""
+    del model.graph.value_info[:]
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
+        part.ClearField("doc_string")
+        part.ClearField("metadata_props")
+
+
+def describe(model: onnx.ModelProto, spec: ModelSpec) -> None:
+    """Write the spec into the model's metadata."""
+    del model.metadata_props[:]
+    onnx.helper.set_model_props(model, {METADATA_KEY: spec.model_dump_json(exclude_none=True)})

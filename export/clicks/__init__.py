@@ -1,0 +1,1 @@
+"""Click files, and generated clicks, as rows that a model takes."""

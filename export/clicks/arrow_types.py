@@ -1,0 +1,102 @@
+"""Which types of Arrow carry the values of a feature, and the arrays that they are read from."""
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as types
+
+from thimble.export.clicks.value_options import ValueOptions
+from thimble.models.inputs import ValueKind
+
+_WORDS: dict[ValueKind, str] = {
+    "number": "a number",
+    "int": "an integer id",
+    "hex": "a hexadecimal token",
+    "string": "text",
+}
+_TEXTS = (pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary(), pa.binary_view())
+_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+
+
+def misfit(kind: ValueKind, type_: Any, options: ValueOptions) -> str | None:
+    """Why no value of a type is one of a feature's kind, None where they may be."""
+    if types.is_dictionary(type_):
+        type_ = type_.value_type
+    if kind == "number" and _is_moment(type_):
+        read = "--timestamps reads it as seconds since 1970"
+        return None if options.timestamps else f"its type is {type_}, which is not read as a number; {read}"
+    fits = is_text(type_) or types.is_null(type_) or types.is_integer(type_)
+    fits |= kind in ("number", "int") and (types.is_floating(type_) or types.is_decimal(type_))
+    fits |= kind == "number" and types.is_boolean(type_)
+    return None if fits else f"its type is {type_}, which is not read as {_WORDS[kind]}"
+
+
+def readable(kind: ValueKind, array: Any, options: ValueOptions) -> Any:
+    """The same values as numbers, integers, decimals or text, whichever the kind is read from."""
+    if types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if options.missing:
+        if is_text(array.type):
+            array = array.cast(pa.large_binary())  # Arrow has little that takes views
+        array = pc.if_else(pa.array(options.absent(kind, _written(array)), pa.bool_()), None, array)
+    if _is_moment(array.type):
+        array = _seconds(array)
+    if kind == "number" and types.is_decimal(array.type):
+        array = array.cast(pa.string())  # from a decimal itself Arrow makes 0.9999999999999999 of 1.00000000000
+        array = array.cast(pa.float64())
+    if kind == "number" and types.is_boolean(array.type):
+        array = array.cast(pa.float64())
+    if options.timestamps and kind == "number" and is_text(array.type):
+        seconds = options.text(kind, [text or "" for text in texts(array)])
+        return pa.array([text.encode("utf-8", "surrogateescape") for text in seconds], pa.large_binary())
+    if types.is_integer(array.type) and kind == "string":
+        return array.cast(pa.string())
+    if types.is_integer(array.type) and kind == "hex":
+        return pa.array([_token(value, array.type.bit_width) for value in array.to_pylist()], pa.string())
+    return array
+
+
+def is_text(type_: Any) -> bool:
+    """Whether values are text, or bytes, which are text if they are UTF-8."""
+    return type_ in _TEXTS or types.is_fixed_size_binary(type_)
+
+
+def texts(array: Any) -> list[str | None]:
+    """Text or bytes as text, in which surrogates stand for what is not UTF-8.
+
+    Other writers store that as text, too, and Arrow looks at it only when it makes text of bytes.
+    """
+    raw = array.cast(pa.large_binary())
+    try:
+        found: list[str | None] = raw.cast(pa.large_string()).to_numpy(zero_copy_only=False).tolist()
+    except pa.ArrowInvalid:
+        found = [None if it is None else it.decode("utf-8", "surrogateescape") for it in raw.to_pylist()]
+    return found  # numpy makes a list ten times as fast as to_pylist
+
+
+def _is_moment(type_: Any) -> bool:
+    return bool(types.is_timestamp(type_) or types.is_date(type_))
+
+
+def _seconds(array: Any) -> Any:
+    """Seconds since 1970 as float64."""
+    moments = array.cast(pa.timestamp("s")) if types.is_date(array.type) else array
+    return pc.divide(moments.cast(pa.int64()).cast(pa.float64(), safe=False), _PER_SECOND[moments.type.unit])
+
+
+def _written(array: Any) -> list[str | None]:
+    """Values of any type as they are written in text."""
+    if is_text(array.type):
+        return texts(array)
+    if _is_moment(array.type):
+        array = array.cast(pa.timestamp("us"), safe=False)  # without the zone: they count from 1970, UTC
+    written: list[str | None] = array.cast(pa.string()).to_pylist()
+    return written
+
+
+def _token(value: int | None, bits: int) -> str | None:
+    """A negative integer of at most 32 bits is those bits, as Criteo's tokens are often stored."""
+    if value is None:
+        return None
+    return f"{value & 0xFFFFFFFF if bits <= 32 else value:x}"

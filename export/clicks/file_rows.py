@@ -1,0 +1,74 @@
+"""Rows of files to be scored: all of them, in order, with columns that are carried along."""
+
+import sys
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from thimble.export.clicks.bad_rows import BadRows
+from thimble.export.clicks.files import encode_features, open_click_files, valued_features
+from thimble.export.clicks.folders import find
+from thimble.export.clicks.tables import Columns
+from thimble.export.clicks.value_options import value_options
+from thimble.models.features import Batch
+from thimble.models.spec import ModelSpec
+
+
+class KeyedRows(NamedTuple):
+    """Some rows of one file.
+
+    `keys` are the columns carried along in the file's own form: lists of text, or Arrow arrays. `bad`, bool [rows],
+    marks the rows that cannot be scored; in the batch their bad values are missing.
+    """
+
+    keys: Sequence[Any]
+    batch: Batch
+    bad: npt.NDArray[np.bool_]
+
+
+class FileRows:
+    """Rows of a model's features from files that `FileClicks` reads, but once, and whether or not they have labels."""
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        spec: ModelSpec,
+        keys: Sequence[str] = (),
+        strict: bool = False,
+        multiline: bool = False,
+        missing: Collection[str] = (),
+        timestamps: bool = False,
+    ) -> None:
+        """ClickError: a file cannot be read, or lacks a column."""
+        found, self.passed_over = find(paths)
+        self.spec = spec
+        self.keys = keys
+        self.bad = BadRows(strict)
+        columns = Columns(None, spec.features, keys, value_options(missing, timestamps))
+        self._files = open_click_files(found, columns, multiline)
+
+    @property
+    def files(self) -> list[Path]:
+        return [file.path for file in self._files]
+
+    def key_types(self) -> list[pa.DataType]:
+        """What each key is in all files: its type, or text where they differ."""
+        types = [set(of_files) for of_files in zip(*(file.key_types() for file in self._files), strict=True)]
+        known = [some - {pa.null()} or some for some in types]
+        return [next(iter(some)) if len(some) == 1 else pa.string() for some in known]
+
+    def read(self) -> Iterator[KeyedRows]:
+        """All rows, in constant memory. ClickError: a file is damaged, or a row is bad and is not to be."""
+        features = range(len(self.spec.features))
+        for file in self._files:
+            for table in file.tables(0, sys.maxsize):
+                batch, reasons = encode_features(self.spec, table, features)
+                if len(self.bad.valued) < len(features):
+                    self.bad.valued.update(valued_features(self.spec, batch))
+                bad = np.zeros(batch.rows, bool)
+                bad[self.bad.add_all(file, table, reasons)] = True
+                yield KeyedRows(table.columns[len(features) :], batch, bad)

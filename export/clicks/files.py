@@ -1,0 +1,187 @@
+"""Clicks from files of any form, streamed in constant memory."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from thimble.export.clicks.bad_rows import BadRows
+from thimble.export.clicks.folders import FoundFile, find
+from thimble.export.clicks.formats import is_parquet
+from thimble.export.clicks.rows import ClickError, Clicks
+from thimble.export.clicks.tables import ClickFile, Columns, Table
+from thimble.export.clicks.text import open_text_clicks
+from thimble.export.clicks.value_options import ValueOptions, value_options
+from thimble.export.wording import listed
+from thimble.models.conversions import Column
+from thimble.models.features import Batch
+from thimble.models.hashing import Int64s
+from thimble.models.spec import ModelSpec
+
+
+class FileClicks:
+    """Clicks of a model's schema from files, read in the order given.
+
+    What a file is its first bytes tell: Parquet and CSV have named columns, `label` among them; other text is Criteo
+    lines: the label, then the dense features, then the fields, separated by tabs. Text may be packed. With `multiline`
+    a row of CSV may span several lines. `missing` are further words for a missing value; with `timestamps` these are
+    read as numbers. ClickError: a file cannot be read so, or holds other columns.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        spec: ModelSpec,
+        label: str = "label",
+        strict: bool = False,
+        multiline: bool = False,
+        missing: Collection[str] = (),
+        timestamps: bool = False,
+    ) -> None:
+        if label in spec.feature_names:
+            raise ClickError(f"the label {label!r} is also a feature, so the model would be told what it is to guess")
+        self.spec = spec
+        self.label = label
+        self.multiline = multiline
+        self.options = value_options(missing, timestamps)
+        self.bad = BadRows(strict)
+        found, self.passed_over = find(paths)
+        self._files = open_click_files(found, Columns(label, spec.features, options=self.options), multiline)
+        self._counts: dict[Path, int] = {}
+
+    @property
+    def files(self) -> list[Path]:
+        return [file.path for file in self._files]
+
+    @property
+    def description(self) -> str:
+        return listed([file.name for file in self._files])
+
+    @property
+    def identity(self) -> str:
+        """The files as they are, and how they are read."""
+        read_as = [self.label]
+        if self.multiline:
+            read_as.append("multiline")
+        if self.options != ValueOptions():
+            read_as.append(f"missing {sorted(self.options.missing)}, timestamps {self.options.timestamps}")
+        for path in self.files:
+            stat = path.stat()
+            read_as.append(f"{path.resolve()}, {stat.st_size}, {stat.st_mtime_ns}")
+        return "; ".join(read_as)
+
+    def count(self) -> int:
+        return sum(map(self._count, self._files))
+
+    def read(self, start: int, stop: int, size: int) -> Iterator[Clicks]:
+        parts: list[Clicks] = []
+        room = size
+        for file, table in self._tables(start, stop):
+            done = 0
+            while done < len(table.lines):
+                part = table.part(done, done + room)
+                parts.append(self._encode(file, part))
+                done += len(part.lines)
+                room -= len(part.lines)
+                if not room:
+                    yield _joined(parts)
+                    parts, room = [], size
+        if parts:
+            yield _joined(parts)
+
+    def _count(self, file: ClickFile) -> int:
+        """Rows of one file; text has to be read for it, once, to its end."""
+        if file.path not in self._counts:
+            self._counts[file.path] = file.count()
+        return self._counts[file.path]
+
+    def _tables(self, start: int, stop: int) -> Iterator[tuple[ClickFile, Table]]:
+        position = 0
+        for file in self._files:
+            rows = self._count(file)
+            first, last = max(0, start - position), min(rows, stop - position)
+            position += rows
+            if first < last:
+                for table in file.tables(first, last):
+                    yield file, table
+
+    def _encode(self, file: ClickFile, table: Table) -> Clicks:
+        """Rows to arrays. Bad rows are left out and noted."""
+        labels, wrong = table.labels()
+        features = range(1, 1 + len(self.spec.features))
+        batch, reasons = encode_features(self.spec, table, features)
+        if len(self.bad.valued) <= len(self.spec.features):
+            self.bad.valued.update(valued_features(self.spec, batch), [self.label] if len(wrong) < len(labels) else [])
+        bad = self.bad.add_all(file, table, {self.label: wrong} | reasons)
+        good = np.delete(np.arange(len(labels)), bad) if bad else slice(None)
+        raw = partial(_raw_columns, table, features, good)
+        return Clicks(labels[good], Batch._make(array[good] for array in batch), raw)
+
+
+def encode_features(spec: ModelSpec, table: Table, columns: Sequence[int]) -> tuple[Batch, dict[str, dict[int, str]]]:
+    """All rows of a table as the model takes them, and by feature what is wrong with rows, whose values mean nothing.
+
+    `columns` says where the features stand, in the order of the spec.
+    """
+    places = dict(zip(spec.feature_names, columns, strict=True))
+    reasons: dict[str, dict[int, str]] = {}
+    batch = Batch.missing(spec.inputs, len(table.lines))
+    tensors: Sequence[npt.NDArray[Any]] = batch
+    for tensor, array in zip(spec.inputs, tensors, strict=True):
+        for place, feature in enumerate(tensor.features):
+            array[:, place], reasons[feature.name] = table.encode(places[feature.name], feature.kind)
+    return batch, reasons
+
+
+def valued_features(spec: ModelSpec, batch: Batch) -> list[str]:
+    """The features that are not missing in all rows."""
+    names: list[str] = []
+    tensors: Sequence[npt.NDArray[Any]] = batch
+    for tensor, array in zip(spec.inputs, tensors, strict=True):
+        missing = np.isnan(array) if np.isnan(tensor.missing) else array == tensor.missing
+        names += [it.name for it, absent in zip(tensor.features, missing.all(axis=0), strict=True) if not absent]
+    return names
+
+
+def open_click_files(found: Sequence[FoundFile], columns: Columns, multiline: bool) -> list[ClickFile]:
+    """Files that have been looked at. ClickError: one does not fit."""
+    files: list[ClickFile] = []
+    for file in found:
+        try:
+            files.append(_open(file, columns, multiline))
+        except OSError as error:
+            raise ClickError(f"{file.path}: {error.strerror}") from None
+        files[-1].check()
+    names = {file.named: file.name for file in files}
+    if len(names) > 1:
+        raise ClickError(f"{names[True]} has columns with names and {names[False]} has none; give one or the other")
+    return files
+
+
+def _open(file: FoundFile, columns: Columns, multiline: bool) -> ClickFile:
+    if not is_parquet(file.path):
+        return open_text_clicks(file, columns, multiline)
+    from thimble.export.clicks.parquet import ParquetFile  # Arrow is slow to import and seldom needed
+
+    return ParquetFile(file, columns)
+
+
+def _raw_columns(table: Table, columns: Iterable[int], good: slice | Int64s) -> list[Column]:
+    values = [table.values(column) for column in columns]
+    return values if isinstance(good, slice) else [[column[row] for row in good] for column in values]
+
+
+def _joined(parts: Sequence[Clicks]) -> Clicks:
+    """Rows of several tables one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    labels, batches, raws, *_ = zip(*parts, strict=True)
+    return Clicks(np.concatenate(labels), Batch.joined(batches), partial(_raw_joined, raws))
+
+
+def _raw_joined(parts: Sequence[Callable[[], Sequence[Column]]]) -> list[Column]:
+    return [list(chain.from_iterable(columns)) for columns in zip(*(part() for part in parts), strict=True)]

@@ -1,0 +1,54 @@
+"""Golden rows: held-out rows, as a client would send them, whose scores every server must reproduce."""
+
+from thimble.export.clicks.rows import Clicks, Rows
+from thimble.models.conversions import EXACT_FLOATS, FROM_TEXT, FROM_VALUES
+from thimble.models.features import Batch, batch_from_values
+from thimble.models.inputs import ValueKind
+from thimble.models.spec import ModelSpec
+
+GOLDEN_ROWS = 33
+_HELD_OUT = GOLDEN_ROWS - 2
+
+Features = dict[str, list[int | float | str | None]]
+
+
+def golden_features(spec: ModelSpec, held_out: Rows) -> Features:
+    """The first held-out rows, then one whose numbers are all -1, and last one in which everything is missing."""
+    features: Features = {name: [] for name in spec.feature_names}
+    for clicks in held_out.read(_HELD_OUT):
+        for name, column in zip(spec.feature_names, _wire_columns(spec, clicks), strict=True):
+            features[name] += column[: _HELD_OUT - len(features[name])]
+        if len(features[spec.feature_names[0]]) == _HELD_OUT:
+            break
+    for name, kind in spec.features:
+        features[name] += [-1 if kind == "number" else None, None]
+    return features
+
+
+def golden_batch(spec: ModelSpec, features: Features) -> Batch:
+    """Golden rows as the model takes them."""
+    return batch_from_values(spec, [features[name] for name in spec.feature_names])
+
+
+def _wire_columns(spec: ModelSpec, clicks: Clicks) -> list[list[int | float | str | None]]:
+    """A batch's feature columns as JSON carries them."""
+    if clicks.raw is None:  # generated: the arrays say all
+        columns: list[list[int | float | str | None]] = []
+        columns += [[None if x != x else int(x) for x in column] for column in clicks.batch.dense.T.tolist()]
+        columns += [[f"{x:08x}" if x else None for x in column] for column in clicks.batch.ids.T.tolist()]
+        return columns
+    raw = zip(spec.features, clicks.raw(), strict=True)
+    return [[_wire_value(feature.kind, value) for value in column] for feature, column in raw]
+
+
+def _wire_value(kind: ValueKind, value: object) -> int | float | str | None:
+    value = (FROM_TEXT if isinstance(value, str) else FROM_VALUES)[kind].plain(value)
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    if isinstance(value, str) and kind == "int":
+        return int(value)
+    if isinstance(value, str) and kind == "number":
+        number = float(value)
+        return int(number) if number.is_integer() and abs(number) < EXACT_FLOATS[float] else number
+    assert isinstance(value, int | float | str)
+    return value

@@ -1,0 +1,114 @@
+"""`thimble-export train`."""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from thimble.export import console
+from thimble.export.options import Label, Missing, Multiline, Strict, Timestamps, names_in, widths_in
+from thimble.models.inputs import Kind
+from thimble.models.presets import MEMORY_BYTES
+from thimble.models.schemes import SCHEMES
+from thimble.models.transforms import TransformKind
+
+
+def train(
+    clicks: Annotated[list[Path] | None, typer.Argument(help="click files, or folders of them")] = None,
+    generate: Annotated[int | None, typer.Option(min=1000, help="train on so many generated clicks instead")] = None,
+    preset: Annotated[str | None, typer.Option(help="criteo-tb, criteo-kaggle or demo")] = None,
+    dense: Annotated[str, typer.Option(help="columns of numbers, separated by commas")] = "",
+    ints: Annotated[str, typer.Option("--int", help="columns of integer ids")] = "",
+    hexes: Annotated[str, typer.Option("--hex", help="columns of hexadecimal tokens")] = "",
+    strings: Annotated[str, typer.Option("--string", help="columns of text")] = "",
+    label: Label = "label",
+    held_out: Annotated[list[Path] | None, typer.Option(help="click files to evaluate on")] = None,
+    held_out_share: Annotated[
+        float, typer.Option(min=0.001, max=0.9, help="without --held-out: evaluate on this last share of the rows")
+    ] = 0.1,
+    name: Annotated[str | None, typer.Option(help="of the model; the preset's, or 'model'")] = None,
+    run: Annotated[Path | None, typer.Option(help="folder for checkpoints; runs/NAME")] = None,
+    scheme: Annotated[str, typer.Option(help=", ".join(SCHEMES))] = "block",
+    memory: Annotated[
+        int | None, typer.Option(min=1, help=f"bytes of the shared array in float32; {MEMORY_BYTES}")
+    ] = None,
+    chunk: Annotated[int | None, typer.Option(min=1, help="floats that are read at one place")] = None,
+    dense_transform: Annotated[
+        TransformKind | None, typer.Option(help="what is done with numbers; own columns: quantiles, a preset: criteo")
+    ] = None,
+    dense_arch: Annotated[str, typer.Option(help="own columns: layer widths; the last is the dimension")] = "64,16",
+    over_arch: Annotated[str, typer.Option(help="own columns: layer widths; the last is 1")] = "64,1",
+    batch_size: Annotated[int, typer.Option(min=1)] = 2048,
+    epochs: Annotated[int, typer.Option(min=1, help="passes over the clicks, in the order given")] = 1,
+    dense_lr: Annotated[float, typer.Option(min=0, help="Adam's, for the MLPs")] = 0.001,
+    sparse_lr: Annotated[float, typer.Option(min=0, help="Adagrad's, for the embeddings")] = 0.05,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    strict: Strict = False,
+    multiline: Multiline = False,
+    missing: Missing = None,
+    timestamps: Timestamps = False,
+    checkpoint_rows: Annotated[int, typer.Option(min=1, help="save whenever so many rows are done")] = 1_000_000,
+) -> None:
+    """Train a model on click files, or on clicks generated to look like Criteo's.
+
+    Parquet and CSV have named columns; any other text holds Criteo lines (label, dense features, fields, separated by
+    tabs). Text may be packed (gzip, bz2, xz, zstd, zip). A folder is read file by file, with its sub-folders. A run
+    that was stopped goes on when the same command is given again.
+    """
+    from thimble.export.clicks.files import FileClicks
+    from thimble.export.clicks.generate import GeneratedClicks
+    from thimble.export.clicks.rows import ClickError, Parts, Rows, split
+    from thimble.export.clicks.survey import survey
+    from thimble.export.training.schema import own_spec, preset_spec
+    from thimble.export.training.train import Recipe
+    from thimble.export.training.train import train as train_run
+    from thimble.models.transforms import learnt
+
+    if bool(clicks) == bool(generate):
+        raise ClickError("give click files or --generate N, one of the two")
+    files = partial(
+        FileClicks, label=label, strict=strict, multiline=multiline, missing=missing or (), timestamps=timestamps
+    )
+    recipe = Recipe(batch_size, epochs, dense_lr, sparse_lr, seed, checkpoint_rows)
+    fields: dict[Kind, list[str]] = {"int": names_in(ints), "hex": names_in(hexes), "string": names_in(strings)}
+    if preset and (dense or any(fields.values())):
+        raise ClickError("--preset has columns of its own; give it or --dense, --int, --hex and --string")
+    if preset and dense_transform == "quantiles":
+        raise ClickError("--preset has criteo for its numbers; --dense-transform quantiles is for columns of your own")
+    if preset:
+        spec = preset_spec(preset, name, scheme, memory, chunk, seed)
+    elif generate:
+        raise ClickError("clicks are generated with Criteo's features, so --generate needs a --preset")
+    else:
+        widths = widths_in("--dense-arch", dense_arch), widths_in("--over-arch", over_arch)
+        own = (name or "model", names_in(dense), fields)
+        spec = own_spec(*own, {}, scheme, memory, chunk, *widths, seed)
+
+    if generate:
+        generated = GeneratedClicks(spec, generate + max(20_000, generate // 10), seed)
+        parts = Parts(Rows(generated, 0, generate), Rows(generated, generate, generated.rows))
+    else:
+        source = files(clicks or [], spec)
+        held_out_source = files(held_out, spec) if held_out else None
+        console.echo_all(
+            console.passed_over([*source.passed_over, *(held_out_source.passed_over if held_out_source else [])])
+        )
+        typer.echo(f"reading {source.description} once to count its rows")
+        parts = split(source, held_out_source, held_out_share)
+        if not preset:
+            typer.echo("reading the rows to train on once, for the ids and the numbers of each column")
+            found = survey(parts.training, spec)
+            transform = learnt(dense_transform or "quantiles", found.numbers)
+            spec = own_spec(*own, found.ids, scheme, memory, chunk, *widths, seed, transform)
+    folder = run or Path("runs") / spec.name
+    typer.echo(f"{len(parts.training):,} rows to train on, {len(parts.held_out):,} held out; checkpoints in {folder}")
+    try:
+        metrics = train_run(spec, parts, recipe, folder)
+    except KeyboardInterrupt:
+        console.fail("stopped; the same command goes on from here", 130)
+    finally:
+        for part in {id(part.source): part.source for part in parts}.values():
+            if isinstance(part, FileClicks):
+                console.echo_all(console.bad_rows(part.bad))
+    typer.echo(f"held out: {console.metrics_line(metrics)}")

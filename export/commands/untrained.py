@@ -1,0 +1,35 @@
+"""`thimble-export untrained`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from thimble.export import console
+from thimble.models.presets import MEMORY_BYTES
+from thimble.models.schemes import SCHEMES
+
+
+def untrained(
+    preset: Annotated[str, typer.Option(help="criteo-tb, criteo-kaggle or demo")],
+    repository: Annotated[Path, typer.Option(help="model repository to write to")] = Path("artifacts"),
+    name: Annotated[str | None, typer.Option(help="of the model; the preset's")] = None,
+    version: Annotated[int | None, typer.Option(min=1, help="one more than the newest there")] = None,
+    scheme: Annotated[str, typer.Option(help=", ".join(SCHEMES))] = "block",
+    memory: Annotated[int | None, typer.Option(min=1, help=f"bytes of the shared array; {MEMORY_BYTES}")] = None,
+    table_rows: Annotated[
+        int | None, typer.Option(min=1, help="of the full tables in all, in the preset's proportions")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Write a model that has learnt nothing, to measure what serving it costs.
+
+    Full tables of any size are written as they are drawn, so they need disk, and little memory.
+    """
+    from thimble.export.artifact.untrained import export_untrained, resized
+    from thimble.export.scoring.evaluate import artifact_bytes
+    from thimble.export.training.schema import preset_spec
+
+    spec = preset_spec(preset, name, scheme, memory, None, seed)
+    done = export_untrained(resized(spec, table_rows) if table_rows else spec, repository, version, seed)
+    typer.echo(f"{done.path}: {console.size(artifact_bytes(done.path))}, untrained")

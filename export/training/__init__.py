@@ -1,0 +1,1 @@
+"""Rows to a trained model in a run's folder."""

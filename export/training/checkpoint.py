@@ -1,0 +1,136 @@
+"""A training run's folder: what it is about and how far it has come."""
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import torch
+from pydantic import BaseModel, ConfigDict
+
+from thimble.export.clicks.origin import Origin
+from thimble.models.files import is_utf8
+from thimble.models.nn.recommender import Recommender
+from thimble.models.nn.registry import recommender
+from thimble.models.publishing import replaced
+from thimble.models.spec import Metrics, ModelSpec, Provenance
+
+
+class RunError(ValueError):
+    """A run folder that cannot be used as asked."""
+
+
+class Progress(BaseModel):
+    """How far a run has come.
+
+    `position` is the next training row of the epoch. `golden` are held-out rows in the form of a request, `trained_on`
+    and `held_out` say where an export can read rows again. `metrics` appear when the run is over.
+    """
+
+    epoch: int = 0
+    position: int = 0
+    rows_trained: int = 0
+    metrics: Metrics | None = None
+    golden: dict[str, list[int | float | str | None]] | None = None
+    trained_on: Origin | None = None
+    held_out: Origin | None = None
+
+
+class RunConfig(BaseModel):
+    """All that decides the outcome of a run, so that the same config gives the same weights."""
+
+    model_config = ConfigDict(frozen=True)
+
+    spec: ModelSpec
+    source: str
+    clicks: str
+    held_out_clicks: str
+    train_rows: int
+    held_out_rows: int
+    batch_size: int
+    epochs: int
+    dense_lr: float
+    sparse_lr: float
+    seed: int
+
+
+class Checkpoint:
+    """`checkpoint.pt` in a run's folder: weights, optimizers, config and progress, replaced in one step."""
+
+    def __init__(self, folder: Path) -> None:
+        """RunError: PyTorch cannot read a file of this name."""
+        self.folder = folder
+        self.path = folder / "checkpoint.pt"
+        if not is_utf8(folder):
+            raise RunError(f"{folder}: PyTorch cannot read from a folder whose name is not UTF-8; choose another --run")
+
+    def save(self, config: RunConfig, progress: Progress, state: dict[str, Any]) -> None:
+        """Write everything beside the old file, then take its place: what fails half-way leaves the old one whole.
+
+        RunError: it cannot be written.
+        """
+        document = {"config": _json(config), "progress": _json(progress), **state}
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with replaced(self.path, self.path.with_suffix(".partial")) as partial, partial.open("wb") as file:
+                _save(document, file)
+        except OSError as error:
+            kept = "; the one before it is whole" if self.path.is_file() else ""
+            raise RunError(f"{self.path}: the checkpoint cannot be written: {error.strerror}{kept}") from None
+
+    def load(self) -> tuple[RunConfig, Progress, dict[str, Any]]:
+        """RunError when there is none or it is damaged."""
+        if not self.path.is_file():
+            raise RunError(f"{self.folder}: no training run here (checkpoint.pt is missing)")
+        try:
+            state: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True, mmap=True)
+            config = RunConfig.model_validate(json.loads(state.pop("config")))
+            progress = Progress.model_validate(json.loads(state.pop("progress")))
+        except Exception as error:  # what torch raises for bytes that are none of its own depends on where they end
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            raise RunError(f"{self.path}: damaged or not a checkpoint ({reason})") from None
+        return config, progress, state
+
+
+def _json(model: BaseModel) -> str:
+    """Its JSON, in which names of files may be any bytes: pydantic's own writer takes UTF-8 alone."""
+    return json.dumps(model.model_dump(mode="json"))
+
+
+def _save(document: dict[str, Any], file: IO[bytes]) -> None:
+    try:
+        torch.save(document, file)
+    except RuntimeError as error:  # PyTorch cannot finish its archive, and hides why
+        raise error.__context__ or error from None
+
+
+class Trained(NamedTuple):
+    """A trained model: its spec with provenance and metrics, its golden rows, and its weights, in evaluation mode.
+
+    `trained_on` and `held_out` are None where the rows are unknown or came from no source that can be read again.
+    """
+
+    spec: ModelSpec
+    golden: dict[str, list[int | float | str | None]]
+    dlrm: Recommender
+    trained_on: Origin | None = None
+    held_out: Origin | None = None
+
+
+def load_trained(folder: Path) -> Trained:
+    """The model of a finished run. RunError when the run is absent or unfinished."""
+    config, progress, state = Checkpoint(folder).load()
+    if progress.metrics is None or progress.golden is None:
+        raise RunError(f"{folder}: training is not finished; the same train command resumes it")
+    dlrm = recommender(config.spec)
+    dlrm.load_state_dict(state["model"])
+    provenance = Provenance(
+        source=config.source.encode("utf-8", "backslashreplace").decode(),  # names of files, which may be any bytes
+        rows_trained=progress.rows_trained,
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        tool=f"thimble {version('thimble-ctr')}",
+    )
+    spec = config.spec.model_copy(update={"provenance": provenance, "metrics": progress.metrics})
+    return Trained(spec, progress.golden, dlrm.eval(), progress.trained_on, progress.held_out)

@@ -1,0 +1,139 @@
+from functools import cache
+
+import numpy as np
+import pytest
+
+from testing.samples import criteo_spec, small_spec
+from thimble.export.clicks.generate import GeneratedClicks
+from thimble.export.clicks.marginals import FIELDS, NUMBERS, field_shapes
+from thimble.export.clicks.rows import ClickError, Clicks
+from thimble.export.metrics.held_out import auc
+from thimble.models.presets import CRITEO_KAGGLE_ROWS, CRITEO_TB_ROWS, preset
+from thimble.models.spec import ModelSpec
+
+# Different ids among the first 1,000 of 10,000 real Criteo lines, C1..C26.
+DISTINCT_IN_1000 = [
+    *(53, 191, 674, 566, 22, 6, 696, 28, 2, 531, 605, 648, 552),
+    *(15, 518, 619, 9, 359, 123, 3, 633, 5, 12, 420, 28, 321),
+]
+
+
+@cache
+def kaggle(rows: int = 10_000, seed: int = 0) -> Clicks:
+    (clicks,) = GeneratedClicks(preset("criteo-kaggle"), rows, seed).read(0, rows, rows)
+    return clicks
+
+
+def test_known_table_lengths_have_known_shapes() -> None:
+    assert field_shapes(CRITEO_KAGGLE_ROWS) == FIELDS
+    assert sorted(field_shapes(CRITEO_TB_ROWS)) == sorted(FIELDS)
+
+
+@pytest.mark.parametrize("field", range(26))
+def test_ids_are_distributed_as_measured(field: int) -> None:
+    shape = FIELDS[field]
+    ids = kaggle().batch.ids[:, field]
+    present = ids[ids != 0]
+    assert 1 - len(present) / len(ids) == pytest.approx(shape.missing, abs=0.02)
+    # a missing value counts as one of the ids in neither
+    assert len(np.unique(present)) == pytest.approx(shape.distinct, rel=0.15, abs=2)
+    assert len(np.unique(ids[:1000][ids[:1000] != 0])) == pytest.approx(DISTINCT_IN_1000[field], rel=0.35, abs=2)
+    counts = np.sort(np.unique(present, return_counts=True)[1])[::-1] / len(present)
+    assert counts[0] == pytest.approx(shape.top, abs=0.02)
+    assert counts[:10].sum() == pytest.approx(shape.top10, abs=0.03)
+    assert ids.min() >= 0 and ids.max() < CRITEO_KAGGLE_ROWS[field]
+
+
+@pytest.mark.parametrize("number", range(13))
+def test_numbers_are_distributed_as_measured(number: int) -> None:
+    shape = NUMBERS[number]
+    values = kaggle().batch.dense[:, number]
+    known = values[~np.isnan(values)]
+    assert 1 - len(known) / len(values) == pytest.approx(shape.missing, abs=0.02)
+    assert known.min() >= shape.least
+    assert (known == np.rint(known)).all()
+    for quantile, expected in zip((0.05, 0.5, 0.95, 0.99), shape.quantiles, strict=True):
+        assert np.quantile(known, quantile) == pytest.approx(expected, rel=0.25, abs=1)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_label_rate_and_best_auc(seed: int) -> None:
+    clicks = kaggle(40_000, seed)
+    assert set(np.unique(clicks.labels)) == {0, 1}
+    assert float(clicks.labels.mean()) == pytest.approx(0.218, abs=0.02)
+    assert clicks.truth is not None
+    best = auc(clicks.labels, clicks.truth)
+    assert best is not None
+    assert 0.79 < best.value < 0.85
+    predicted = 1 / (1 + np.exp(-clicks.truth))
+    confident = predicted > 0.5
+    assert float(clicks.labels[confident].mean()) == pytest.approx(float(predicted[confident].mean()), abs=0.03)
+
+
+def same(first: Clicks, second: Clicks) -> bool:
+    assert first.truth is not None and second.truth is not None
+    return (
+        np.array_equal(first.labels, second.labels)
+        and np.array_equal(first.truth, second.truth)
+        and np.array_equal(first.batch.ids, second.batch.ids)
+        and np.array_equal(first.batch.dense, second.batch.dense, equal_nan=True)
+    )
+
+
+def test_the_same_seed_gives_the_same_clicks() -> None:
+    again = next(GeneratedClicks(preset("criteo-kaggle"), 10_000, 0).read(0, 10_000, 10_000))
+    assert same(again, kaggle())
+    other = next(GeneratedClicks(preset("criteo-kaggle"), 10_000, 1).read(0, 10_000, 10_000))
+    assert not np.array_equal(other.batch.ids, again.batch.ids)
+    assert not np.array_equal(other.labels, again.labels)
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "size"),
+    [(0, 1, 5), (4095, 4097, 1), (4096, 8192, 4096), (8192, 20_000, 3000), (1234, 20_000, 777), (5, 19_000, 19_000)],
+)
+def test_any_range_equals_that_part_of_the_whole(start: int, stop: int, size: int) -> None:
+    source = GeneratedClicks(criteo_spec(), 20_000, 5)
+    (whole,) = source.read(0, 20_000, 20_000)
+    parts = list(GeneratedClicks(criteo_spec(), 20_000, 5).read(start, stop, size))
+    assert all(len(part.labels) == size for part in parts[:-1])
+    assert np.array_equal(np.concatenate([part.labels for part in parts]), whole.labels[start:stop])
+    assert np.array_equal(np.concatenate([part.batch.ids for part in parts]), whole.batch.ids[start:stop])
+    dense = np.concatenate([part.batch.dense for part in parts])
+    assert np.array_equal(dense, whole.batch.dense[start:stop], equal_nan=True)
+
+
+def test_an_empty_range() -> None:
+    assert list(GeneratedClicks(criteo_spec(), 9000, 5).read(4096, 4096, 100)) == []
+
+
+def test_longer_streams_begin_alike() -> None:
+    short = next(GeneratedClicks(criteo_spec(), 5000, 5).read(0, 5000, 5000))
+    long = next(GeneratedClicks(criteo_spec(), 50_000, 5).read(0, 5000, 5000))
+    assert same(short, long)
+
+
+def test_the_truth_has_interactions() -> None:
+    """No sum of one effect a field and one a number reproduces the truth, however fitted."""
+    (clicks,) = GeneratedClicks(criteo_spec(rows=20), 40_000, 5).read(0, 40_000, 40_000)
+    assert clicks.truth is not None
+    one_hot = [(clicks.batch.ids[:, f : f + 1] == np.arange(20)) for f in range(26)]
+    numbers = np.log(np.maximum(np.nan_to_num(clicks.batch.dense), 0) + 1)
+    inputs = np.concatenate([*one_hot, numbers, np.tanh(numbers / 4 - 0.5)], axis=1).astype(np.float64)
+    learnt, tested = slice(0, 30_000), slice(30_000, 40_000)
+    weights = np.linalg.lstsq(inputs[learnt], clicks.truth[learnt], rcond=None)[0]
+    left = clicks.truth[tested] - inputs[tested] @ weights
+    assert left.var() > 0.05 * clicks.truth[tested].var()
+    additive, best = (auc(clicks.labels[tested], scores) for scores in (inputs[tested] @ weights, clicks.truth[tested]))
+    assert additive is not None and best is not None
+    assert best.value > additive.value + 0.005
+
+
+def test_other_features_are_refused() -> None:
+    for spec in (small_spec(), small_spec(dense=13, kinds=("hex",) * 26)):
+        with pytest.raises(ClickError, match="Criteo's 13 numbers and 26 fields only"):
+            GeneratedClicks(spec, 1000, 0)
+    tiny = criteo_spec(rows=2)
+    assert isinstance(tiny, ModelSpec)
+    with pytest.raises(ClickError, match="at least 3 rows"):
+        GeneratedClicks(tiny, 1000, 0)
