@@ -74,10 +74,14 @@ class Rows:
 
 
 class Parts(NamedTuple):
-    """What is done with rows: trained on, or held out to say how good the model is."""
+    """What is done with rows: trained on, or held out to say how good the model is.
+
+    `validation` rows, if any, are not trained on either, but decide when training is over.
+    """
 
     training: Rows
     held_out: Rows
+    validation: Rows | None = None
 
 
 def split(source: ClickSource, held_out: ClickSource | None = None, share: float = 0.1) -> Parts:

@@ -108,7 +108,7 @@ def train(
     except KeyboardInterrupt:
         console.fail("stopped; the same command goes on from here", 130)
     finally:
-        for part in {id(part.source): part.source for part in parts}.values():
+        for part in {id(part.source): part.source for part in parts if part}.values():
             if isinstance(part, FileClicks):
                 console.echo_all(console.bad_rows(part.bad))
     typer.echo(f"held out: {console.metrics_line(metrics)}")

@@ -52,7 +52,7 @@ def train(spec: ModelSpec, parts: Parts, recipe: Recipe, folder: Path) -> Metric
     The same spec, rows and recipe give the same weights on the same machine, whether interrupted or not.
     RunError when the folder holds another run.
     """
-    rows, held_out = parts
+    rows, held_out = parts.training, parts.held_out
     config = RunConfig(
         spec=spec,
         source=rows.source.description,
