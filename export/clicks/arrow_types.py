@@ -23,7 +23,7 @@ def misfit(kind: ValueKind, type_: Any, options: ValueOptions) -> str | None:
     """Why no value of a type is one of a feature's kind, None where they may be."""
     if types.is_dictionary(type_):
         type_ = type_.value_type
-    if kind == "number" and _is_moment(type_):
+    if kind == "number" and is_moment(type_):
         read = "--timestamps reads it as seconds since 1970"
         return None if options.timestamps else f"its type is {type_}, which is not read as a number; {read}"
     fits = is_text(type_) or types.is_null(type_) or types.is_integer(type_)
@@ -39,17 +39,17 @@ def readable(kind: ValueKind, array: Any, options: ValueOptions) -> Any:
     if options.missing:
         if is_text(array.type):
             array = array.cast(pa.large_binary())  # Arrow has little that takes views
-        array = pc.if_else(pa.array(options.absent(kind, _written(array)), pa.bool_()), None, array)
-    if _is_moment(array.type):
-        array = _seconds(array)
+        array = pc.if_else(pa.array(options.absent(kind, written(array)), pa.bool_()), None, array)
+    if is_moment(array.type):
+        array = seconds(array)
     if kind == "number" and types.is_decimal(array.type):
         array = array.cast(pa.string())  # from a decimal itself Arrow makes 0.9999999999999999 of 1.00000000000
         array = array.cast(pa.float64())
     if kind == "number" and types.is_boolean(array.type):
         array = array.cast(pa.float64())
     if options.timestamps and kind == "number" and is_text(array.type):
-        seconds = options.text(kind, [text or "" for text in texts(array)])
-        return pa.array([text.encode("utf-8", "surrogateescape") for text in seconds], pa.large_binary())
+        tokens = options.text(kind, [text or "" for text in texts(array)])
+        return pa.array([token.encode("utf-8", "surrogateescape") for token in tokens], pa.large_binary())
     if types.is_integer(array.type) and kind == "string":
         return array.cast(pa.string())
     if types.is_integer(array.type) and kind == "hex":
@@ -75,24 +75,24 @@ def texts(array: Any) -> list[str | None]:
     return found  # numpy makes a list ten times as fast as to_pylist
 
 
-def _is_moment(type_: Any) -> bool:
+def is_moment(type_: Any) -> bool:
     return bool(types.is_timestamp(type_) or types.is_date(type_))
 
 
-def _seconds(array: Any) -> Any:
+def seconds(array: Any) -> Any:
     """Seconds since 1970 as float64."""
     moments = array.cast(pa.timestamp("s")) if types.is_date(array.type) else array
     return pc.divide(moments.cast(pa.int64()).cast(pa.float64(), safe=False), _PER_SECOND[moments.type.unit])
 
 
-def _written(array: Any) -> list[str | None]:
+def written(array: Any) -> list[str | None]:
     """Values of any type as they are written in text."""
     if is_text(array.type):
         return texts(array)
-    if _is_moment(array.type):
+    if is_moment(array.type):
         array = array.cast(pa.timestamp("us"), safe=False)  # without the zone: they count from 1970, UTC
-    written: list[str | None] = array.cast(pa.string()).to_pylist()
-    return written
+    found: list[str | None] = array.cast(pa.string()).to_pylist()
+    return found
 
 
 def _token(value: int | None, bits: int) -> str | None:

@@ -1,5 +1,6 @@
 """Clicks from files of any form, streamed in constant memory."""
 
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from thimble.export.clicks.bad_rows import BadRows
 from thimble.export.clicks.folders import FoundFile, find
 from thimble.export.clicks.formats import is_parquet
+from thimble.export.clicks.row_marks import Marks, row_marks
 from thimble.export.clicks.rows import ClickError, Clicks
 from thimble.export.clicks.tables import ClickFile, Columns, Table
 from thimble.export.clicks.text import open_text_clicks
@@ -29,7 +31,8 @@ class FileClicks:
     What a file is its first bytes tell: Parquet and CSV have named columns, `label` among them; other text is Criteo
     lines: the label, then the dense features, then the fields, separated by tabs. Text may be packed. With `multiline`
     a row of CSV may span several lines. `missing` are further words for a missing value; with `timestamps` these are
-    read as numbers. ClickError: a file cannot be read so, or holds other columns.
+    read as numbers. `group` and `time` are columns that rows carry along (`row_marks`). ClickError: a file cannot be
+    read so, or holds other columns.
     """
 
     def __init__(
@@ -41,6 +44,8 @@ class FileClicks:
         multiline: bool = False,
         missing: Collection[str] = (),
         timestamps: bool = False,
+        group: str | None = None,
+        time: str | None = None,
     ) -> None:
         if label in spec.feature_names:
             raise ClickError(f"the label {label!r} is also a feature, so the model would be told what it is to guess")
@@ -48,9 +53,12 @@ class FileClicks:
         self.label = label
         self.multiline = multiline
         self.options = value_options(missing, timestamps)
+        self.group = group
+        self.time = time
         self.bad = BadRows(strict)
         found, self.passed_over = find(paths)
-        self._files = open_click_files(found, Columns(label, spec.features, options=self.options), multiline)
+        marks = [name for name in (group, time) if name is not None]
+        self._files = open_click_files(found, Columns(label, spec.features, marks, self.options), multiline)
         self._counts: dict[Path, int] = {}
 
     @property
@@ -69,6 +77,8 @@ class FileClicks:
             read_as.append("multiline")
         if self.options != ValueOptions():
             read_as.append(f"missing {sorted(self.options.missing)}, timestamps {self.options.timestamps}")
+        if self.group is not None or self.time is not None:
+            read_as.append(f"group {self.group}, time {self.time}")
         for path in self.files:
             stat = path.stat()
             read_as.append(f"{path.resolve()}, {stat.st_size}, {stat.st_mtime_ns}")
@@ -80,11 +90,13 @@ class FileClicks:
     def read(self, start: int, stop: int, size: int) -> Iterator[Clicks]:
         parts: list[Clicks] = []
         room = size
+        place = start
         for file, table in self._tables(start, stop):
             done = 0
             while done < len(table.lines):
                 part = table.part(done, done + room)
-                parts.append(self._encode(file, part))
+                parts.append(self._encode(file, part, place))
+                place += len(part.lines)
                 done += len(part.lines)
                 room -= len(part.lines)
                 if not room:
@@ -92,6 +104,19 @@ class FileClicks:
                     parts, room = [], size
         if parts:
             yield _joined(parts)
+
+    def blocks(self) -> Iterator[Clicks]:
+        """All rows once, in order, in blocks of any size; nothing is counted before, and all is afterwards.
+
+        A block of bad rows alone has no rows.
+        """
+        place = 0
+        for file in self._files:
+            first = place
+            for table in file.tables(0, sys.maxsize):
+                yield self._encode(file, table, place)
+                place += len(table.lines)
+            self._counts[file.path] = place - first
 
     def _count(self, file: ClickFile) -> int:
         """Rows of one file; text has to be read for it, once, to its end."""
@@ -109,17 +134,28 @@ class FileClicks:
                 for table in file.tables(first, last):
                     yield file, table
 
-    def _encode(self, file: ClickFile, table: Table) -> Clicks:
-        """Rows to arrays. Bad rows are left out and noted."""
+    def _encode(self, file: ClickFile, table: Table, place: int) -> Clicks:
+        """Rows to arrays, of which the first is row `place` of all files. Bad rows are left out and noted."""
         labels, wrong = table.labels()
         features = range(1, 1 + len(self.spec.features))
         batch, reasons = encode_features(self.spec, table, features)
         if len(self.bad.valued) <= len(self.spec.features):
             self.bad.valued.update(valued_features(self.spec, batch), [self.label] if len(wrong) < len(labels) else [])
-        bad = self.bad.add_all(file, table, {self.label: wrong} | reasons)
+        marks = self._marks(file, table)
+        bad = self.bad.add_all(file, table, {self.label: wrong} | reasons | marks.reasons)
         good = np.delete(np.arange(len(labels)), bad) if bad else slice(None)
         raw = partial(_raw_columns, table, features, good)
-        return Clicks(labels[good], Batch._make(array[good] for array in batch), raw)
+        groups = None if marks.groups is None else marks.groups[good]
+        times = None if marks.times is None else marks.times[good]
+        places = np.arange(place, place + len(labels))[good]
+        return Clicks(labels[good], Batch._make(array[good] for array in batch), raw, None, groups, times, places)
+
+    def _marks(self, file: ClickFile, table: Table) -> Marks:
+        columns = table.columns[1 + len(self.spec.features) :]
+        try:
+            return row_marks(columns, self.group, self.time)
+        except ClickError as error:
+            raise ClickError(f"{file.name}: {error}") from None
 
 
 def encode_features(spec: ModelSpec, table: Table, columns: Sequence[int]) -> tuple[Batch, dict[str, dict[int, str]]]:
@@ -179,8 +215,20 @@ def _joined(parts: Sequence[Clicks]) -> Clicks:
     """Rows of several tables one after the other."""
     if len(parts) == 1:
         return parts[0]
-    labels, batches, raws, *_ = zip(*parts, strict=True)
-    return Clicks(np.concatenate(labels), Batch.joined(batches), partial(_raw_joined, raws))
+    labels, batches, raws, _, groups, times, places = zip(*parts, strict=True)
+    return Clicks(
+        np.concatenate(labels),
+        Batch.joined(batches),
+        partial(_raw_joined, raws),
+        groups=_concatenated(groups),
+        times=_concatenated(times),
+        places=_concatenated(places),
+    )
+
+
+def _concatenated(parts: Sequence[npt.NDArray[Any] | None]) -> npt.NDArray[Any] | None:
+    there = [part for part in parts if part is not None]
+    return np.concatenate(there) if there else None
 
 
 def _raw_joined(parts: Sequence[Callable[[], Sequence[Column]]]) -> list[Column]:

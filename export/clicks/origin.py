@@ -20,6 +20,8 @@ class Origin(BaseModel):
     multiline: bool = False
     missing: frozenset[str] = frozenset()
     timestamps: bool = False
+    group: str | None = None
+    time: str | None = None
     identity: str
     seed: int | None = None
     start: int
@@ -41,6 +43,8 @@ class Origin(BaseModel):
                 multiline=self.multiline,
                 missing=self.missing,
                 timestamps=self.timestamps,
+                group=self.group,
+                time=self.time,
             )
             if source.identity != self.identity:
                 raise ClickError(f"{source.description} has changed since the run was trained or evaluated on it")
@@ -51,13 +55,15 @@ def origin(rows: Rows) -> Origin | None:
     """Where rows come from; None for a source of another kind than ours."""
     identity = rows.source.identity
     match rows.source:
-        case FileClicks(files=files, label=label, multiline=multiline, options=options):
+        case FileClicks(files=files, label=label, multiline=multiline, options=options, group=group, time=time):
             return Origin(
                 files=tuple(file.absolute() for file in files),  # their folders' names may give columns
                 label=label,
                 multiline=multiline,
                 missing=options.missing,
                 timestamps=options.timestamps,
+                group=group,
+                time=time,
                 identity=identity,
                 start=rows.start,
                 stop=rows.stop,

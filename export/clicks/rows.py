@@ -24,6 +24,8 @@ class Clicks(NamedTuple):
 
     `raw` makes the feature columns as they were read; `truth` are the hidden logits of generated clicks, which have no
     other form than the batch. `groups`, int64 [rows], are equal where rows belong together, as those of a user.
+    `times`, float64 [rows], are seconds since 1970, or numbers of another unit. `places`, int64 [rows], are the rows'
+    numbers in their source, from 0: bad rows are left out, but have one too.
     """
 
     labels: Floats
@@ -31,6 +33,8 @@ class Clicks(NamedTuple):
     raw: Callable[[], Sequence[Column]] | None = None
     truth: npt.NDArray[np.float64] | None = None
     groups: Int64s | None = None
+    times: npt.NDArray[np.float64] | None = None
+    places: Int64s | None = None
 
 
 class ClickSource(Protocol):

@@ -29,7 +29,7 @@ class ValueOptions(NamedTuple):
             absent = self.absent(kind, tokens)
             tokens = ["" if gone else token for token, gone in zip(tokens, absent, strict=True)]
         if self.timestamps and kind == "number":
-            tokens = [_seconds(token) for token in tokens]
+            tokens = [as_seconds(token) for token in tokens]
         return tokens
 
     def absent(self, kind: ValueKind, tokens: Sequence[str | None]) -> list[bool]:
@@ -51,7 +51,7 @@ def value_options(missing: Collection[str], timestamps: bool) -> ValueOptions:
     return ValueOptions(frozenset(word.strip().lower() for word in missing), timestamps)
 
 
-def _seconds(token: str) -> str:
+def as_seconds(token: str) -> str:
     """Text in the form of ISO 8601 as seconds, any other as it is."""
     moment = _moment(token)
     return token if moment is None else repr(moment.timestamp())
