@@ -31,3 +31,11 @@ def widths_in(option: str, text: str) -> list[int]:
     if not all(width.isdecimal() and int(width) > 0 for width in widths):
         raise ValueError(f"{option} takes widths separated by commas, not {text!r}")
     return [int(width) for width in widths]
+
+
+def hidden_in(option: str, text: str) -> list[int]:
+    """Widths of the layers before a logit. ValueError: they are none, or the logit's 1 is among them."""
+    widths = widths_in(option, text)
+    if widths[-1] == 1:
+        raise ValueError(f"{option} takes hidden widths, after which the score's 1 is added: {option} 64, not 64,1")
+    return widths

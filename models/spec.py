@@ -28,7 +28,7 @@ class SpecError(ValueError):
 
 
 class Provenance(Frozen):
-    """Where the weights come from."""
+    """Where the weights come from. They have seen the rows so many `epochs` long."""
 
     source: str
     rows_trained: int

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from thimble.export.clicks.survey import Survey, survey
 from thimble.export.console import metrics_line
 from thimble.export.scoring.evaluate import evaluate_artifact
 from thimble.export.training.checkpoint import load_trained
-from thimble.export.training.schema import own_spec
-from thimble.export.training.train import Recipe, train
+from thimble.export.training.recipe import Recipe
+from thimble.export.training.schema import OwnModel
+from thimble.export.training.train import train
 from thimble.models.inputs import Kind
 from thimble.models.spec import ModelSpec
 from thimble.models.transforms import learnt
@@ -33,12 +35,12 @@ FIELDS: dict[Kind, list[str]] = {
 }
 
 
-BLANK = own_spec("zozo", DENSE, FIELDS, {}, "block", 4096, 8, [32, 16], [32, 1], 0)
+OWN = OwnModel(name="zozo", dense=DENSE, fields=FIELDS, memory=4096, dense_arch=[32], over_arch=[32])
+BLANK = OWN.spec()
 
 
 def spec(scheme: str, found: Survey) -> ModelSpec:
-    transform = learnt("quantiles", found.numbers)
-    return own_spec("zozo", DENSE, FIELDS, found.ids, scheme, 4096, 8, [32, 16], [32, 1], 0, transform)
+    return replace(OWN, scheme=scheme).spec(found.ids, learnt("quantiles", found.numbers))
 
 
 @needs(OPEN_BANDIT)

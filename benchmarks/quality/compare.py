@@ -10,6 +10,7 @@ in the same order; intervals are DeLong's over the held-out rows.
 import argparse
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from thimble.export.clicks.generate import GeneratedClicks
 from thimble.export.clicks.rows import ClickSource, Parts, Rows, split
 from thimble.export.clicks.survey import survey
 from thimble.export.console import size
-from thimble.export.training.schema import own_spec, preset_spec
-from thimble.export.training.train import Recipe, train
+from thimble.export.training.recipe import Recipe
+from thimble.export.training.schema import OwnModel, preset_spec
+from thimble.export.training.train import train
 from thimble.models.inputs import Kind
 from thimble.models.spec import Metrics, ModelSpec
 from thimble.models.transforms import learnt
@@ -73,13 +75,18 @@ def open_bandit(seed: int) -> list[dict[str, Any]]:
     """Real impressions of another schema, split by time: the last third is held out, for there are few clicks."""
     path = [DATA / "open_bandit" / "clicks.csv.gz"]
 
-    columns, widths = ("zozo", BANDIT_DENSE, BANDIT_FIELDS), ([32, 16], [32, 1])
-    blank = own_spec(*columns, {}, "block", BANDIT_MEMORY, 8, *widths, seed)
-    found = survey(split(FileClicks(path, blank, "click"), share=1 / 3).training, blank)
+    own = OwnModel(
+        name="zozo",
+        dense=BANDIT_DENSE,
+        fields=BANDIT_FIELDS,
+        memory=BANDIT_MEMORY,
+        dense_arch=[32],
+        over_arch=[32],
+        seed=seed,
+    )
+    found = survey(split(FileClicks(path, own.spec(), "click"), share=1 / 3).training, own.spec())
     transform = learnt("quantiles", found.numbers)
-    specs = {
-        scheme: own_spec(*columns, found.ids, scheme, BANDIT_MEMORY, 8, *widths, seed, transform) for scheme in SCHEMES
-    }
+    specs = {scheme: replace(own, scheme=scheme).spec(found.ids, transform) for scheme in SCHEMES}
     clicks = {scheme: split(FileClicks(path, specs[scheme], "click"), share=1 / 3) for scheme in SCHEMES}
     return compare(specs, Recipe(batch_size=512, epochs=2, sparse_lr=0.01, seed=seed), clicks)
 

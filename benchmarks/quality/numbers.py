@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.optim import Adagrad, Adam
 
 from benchmarks.quality.columns import COLUMNS, LABELS, Array, drawn
 from benchmarks.quality.movielens import ratings
 from benchmarks.record import record
 from thimble.export.metrics.held_out import held_out_metrics
-from thimble.export.training.schema import own_spec
-from thimble.export.training.train import optimizers
+from thimble.export.training.schema import OwnModel
 from thimble.models.hashing import Floats, Int64s
 from thimble.models.inputs import Kind
 from thimble.models.nn.dlrm import DLRM
@@ -105,9 +105,10 @@ def fit(name: str, dense: Floats, ids: Int64s, labels: Floats, trained: int, see
     rows = {field: int(column.max()) + 1 for field, column in zip(fields["int"], ids.T, strict=True)}
     names = [f"x{i}" for i in range(numbers.shape[1])]
     torch.manual_seed(seed)
-    model = DLRM(own_spec("numbers", names, fields, rows, "block", 40_000, 8, [64, 16], [64, 1], seed))
+    model = DLRM(OwnModel(dense=names, fields=fields, memory=40_000, seed=seed).spec(rows))
     model.preprocess = nn.Identity()  # type: ignore[assignment]
-    steps = optimizers(model, 0.001, 0.05)
+    groups = model.parameter_groups()
+    steps = [Adam(groups.dense, lr=0.001), Adagrad(groups.sparse, lr=0.05)]
     tensors = numbers, torch.from_numpy(ids), torch.from_numpy(labels)
     for start in [*range(0, trained, BATCH)] * epochs:
         x, i, y = (tensor[start : min(start + BATCH, trained)] for tensor in tensors)

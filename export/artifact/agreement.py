@@ -10,7 +10,7 @@ import onnxruntime
 import torch
 
 from thimble.export.artifact.graph import ExportError, with_memory
-from thimble.export.training.train import score
+from thimble.export.training.evaluation import score
 from thimble.models.features import Batch
 from thimble.models.hashing import ID_LIMIT, Floats
 from thimble.models.nn.recommender import Recommender

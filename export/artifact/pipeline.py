@@ -15,7 +15,8 @@ from thimble.export.artifact.versions import new_version
 from thimble.export.clicks.golden import Features, golden_batch
 from thimble.export.clicks.origin import Origin
 from thimble.export.clicks.rows import Clicks, Rows
-from thimble.export.training.checkpoint import RunError, Trained
+from thimble.export.training.checkpoint import Trained
+from thimble.export.training.errors import RunError
 from thimble.models.features import Batch
 from thimble.models.files import file_digest
 from thimble.models.nn.recommender import Recommender

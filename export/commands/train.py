@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from thimble.export import console
-from thimble.export.options import Label, Missing, Multiline, Strict, Timestamps, names_in, widths_in
+from thimble.export.options import Label, Missing, Multiline, Strict, Timestamps, hidden_in, names_in, widths_in
 from thimble.models.inputs import Kind
 from thimble.models.presets import MEMORY_BYTES
 from thimble.models.schemes import SCHEMES
@@ -37,8 +37,9 @@ def train(
     dense_transform: Annotated[
         TransformKind | None, typer.Option(help="what is done with numbers; own columns: quantiles, a preset: criteo")
     ] = None,
-    dense_arch: Annotated[str, typer.Option(help="own columns: layer widths; the last is the dimension")] = "64,16",
-    over_arch: Annotated[str, typer.Option(help="own columns: layer widths; the last is 1")] = "64,1",
+    embedding_dim: Annotated[int, typer.Option(min=1, help="own columns: floats of an embedding")] = 16,
+    dense_arch: Annotated[str, typer.Option(help="own columns: hidden widths of the MLP that takes numbers")] = "64",
+    over_arch: Annotated[str, typer.Option(help="own columns: hidden widths of the MLP that makes the score")] = "64",
     batch_size: Annotated[int, typer.Option(min=1)] = 2048,
     epochs: Annotated[int, typer.Option(min=1, help="passes over the clicks, in the order given")] = 1,
     dense_lr: Annotated[float, typer.Option(min=0, help="Adam's, for the MLPs")] = 0.001,
@@ -60,8 +61,9 @@ def train(
     from thimble.export.clicks.generate import GeneratedClicks
     from thimble.export.clicks.rows import ClickError, Parts, Rows, split
     from thimble.export.clicks.survey import survey
-    from thimble.export.training.schema import own_spec, preset_spec
-    from thimble.export.training.train import Recipe
+    from thimble.export.training.checkpoint import Progress
+    from thimble.export.training.recipe import Recipe
+    from thimble.export.training.schema import OwnModel, preset_spec
     from thimble.export.training.train import train as train_run
     from thimble.models.transforms import learnt
 
@@ -70,7 +72,7 @@ def train(
     files = partial(
         FileClicks, label=label, strict=strict, multiline=multiline, missing=missing or (), timestamps=timestamps
     )
-    recipe = Recipe(batch_size, epochs, dense_lr, sparse_lr, seed, checkpoint_rows)
+    recipe = Recipe(batch_size=batch_size, epochs=epochs, dense_lr=dense_lr, sparse_lr=sparse_lr, seed=seed)
     fields: dict[Kind, list[str]] = {"int": names_in(ints), "hex": names_in(hexes), "string": names_in(strings)}
     if preset and (dense or any(fields.values())):
         raise ClickError("--preset has columns of its own; give it or --dense, --int, --hex and --string")
@@ -81,9 +83,19 @@ def train(
     elif generate:
         raise ClickError("clicks are generated with Criteo's features, so --generate needs a --preset")
     else:
-        widths = widths_in("--dense-arch", dense_arch), widths_in("--over-arch", over_arch)
-        own = (name or "model", names_in(dense), fields)
-        spec = own_spec(*own, {}, scheme, memory, chunk, *widths, seed)
+        own = OwnModel(
+            name=name or "model",
+            dense=names_in(dense),
+            fields=fields,
+            scheme=scheme,
+            memory=memory,
+            chunk=chunk,
+            embedding_dim=embedding_dim,
+            dense_arch=widths_in("--dense-arch", dense_arch),
+            over_arch=hidden_in("--over-arch", over_arch),
+            seed=seed,
+        )
+        spec = own.spec()
 
     if generate:
         generated = GeneratedClicks(spec, generate + max(20_000, generate // 10), seed)
@@ -99,12 +111,16 @@ def train(
         if not preset:
             typer.echo("reading the rows to train on once, for the ids and the numbers of each column")
             found = survey(parts.training, spec)
-            transform = learnt(dense_transform or "quantiles", found.numbers)
-            spec = own_spec(*own, found.ids, scheme, memory, chunk, *widths, seed, transform)
+            spec = own.spec(found.ids, learnt(dense_transform or "quantiles", found.numbers))
+
+    def after_epoch(progress: Progress) -> None:
+        if progress.validation:
+            typer.echo(f"epoch {progress.epoch}, validation: {console.metrics_line(progress.validation[-1])}")
+
     folder = run or Path("runs") / spec.name
     typer.echo(f"{len(parts.training):,} rows to train on, {len(parts.held_out):,} held out; checkpoints in {folder}")
     try:
-        metrics = train_run(spec, parts, recipe, folder)
+        metrics = train_run(spec, parts, recipe, folder, checkpoint_rows, after_epoch)
     except KeyboardInterrupt:
         console.fail("stopped; the same command goes on from here", 130)
     finally:

@@ -9,6 +9,10 @@ import torch
 from pydantic import BaseModel, ConfigDict
 
 from thimble.export.clicks.origin import Origin
+from thimble.export.training.errors import RunError
+from thimble.export.training.history import Point
+from thimble.export.training.recipe import Recipe
+from thimble.export.training.stopping import best_epoch
 from thimble.models.files import is_utf8
 from thimble.models.nn.recommender import Recommender
 from thimble.models.nn.registry import recommender
@@ -16,20 +20,23 @@ from thimble.models.publishing import replaced
 from thimble.models.spec import Metrics, ModelSpec, Provenance
 
 
-class RunError(ValueError):
-    """A run folder that cannot be used as asked."""
-
-
 class Progress(BaseModel):
     """How far a run has come.
 
-    `position` is the next training row of the epoch. `golden` are held-out rows in the form of a request, `trained_on`
-    and `held_out` say where an export can read rows again. `metrics` appear when the run is over.
+    `epoch` counts those that are done, and `position` the rows of the one at hand. `loss` is the sum over the last
+    `loss_rows` rows, those since the history's last point. `seconds` were spent on training. `validation` has the
+    metrics after each epoch. `golden` are held-out rows in the form of a request, `trained_on` and `held_out` say where
+    an export can read rows again. `metrics`, on the held-out rows, appear when the run is over.
     """
 
     epoch: int = 0
     position: int = 0
     rows_trained: int = 0
+    loss: float = 0
+    loss_rows: int = 0
+    seconds: float = 0
+    history: list[Point] = []
+    validation: list[Metrics] = []
     metrics: Metrics | None = None
     golden: dict[str, list[int | float | str | None]] | None = None
     trained_on: Origin | None = None
@@ -45,22 +52,25 @@ class RunConfig(BaseModel):
     source: str
     clicks: str
     held_out_clicks: str
+    validation_clicks: str | None = None
     train_rows: int
     held_out_rows: int
-    batch_size: int
-    epochs: int
-    dense_lr: float
-    sparse_lr: float
-    seed: int
+    validation_rows: int = 0
+    recipe: Recipe
+
+    def differing(self, other: "RunConfig") -> list[str]:
+        """The names of what is not the same in both."""
+        ours, theirs = (dict(config) | dict(config.recipe) for config in (self, other))
+        return [name for name in ours if name != "recipe" and ours[name] != theirs[name]]
 
 
 class Checkpoint:
-    """`checkpoint.pt` in a run's folder: weights, optimizers, config and progress, replaced in one step."""
+    """A file in a run's folder: weights, optimizers, config and progress, replaced in one step."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str = "checkpoint.pt") -> None:
         """RunError: PyTorch cannot read a file of this name."""
         self.folder = folder
-        self.path = folder / "checkpoint.pt"
+        self.path = folder / name
         if not is_utf8(folder):
             raise RunError(f"{folder}: PyTorch cannot read from a folder whose name is not UTF-8; choose another --run")
 
@@ -81,7 +91,7 @@ class Checkpoint:
     def load(self) -> tuple[RunConfig, Progress, dict[str, Any]]:
         """RunError when there is none or it is damaged."""
         if not self.path.is_file():
-            raise RunError(f"{self.folder}: no training run here (checkpoint.pt is missing)")
+            raise RunError(f"{self.folder}: no training run here ({self.path.name} is missing)")
         try:
             state: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True, mmap=True)
             config = RunConfig.model_validate(json.loads(state.pop("config")))
@@ -127,9 +137,9 @@ def load_trained(folder: Path) -> Trained:
     provenance = Provenance(
         source=config.source.encode("utf-8", "backslashreplace").decode(),  # names of files, which may be any bytes
         rows_trained=progress.rows_trained,
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        seed=config.seed,
+        epochs=best_epoch(progress.validation) if progress.validation else config.recipe.epochs,
+        batch_size=config.recipe.batch_size,
+        seed=config.recipe.seed,
         tool=f"thimble {version('thimble-ctr')}",
     )
     spec = config.spec.model_copy(update={"provenance": provenance, "metrics": progress.metrics})

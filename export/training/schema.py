@@ -1,6 +1,7 @@
 """The spec of a model to be trained: a preset, or one for the user's own columns."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from thimble.export.clicks.rows import ClickError
 from thimble.models.architectures.dlrm import DlrmArchitecture
@@ -33,34 +34,45 @@ def preset_spec(
     return ModelSpec.model_validate({**spec.model_dump(), "name": name or spec.name, "embedding": embedding})
 
 
-def own_spec(
-    name: str,
-    dense: list[str],
-    fields: Mapping[Kind, list[str]],
-    rows: Mapping[str, int],
-    scheme: str,
-    memory: int | None,
-    chunk: int | None,
-    dense_arch: list[int],
-    over_arch: list[int],
-    seed: int,
-    transform: Transform = CRITEO,
-) -> ModelSpec:
-    """A model of named columns; `rows` says how many different ids each field has. ClickError: too few columns."""
-    if not dense or not any(fields.values()):
-        raise ClickError("name at least one column with --dense and one with --int, --hex or --string, or a --preset")
-    columns = [
-        Categorical(name=column, kind=kind, rows=rows.get(column, 1))
-        for kind, names in fields.items()
-        for column in names
-    ]
-    dim = dense_arch[-1]
-    return ModelSpec(
-        name=name,
-        dense=dense,
-        dense_transform=transform,
-        fields=columns,
-        embedding_dim=dim,
-        embedding=embedding_for(scheme, columns, dim, memory or MEMORY_BYTES, chunk or OWN_CHUNK, seed),
-        architecture=DlrmArchitecture(dense_arch=dense_arch, over_arch=over_arch),
-    )
+@dataclass(frozen=True, kw_only=True)
+class OwnModel:
+    """What is asked of a model of the user's own columns, before anything is known of what they hold.
+
+    `memory` are bytes and `chunk` floats of the shared array. `dense_arch` and `over_arch` are hidden widths: the
+    embeddings' dimension and the logit's 1 come after them.
+    """
+
+    name: str = "model"
+    dense: Sequence[str]
+    fields: Mapping[Kind, Sequence[str]]
+    scheme: str = "block"
+    memory: int | None = None
+    chunk: int | None = None
+    embedding_dim: int = 16
+    dense_arch: Sequence[int] = (64,)
+    over_arch: Sequence[int] = (64,)
+    seed: int = 0
+
+    def spec(self, ids: Mapping[str, int] | None = None, transform: Transform = CRITEO) -> ModelSpec:
+        """`ids` says how many different ones each field has. ClickError: too few columns. ValueError: a bad value."""
+        if not self.dense or not any(self.fields.values()):
+            raise ClickError(
+                "name at least one column with --dense and one with --int, --hex or --string, or a --preset"
+            )
+        fields = [
+            Categorical(name=column, kind=kind, rows=(ids or {}).get(column, 1))
+            for kind, names in self.fields.items()
+            for column in names
+        ]
+        memory, chunk = self.memory or MEMORY_BYTES, self.chunk or OWN_CHUNK
+        return ModelSpec(
+            name=self.name,
+            dense=list(self.dense),
+            dense_transform=transform,
+            fields=fields,
+            embedding_dim=self.embedding_dim,
+            embedding=embedding_for(self.scheme, fields, self.embedding_dim, memory, chunk, self.seed),
+            architecture=DlrmArchitecture(
+                dense_arch=[*self.dense_arch, self.embedding_dim], over_arch=[*self.over_arch, 1]
+            ),
+        )

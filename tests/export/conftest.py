@@ -9,7 +9,8 @@ from testing.samples import SCHEMES, small_spec
 from thimble.export.cli import main
 from thimble.export.clicks.files import FileClicks
 from thimble.export.clicks.rows import Parts, Rows
-from thimble.export.training.train import Recipe, train
+from thimble.export.training.recipe import Recipe
+from thimble.export.training.train import train
 
 
 class Said(NamedTuple):

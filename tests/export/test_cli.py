@@ -15,7 +15,7 @@ from tests.export.conftest import Run, Said
 from thimble.export.scoring.evaluate import read_spec
 
 COLUMNS = ["--label", "clicked", "--dense", "age,price", "--string", "city, shop"]
-SMALL = ["--memory", "4000", "--batch-size", "128", "--dense-arch", "8,8", "--over-arch", "16,1"]
+SMALL = ["--memory", "4000", "--batch-size", "128", "--embedding-dim", "8", "--dense-arch", "8", "--over-arch", "16"]
 
 
 def test_train_export_inspect_and_evaluate(run: Run, tmp_path: Path) -> None:
@@ -150,7 +150,10 @@ def csv(tmp_path: Path) -> Path:
         (["clicks.csv", *COLUMNS, "--dense-arch", "8,-16"], "--dense-arch takes widths separated by commas"),
         (["clicks.csv", *COLUMNS, "--dense-arch", "0"], "--dense-arch takes widths separated by commas"),
         (["clicks.csv", *COLUMNS, "--dense-arch", ""], "--dense-arch takes widths separated by commas"),
-        (["clicks.csv", *COLUMNS, "--over-arch", "8,2"], "over_arch must end with 1, not 2"),
+        (
+            ["clicks.csv", *COLUMNS, "--over-arch", "8,1"],
+            "--over-arch takes hidden widths, after which the score's 1 is added",
+        ),
         (["clicks.csv", *COLUMNS, "--memory", "40"], "a memory of 40 bytes does not hold two chunks of 8 floats"),
         (["clicks.csv", *COLUMNS, "--name", "a/b"], "name"),
         (["clicks.csv", *COLUMNS, "--run", "clicks.csv/run"], "clicks.csv"),

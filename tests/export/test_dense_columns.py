@@ -12,7 +12,20 @@ from tests.export.conftest import Run
 from thimble.client import Client
 
 COLUMNS = ["--label", "clicked", "--dense", "balance,spent,never", "--int", "user"]
-SIZES = ["--memory", "2000", "--batch-size", "64", "--epochs", "2", "--dense-arch", "16,8", "--over-arch", "16,1"]
+SIZES = [
+    "--memory",
+    "2000",
+    "--batch-size",
+    "64",
+    "--epochs",
+    "2",
+    "--embedding-dim",
+    "8",
+    "--dense-arch",
+    "16",
+    "--over-arch",
+    "16",
+]
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from thimble.export.artifact.precision import lower_mlps
 from thimble.export.clicks.generate import GeneratedClicks
 from thimble.export.clicks.rows import Parts, Rows
 from thimble.export.training.checkpoint import load_trained
-from thimble.export.training.train import Recipe, train
+from thimble.export.training.recipe import Recipe
+from thimble.export.training.train import train
 from thimble.models.architectures.base import BaseArchitecture
 from thimble.models.architectures.dlrm import DlrmArchitecture
 from thimble.models.hashing import Floats

@@ -18,8 +18,9 @@ from thimble.export.artifact.pipeline import export as export_run
 from thimble.export.artifact.untrained import export_untrained
 from thimble.export.clicks.golden import GOLDEN_ROWS, golden_batch
 from thimble.export.scoring.evaluate import artifact_bytes, read_spec
-from thimble.export.training.checkpoint import RunError, load_trained
-from thimble.export.training.train import score
+from thimble.export.training.checkpoint import load_trained
+from thimble.export.training.errors import RunError
+from thimble.export.training.evaluation import score
 from thimble.models.features import Batch
 from thimble.models.spec import ModelSpec
 

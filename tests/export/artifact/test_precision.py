@@ -17,8 +17,11 @@ from thimble.export.clicks.generate import GeneratedClicks
 from thimble.export.clicks.golden import golden_batch
 from thimble.export.clicks.rows import ClickError, Parts, Rows
 from thimble.export.scoring.evaluate import artifact_bytes, read_spec
-from thimble.export.training.checkpoint import Checkpoint, RunError, load_trained
-from thimble.export.training.train import Recipe, score, train
+from thimble.export.training.checkpoint import Checkpoint, load_trained
+from thimble.export.training.errors import RunError
+from thimble.export.training.evaluation import score
+from thimble.export.training.recipe import Recipe
+from thimble.export.training.train import train
 from thimble.models.architectures.dlrm import DlrmArchitecture
 from thimble.models.features import Batch
 from thimble.models.hashing import Floats

@@ -8,7 +8,7 @@ from testing.clicks import CLICK_SPEC, everything, lines, numbers, write_lines
 from thimble.export.clicks.file_rows import FileRows
 from thimble.export.clicks.files import FileClicks
 from thimble.export.clicks.rows import ClickError
-from thimble.export.training.schema import own_spec
+from thimble.export.training.schema import OwnModel
 
 NAMES = ["label", *CLICK_SPEC.feature_names]
 ROW = ["1", "3", "2.5", "7", "1f", "Oslo"]
@@ -68,7 +68,7 @@ def test_a_header_of_another_file_is_not_taken_for_criteo_lines(tmp_path: Path) 
     assert everything(FileClicks([path], CLICK_SPEC, "clicked")).batch.dense.tolist() == [[3, 2]]
 
 
-OWN = own_spec("shop", ["age", "income"], {"int": ["user"], "string": ["item"]}, {}, "block", 2000, 4, [8], [8, 1], 0)
+OWN = OwnModel(name="shop", dense=["age", "income"], fields={"int": ["user"], "string": ["item"]}).spec()
 
 
 @pytest.mark.parametrize(

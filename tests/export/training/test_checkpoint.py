@@ -16,12 +16,14 @@ from testing.samples import small_spec
 from thimble.export.artifact.pipeline import calibration_rows, held_out_rows
 from thimble.export.clicks.files import FileClicks
 from thimble.export.clicks.rows import ClickError, Clicks, Parts, Rows
-from thimble.export.training.checkpoint import Checkpoint, RunError, load_trained
-from thimble.export.training.train import Recipe, train
+from thimble.export.training.checkpoint import Checkpoint, load_trained
+from thimble.export.training.errors import RunError
+from thimble.export.training.recipe import Recipe
+from thimble.export.training.train import train
 from thimble.models.spec import Metrics
 
 SPEC = small_spec(dense=2, kinds=("string", "string"))
-RECIPE = Recipe(batch_size=50, checkpoint_rows=100)
+RECIPE = Recipe(batch_size=50)
 TRAIN_ROWS, HELD_OUT_ROWS = 500, 100
 
 
@@ -52,7 +54,7 @@ def clicks(tmp_path: Path) -> Path:
 
 def fit(source: FileClicks, folder: Path) -> Metrics:
     parts = Parts(Rows(source, 0, TRAIN_ROWS), Rows(source, TRAIN_ROWS, TRAIN_ROWS + HELD_OUT_ROWS))
-    return train(SPEC, parts, RECIPE, folder)
+    return train(SPEC, parts, RECIPE, folder, checkpoint_rows=100)
 
 
 def weights(folder: Path) -> dict[str, Any]:

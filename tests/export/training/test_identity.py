@@ -9,12 +9,14 @@ from testing.samples import write_csv
 from thimble.export.artifact.pipeline import export
 from thimble.export.clicks.files import FileClicks
 from thimble.export.clicks.rows import ClickError, split
-from thimble.export.training.checkpoint import RunError, load_trained
-from thimble.export.training.schema import own_spec
-from thimble.export.training.train import Recipe, train
+from thimble.export.training.checkpoint import load_trained
+from thimble.export.training.errors import RunError
+from thimble.export.training.recipe import Recipe
+from thimble.export.training.schema import OwnModel
+from thimble.export.training.train import train
 from thimble.models.spec import Metrics, ModelSpec, Precision
 
-SPEC = own_spec("shop", ["age"], {"string": ["city", "shop"]}, {}, "block", 2000, 4, [8, 8], [8, 8, 1], 0)
+SPEC = OwnModel(name="shop", dense=["age"], fields={"string": ["city", "shop"]}, memory=2000, embedding_dim=8).spec()
 
 
 @pytest.fixture

@@ -14,13 +14,16 @@ from testing.samples import criteo_spec, small_spec, write_csv
 from thimble.export.clicks.files import FileClicks
 from thimble.export.clicks.generate import GeneratedClicks
 from thimble.export.clicks.rows import ClickError, Clicks, ClickSource, Parts, Rows
-from thimble.export.training.checkpoint import Checkpoint, RunError, load_trained
-from thimble.export.training.train import Recipe, optimizers, train
+from thimble.export.training.checkpoint import Checkpoint, load_trained
+from thimble.export.training.errors import RunError
+from thimble.export.training.optimizers import optimizers
+from thimble.export.training.recipe import Recipe
+from thimble.export.training.train import train
 from thimble.models.nn.dlrm import DLRM
 from thimble.models.nn.recommender import ParameterGroups
 from thimble.models.spec import Metrics, ModelSpec
 
-RECIPE = Recipe(batch_size=256, epochs=2, checkpoint_rows=1500)
+RECIPE = Recipe(batch_size=256, epochs=2)
 TRAIN_ROWS, HELD_OUT_ROWS = 5000, 1000
 
 
@@ -36,10 +39,16 @@ def same_weights(first: Path, second: Path) -> bool:
     return all(torch.equal(a[name], b[name]) for name in a)
 
 
-def fit(spec: ModelSpec, folder: Path, recipe: Recipe = RECIPE, source: ClickSource | None = None) -> Metrics:
+def fit(
+    spec: ModelSpec,
+    folder: Path,
+    recipe: Recipe = RECIPE,
+    source: ClickSource | None = None,
+    checkpoint_rows: int = 1500,
+) -> Metrics:
     source = source or GeneratedClicks(spec, TRAIN_ROWS + HELD_OUT_ROWS, 0)
     parts = Parts(Rows(source, 0, TRAIN_ROWS), Rows(source, TRAIN_ROWS, TRAIN_ROWS + HELD_OUT_ROWS))
-    return train(spec, parts, recipe, folder)
+    return train(spec, parts, recipe, folder, checkpoint_rows)
 
 
 @dataclass
@@ -153,8 +162,7 @@ def test_the_seed_decides_the_weights(tmp_path: Path) -> None:
 
 def test_how_often_it_is_saved_changes_nothing(tmp_path: Path) -> None:
     spec = criteo_spec()
-    often = Recipe(batch_size=512, checkpoint_rows=1)
-    assert fit(spec, tmp_path / "a", often) == fit(spec, tmp_path / "b", Recipe(batch_size=512))
+    assert fit(spec, tmp_path / "a", checkpoint_rows=1) == fit(spec, tmp_path / "b")
     assert same_weights(tmp_path / "a", tmp_path / "b")
 
 
@@ -260,7 +268,7 @@ class Repetitive(DLRM):
 )
 def test_a_parameter_that_would_not_be_trained_once_is_named(module: type[DLRM], sentence: str) -> None:
     with pytest.raises(RunError, match=re.escape(sentence)):
-        optimizers(module(small_spec()), 0.1, 0.1)
+        optimizers(module(small_spec()), Recipe())
 
 
 def test_a_run_that_diverges_says_so(tmp_path: Path) -> None:
