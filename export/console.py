@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NoReturn
 import typer
 
 from thimble.export.clicks.bad_rows import BadRows
+from thimble.export.clicks.cached import Selection
+from thimble.export.clicks.rows import Parts
 from thimble.export.wording import listed
 from thimble.models.schemes.base import HashedEmbedding
 from thimble.models.spec import Metrics, ModelSpec, PrecisionCost
@@ -41,6 +43,12 @@ def size(count: float) -> str:
 def passed_over(names: Sequence[str]) -> list[str]:
     """A line that says what was not read, in folders or because it was named twice."""
     return [f"passed over ({len(names):,}): {listed(names)}"] if names else []
+
+
+def cached(parts: Parts) -> list[str]:
+    """A line a cache, which says what it costs."""
+    caches = {part.source.cache for part in parts if part and isinstance(part.source, Selection)}
+    return [f"{it.description}: {it.count():,} good rows, {size(it.size)} in {it.folder}" for it in caches]
 
 
 def metrics_line(metrics: Metrics) -> str:

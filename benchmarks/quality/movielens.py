@@ -19,9 +19,9 @@ def ratings(wheel: Path) -> tuple[Floats, Int64s, Floats]:
     Dense are the user's age, the film's year, how far the user's and the film's mean rating so far lie above that of
     all, how many there were, and the seconds since the user's last one. What is not known yet is missing.
     """
-    ages = {row[0]: float(row[1]) for row in _rows(wheel, "user")}
-    years = {row[0]: float(row[2]) if row[2].isdigit() else np.nan for row in _rows(wheel, "item")}
-    events = sorted(_rows(wheel, "inter"), key=lambda row: (float(row[3]), row[0], row[1]))
+    ages = {row[0]: float(row[1]) for row in table(wheel, "user")}
+    years = {row[0]: float(row[2]) if row[2].isdigit() else np.nan for row in table(wheel, "item")}
+    events = sorted(table(wheel, "inter"), key=lambda row: (float(row[3]), row[0], row[1]))
     given: dict[str, list[float]] = defaultdict(list)
     last: dict[str, float] = {}
     dense, ids, labels = [], [], []
@@ -39,6 +39,7 @@ def ratings(wheel: Path) -> tuple[Floats, Int64s, Floats]:
     return np.array(dense, np.float32), np.array(ids), np.array(labels, np.float32)
 
 
-def _rows(wheel: Path, part: str) -> list[list[str]]:
+def table(wheel: Path, part: str) -> list[list[str]]:
+    """The rows of one of the files, `user`, `item` or `inter`."""
     with zipfile.ZipFile(wheel) as archive, archive.open(f"{FOLDER}.{part}") as file:
         return list(csv.reader(io.TextIOWrapper(file, "utf-8"), delimiter="\t"))[1:]

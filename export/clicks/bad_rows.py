@@ -1,7 +1,7 @@
 """The rows of click files that have to be left out."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -29,11 +29,21 @@ class BadRows:
     seen: set[tuple[Path, int]] = field(default_factory=set)
     valued: set[str] = field(default_factory=set)
     _bad_values: Counter[str] = field(default_factory=Counter)
+    _before: int = 0
     _hopeful: bool = False
 
     @property
     def count(self) -> int:
-        return len(self.seen)
+        return self._before + len(self.seen)
+
+    def found_before(self, count: int, first: Mapping[str, str], valued: Collection[str]) -> None:
+        """Rows that an earlier reading left out, and the columns of which it read a value. ClickError as `add`."""
+        if self.strict and count:
+            raise ClickError(next(iter(first.values())))
+        self._before = count
+        self.first |= first
+        self.valued.update(valued)
+        self._hopeful |= bool(valued)
 
     def add_all(self, file: ClickFile, table: Table, reasons: Mapping[str, Mapping[int, str]]) -> list[int]:
         """The bad rows of a table, each noted with the first thing that is wrong with it, in the order of `reasons`.

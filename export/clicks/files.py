@@ -1,9 +1,8 @@
 """Clicks from files of any form, streamed in constant memory."""
 
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from thimble.export.clicks.bad_rows import BadRows
 from thimble.export.clicks.folders import FoundFile, find
 from thimble.export.clicks.formats import is_parquet
 from thimble.export.clicks.row_marks import Marks, row_marks
-from thimble.export.clicks.rows import ClickError, Clicks
+from thimble.export.clicks.rows import ClickError, Clicks, joined
 from thimble.export.clicks.tables import ClickFile, Columns, Table
 from thimble.export.clicks.text import open_text_clicks
 from thimble.export.clicks.value_options import ValueOptions, value_options
@@ -100,20 +99,21 @@ class FileClicks:
                 done += len(part.lines)
                 room -= len(part.lines)
                 if not room:
-                    yield _joined(parts)
+                    yield joined(parts)
                     parts, room = [], size
         if parts:
-            yield _joined(parts)
+            yield joined(parts)
 
-    def blocks(self) -> Iterator[Clicks]:
-        """All rows once, in order, in blocks of any size; nothing is counted before, and all is afterwards.
+    def blocks(self, start: int = 0) -> Iterator[Clicks]:
+        """All rows from `start` on once, in order, in blocks of any size; all are counted afterwards.
 
         A block of bad rows alone has no rows.
         """
         place = 0
         for file in self._files:
             first = place
-            for table in file.tables(0, sys.maxsize):
+            place += min(start - place, self._count(file)) if place < start else 0
+            for table in file.tables(place - first, sys.maxsize):
                 yield self._encode(file, table, place)
                 place += len(table.lines)
             self._counts[file.path] = place - first
@@ -209,27 +209,3 @@ def _open(file: FoundFile, columns: Columns, multiline: bool) -> ClickFile:
 def _raw_columns(table: Table, columns: Iterable[int], good: slice | Int64s) -> list[Column]:
     values = [table.values(column) for column in columns]
     return values if isinstance(good, slice) else [[column[row] for row in good] for column in values]
-
-
-def _joined(parts: Sequence[Clicks]) -> Clicks:
-    """Rows of several tables one after the other."""
-    if len(parts) == 1:
-        return parts[0]
-    labels, batches, raws, _, groups, times, places = zip(*parts, strict=True)
-    return Clicks(
-        np.concatenate(labels),
-        Batch.joined(batches),
-        partial(_raw_joined, raws),
-        groups=_concatenated(groups),
-        times=_concatenated(times),
-        places=_concatenated(places),
-    )
-
-
-def _concatenated(parts: Sequence[npt.NDArray[Any] | None]) -> npt.NDArray[Any] | None:
-    there = [part for part in parts if part is not None]
-    return np.concatenate(there) if there else None
-
-
-def _raw_joined(parts: Sequence[Callable[[], Sequence[Column]]]) -> list[Column]:
-    return [list(chain.from_iterable(columns)) for columns in zip(*(part() for part in parts), strict=True)]

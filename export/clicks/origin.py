@@ -4,14 +4,20 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from thimble.export.clicks.cached import CachedClicks, Selection
 from thimble.export.clicks.files import FileClicks
+from thimble.export.clicks.filtered import Filtered
 from thimble.export.clicks.generate import GeneratedClicks
 from thimble.export.clicks.rows import ClickError, ClickSource, Rows
+from thimble.export.clicks.split import Part, Split
 from thimble.models.spec import ModelSpec
 
 
 class Origin(BaseModel):
-    """A range of rows of files, or of the clicks generated from a seed."""
+    """A range of rows of files, of a part of them, or of the clicks generated from a seed.
+
+    Rows of a part are numbered as they come in the files, without bad ones.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -22,6 +28,8 @@ class Origin(BaseModel):
     timestamps: bool = False
     group: str | None = None
     time: str | None = None
+    split: Split | None = None
+    part: Part = Part.TRAINING
     identity: str
     seed: int | None = None
     start: int
@@ -48,26 +56,36 @@ class Origin(BaseModel):
             )
             if source.identity != self.identity:
                 raise ClickError(f"{source.description} has changed since the run was trained or evaluated on it")
+            if self.split:
+                source = Filtered(source, self.split, self.part, self.stop)
         return Rows(source, self.start, self.stop)
 
 
 def origin(rows: Rows) -> Origin | None:
     """Where rows come from; None for a source of another kind than ours."""
-    identity = rows.source.identity
     match rows.source:
-        case FileClicks(files=files, label=label, multiline=multiline, options=options, group=group, time=time):
-            return Origin(
-                files=tuple(file.absolute() for file in files),  # their folders' names may give columns
-                label=label,
-                multiline=multiline,
-                missing=options.missing,
-                timestamps=options.timestamps,
-                group=group,
-                time=time,
-                identity=identity,
-                start=rows.start,
-                stop=rows.stop,
-            )
         case GeneratedClicks(seed=seed):
-            return Origin(seed=seed, identity=identity, start=rows.start, stop=rows.stop)
+            return Origin(seed=seed, identity=rows.source.identity, start=rows.start, stop=rows.stop)
+        case FileClicks() as files:
+            return _of_files(files, rows)
+        case (
+            Filtered(source=files, split=split, part=part)
+            | Selection(split=split, part=part, cache=CachedClicks(source=files))
+        ):
+            return _of_files(files, rows).model_copy(update={"split": split, "part": part})
     return None
+
+
+def _of_files(source: FileClicks, rows: Rows) -> Origin:
+    return Origin(
+        files=tuple(file.absolute() for file in source.files),  # their folders' names may give columns
+        label=source.label,
+        multiline=source.multiline,
+        missing=source.options.missing,
+        timestamps=source.options.timestamps,
+        group=source.group,
+        time=source.time,
+        identity=source.identity,
+        start=rows.start,
+        stop=rows.stop,
+    )

@@ -3,8 +3,10 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +38,51 @@ class Clicks(NamedTuple):
     times: npt.NDArray[np.float64] | None = None
     places: Int64s | None = None
 
+    def take(self, rows: Int64s | slice) -> "Clicks":
+        """Some of the rows, by their numbers here. Nothing is copied of a slice."""
+
+        def taken(array: npt.NDArray[Any] | None) -> Any:
+            return None if array is None else array[rows]
+
+        return Clicks(
+            self.labels[rows],
+            Batch._make(tensor[rows] for tensor in self.batch),
+            None if self.raw is None else partial(_raw_taken, self.raw, rows),
+            taken(self.truth),
+            taken(self.groups),
+            taken(self.times),
+            taken(self.places),
+        )
+
+
+def joined(parts: Sequence[Clicks]) -> Clicks:
+    """One after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    labels, batches, raws, truths, groups, times, places = zip(*parts, strict=True)
+    return Clicks(
+        np.concatenate(labels),
+        Batch.joined(batches),
+        None if None in raws else partial(_raw_joined, raws),
+        truth=_concatenated(truths),
+        groups=_concatenated(groups),
+        times=_concatenated(times),
+        places=_concatenated(places),
+    )
+
+
+def _concatenated(parts: Sequence[npt.NDArray[Any] | None]) -> npt.NDArray[Any] | None:
+    there = [part for part in parts if part is not None]
+    return np.concatenate(there) if there else None
+
+
+def _raw_joined(parts: Sequence[Callable[[], Sequence[Column]]]) -> list[Column]:
+    return [list(chain.from_iterable(columns)) for columns in zip(*(part() for part in parts), strict=True)]
+
+
+def _raw_taken(raw: Callable[[], Sequence[Column]], rows: Int64s | slice) -> list[Column]:
+    return [column[rows] if isinstance(rows, slice) else [column[row] for row in rows] for column in raw()]
+
 
 class ClickSource(Protocol):
     """Where clicks come from, addressed by row number so that training can stop and resume anywhere."""
@@ -52,7 +99,7 @@ class ClickSource(Protocol):
         """The same only for the very same clicks: a run resumes, and an export reads them again, only if it is."""
 
     def count(self) -> int:
-        """Rows there are, bad ones included."""
+        """Rows there are, bad ones included where they have numbers."""
 
     def read(self, start: int, stop: int, size: int) -> Iterator[Clicks]:
         """Rows start..stop, `size` rows at a time; bad rows are left out of their batch."""
@@ -69,11 +116,17 @@ class Rows:
     def __len__(self) -> int:
         return self.stop - self.start
 
+    @property
+    def identity(self) -> str:
+        """The same only for the very same rows in the same order."""
+        return self.source.identity
+
     def read(self, size: int, skip: int = 0, epoch: int = 0) -> Iterator[Clicks]:
         """All but the first `skip`, `size` rows at a time, in the order of the epoch."""
         return self.source.read(self.start + skip, self.stop, size)
 
     def first(self, rows: int) -> "Rows":
+        """The first of them in the order of the source."""
         return Rows(self.source, self.start, min(self.stop, self.start + rows))
 
 
@@ -88,18 +141,39 @@ class Parts(NamedTuple):
     validation: Rows | None = None
 
 
-def split(source: ClickSource, held_out: ClickSource | None = None, share: float = 0.1) -> Parts:
-    """The held-out rows are those of a source of their own, or the last `share` of the one."""
+def split(
+    source: ClickSource, held_out: ClickSource | None = None, share: float = 0.1, validation_share: float = 0.0
+) -> Parts:
+    """The held-out rows are those of a source of their own, or the last `share` of the one.
+
+    The last `validation_share` of the others are for validation. ClickError: they are too few.
+    """
     rows = source.count()
     if held_out is not None:
-        trained_on = {file.resolve() for file in source.files}
-        both = [str(file) for file in held_out.files if file.resolve() in trained_on]
-        if both:
-            raise ClickError(f"{listed(both)} cannot be both trained on and held out")
-        parts = Parts(Rows(source, 0, rows), Rows(held_out, 0, held_out.count()))
-    else:
-        first = rows - math.ceil(rows * share)
-        parts = Parts(Rows(source, 0, first), Rows(source, first, rows))
+        refuse_shared(source.files, held_out.files)
+    first = rows if held_out else rows - math.ceil(rows * share)
+    trained = first - math.floor(first * validation_share)
+    return checked(
+        Parts(
+            Rows(source, 0, trained),
+            Rows(held_out, 0, held_out.count()) if held_out else Rows(source, first, rows),
+            Rows(source, trained, first) if trained < first else None,
+        )
+    )
+
+
+def refuse_shared(training: Sequence[Path], held_out: Sequence[Path]) -> None:
+    """ClickError: a file is in both."""
+    trained_on = {file.resolve() for file in training}
+    both = [str(file) for file in held_out if file.resolve() in trained_on]
+    if both:
+        raise ClickError(f"{listed(both)} cannot be both trained on and held out")
+
+
+def checked(parts: Parts) -> Parts:
+    """The same. ClickError: there is none to train on, or none is held out."""
     if not len(parts.training) or not len(parts.held_out):
+        source = parts.training.source if not len(parts.training) else parts.held_out.source
+        rows = source.count()
         raise ClickError(f"{source.description}: {rows} rows are too few to train on some and hold out others")
     return parts

@@ -19,9 +19,9 @@ class Survey(NamedTuple):
 
 
 def survey(rows: Rows, spec: ModelSpec) -> Survey:
-    """Read the rows once; of the spec only the features count."""
+    """Read the rows once, in the order of their source; of the spec only the features count."""
     ids, numbers = IdCounts(len(spec.fields)), NumberSamples(len(spec.dense))
-    for clicks in rows.read(READ_ROWS):
+    for clicks in rows.first(len(rows)).read(READ_ROWS):
         ids.add(clicks.batch.ids)
         numbers.add(clicks.batch.dense)
     names = (field.name for field in spec.fields)

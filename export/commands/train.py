@@ -25,8 +25,28 @@ def train(
     label: Label = "label",
     held_out: Annotated[list[Path] | None, typer.Option(help="click files to evaluate on")] = None,
     held_out_share: Annotated[
-        float, typer.Option(min=0.001, max=0.9, help="without --held-out: evaluate on this last share of the rows")
+        float, typer.Option(min=0.001, max=0.9, help="without --held-out: evaluate on this share of the rows")
     ] = 0.1,
+    validation_share: Annotated[
+        float, typer.Option(min=0, max=0.5, help="of the other rows, which decide when training is over")
+    ] = 0.05,
+    split: Annotated[
+        str,
+        typer.Option(
+            metavar="share|time:COLUMN|group:COLUMN",
+            help="which rows are held out: any, the latest by a column, or all of some values of one",
+        ),
+    ] = "share",
+    in_order: Annotated[
+        bool,
+        typer.Option("--in-order", help="train in the order of the files, or of --split time:COLUMN; do not shuffle"),
+    ] = False,
+    cache: Annotated[
+        Path, typer.Option(help="folder for what is read of click files, which later runs find there")
+    ] = Path("runs/cache"),
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="read the files in each epoch, and keep nothing")
+    ] = False,
     name: Annotated[str | None, typer.Option(help="of the model; the preset's, or 'model'")] = None,
     run: Annotated[Path | None, typer.Option(help="folder for checkpoints; runs/NAME")] = None,
     scheme: Annotated[str, typer.Option(help=", ".join(SCHEMES))] = "block",
@@ -59,7 +79,8 @@ def train(
     """
     from thimble.export.clicks.files import FileClicks
     from thimble.export.clicks.generate import GeneratedClicks
-    from thimble.export.clicks.rows import ClickError, Parts, Rows, split
+    from thimble.export.clicks.parts import Plan, described, parse_split, prepared
+    from thimble.export.clicks.rows import ClickError, Parts, Rows
     from thimble.export.clicks.survey import survey
     from thimble.export.training.checkpoint import Progress
     from thimble.export.training.recipe import Recipe
@@ -69,8 +90,16 @@ def train(
 
     if bool(clicks) == bool(generate):
         raise ClickError("give click files or --generate N, one of the two")
+    plan = Plan(*parse_split(split, in_order), held_out_share, validation_share, in_order, seed)
     files = partial(
-        FileClicks, label=label, strict=strict, multiline=multiline, missing=missing or (), timestamps=timestamps
+        FileClicks,
+        label=label,
+        strict=strict,
+        multiline=multiline,
+        missing=missing or (),
+        timestamps=timestamps,
+        group=plan.group,
+        time=plan.time,
     )
     recipe = Recipe(batch_size=batch_size, epochs=epochs, dense_lr=dense_lr, sparse_lr=sparse_lr, seed=seed)
     fields: dict[Kind, list[str]] = {"int": names_in(ints), "hex": names_in(hexes), "string": names_in(strings)}
@@ -97,19 +126,30 @@ def train(
         )
         spec = own.spec()
 
+    sources: list[FileClicks] = []
     if generate:
-        generated = GeneratedClicks(spec, generate + max(20_000, generate // 10), seed)
-        parts = Parts(Rows(generated, 0, generate), Rows(generated, generate, generated.rows))
+        if plan.column:
+            raise ClickError("generated clicks have no users and no times to split by; leave out --split")
+        held_out_rows, validation_rows = max(20_000, generate // 10), round(generate * validation_share)
+        last = generate + held_out_rows
+        generated = GeneratedClicks(spec, last + validation_rows, seed)
+        validation = Rows(generated, last, last + validation_rows) if validation_rows else None
+        parts = Parts(Rows(generated, 0, generate), Rows(generated, generate, last), validation)
+        typer.echo("order: as they are generated, each independent of all others")
     else:
         source = files(clicks or [], spec)
-        held_out_source = files(held_out, spec) if held_out else None
-        console.echo_all(
-            console.passed_over([*source.passed_over, *(held_out_source.passed_over if held_out_source else [])])
-        )
-        typer.echo(f"reading {source.description} once to count its rows")
-        parts = split(source, held_out_source, held_out_share)
+        held_out_source = files(held_out, spec, group=None, time=None) if held_out else None
+        sources += [it for it in (source, held_out_source) if it]
+        console.echo_all(console.passed_over([name for it in sources for name in it.passed_over]))
+        try:
+            parts = prepared(source, held_out_source, plan, None if no_cache else cache, partial(typer.echo, err=True))
+            console.echo_all([*console.cached(parts), *described(parts, plan)])
+        except KeyboardInterrupt:
+            console.fail("stopped; the same command goes on from here", 130)
+        finally:
+            if not no_cache:
+                console.echo_all([line for it in sources for line in console.bad_rows(it.bad)])
         if not preset:
-            typer.echo("reading the rows to train on once, for the ids and the numbers of each column")
             found = survey(parts.training, spec)
             spec = own.spec(found.ids, learnt(dense_transform or "quantiles", found.numbers))
 
@@ -118,13 +158,14 @@ def train(
             typer.echo(f"epoch {progress.epoch}, validation: {console.metrics_line(progress.validation[-1])}")
 
     folder = run or Path("runs") / spec.name
-    typer.echo(f"{len(parts.training):,} rows to train on, {len(parts.held_out):,} held out; checkpoints in {folder}")
+    validated = f"{len(parts.validation):,} for validation, " if parts.validation else ""
+    rows = f"{len(parts.training):,} rows to train on, {validated}{len(parts.held_out):,} held out"
+    typer.echo(f"{rows}; checkpoints in {folder}")
     try:
         metrics = train_run(spec, parts, recipe, folder, checkpoint_rows, after_epoch)
     except KeyboardInterrupt:
         console.fail("stopped; the same command goes on from here", 130)
     finally:
-        for part in {id(part.source): part.source for part in parts if part}.values():
-            if isinstance(part, FileClicks):
-                console.echo_all(console.bad_rows(part.bad))
+        if no_cache:  # else they are known before
+            console.echo_all([line for it in sources for line in console.bad_rows(it.bad)])
     typer.echo(f"held out: {console.metrics_line(metrics)}")

@@ -51,9 +51,9 @@ def train(
     config = RunConfig(
         spec=spec,
         source=rows.source.description,
-        clicks=rows.source.identity,
-        held_out_clicks=held_out.source.identity,
-        validation_clicks=validation.source.identity if validation else None,
+        clicks=rows.identity,
+        held_out_clicks=held_out.identity,
+        validation_clicks=validation.identity if validation else None,
         train_rows=len(rows),
         held_out_rows=len(held_out),
         validation_rows=len(validation) if validation else 0,

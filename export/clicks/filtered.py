@@ -1,0 +1,56 @@
+"""A part of the rows of files, told from the others as they are read."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from thimble.export.clicks.files import FileClicks
+from thimble.export.clicks.order import batches
+from thimble.export.clicks.rows import Clicks
+from thimble.export.clicks.split import Marks, Part, Split
+
+
+class Filtered:
+    """The good rows of one part, numbered from 0. Those before the first that is wanted are read as well."""
+
+    def __init__(self, source: FileClicks, split: Split, part: Part, rows: int) -> None:
+        self.source = source
+        self.split = split
+        self.part = part
+        self.rows = rows
+
+    @property
+    def description(self) -> str:
+        return self.source.description
+
+    @property
+    def files(self) -> list[Path]:
+        return self.source.files
+
+    @property
+    def identity(self) -> str:
+        return f"{self.source.identity}; {self.part.name} of {self.split!r}"
+
+    def count(self) -> int:
+        return self.rows
+
+    def read(self, start: int, stop: int, size: int) -> Iterator[Clicks]:
+        return batches(self._until(stop), size, start)
+
+    def _until(self, stop: int) -> Iterator[Clicks]:
+        for clicks in self.source.blocks():
+            rows = np.flatnonzero(self.split.parts(Marks.of(clicks)) == self.part)[:stop]
+            if len(rows):
+                yield clicks.take(rows)
+            stop -= len(rows)
+            if not stop:
+                break
+
+
+def filtered(source: FileClicks, split: Split) -> Mapping[Part, Filtered]:
+    """All parts of a source, which is read once to count their rows."""
+    counts = np.zeros(len(Part), np.int64)
+    for clicks in source.blocks():
+        counts += np.bincount(split.parts(Marks.of(clicks)), minlength=len(Part))
+    return {part: Filtered(source, split, part, int(counts[part])) for part in Part}

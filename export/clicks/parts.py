@@ -1,0 +1,189 @@
+"""Files as rows to train on, rows for validation and rows held out, in the order in which they are trained on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from thimble.export.clicks.cache import Say, cached
+from thimble.export.clicks.cached import CachedClicks, Numbers, Selection
+from thimble.export.clicks.files import FileClicks
+from thimble.export.clicks.filtered import Filtered, filtered
+from thimble.export.clicks.order import BUFFER_ROWS, BufferedRows, ShuffledRows
+from thimble.export.clicks.rows import ClickError, ClickSource, Parts, Rows, checked, refuse_shared, split
+from thimble.export.clicks.split import By, Doubles, Part, Split, fitted, keys
+
+_ALL = Split(by="last", held_out_from=0)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How rows are split, and whether they are shuffled. `column` is what they are split by, if it is one.
+
+    `validation_share` is a share of the rows that are not held out.
+    """
+
+    by: By = "share"
+    column: str | None = None
+    held_out_share: float = 0.1
+    validation_share: float = 0.05
+    in_order: bool = False
+    seed: int = 0
+
+    @property
+    def group(self) -> str | None:
+        return self.column if self.by == "group" else None
+
+    @property
+    def time(self) -> str | None:
+        return self.column if self.by == "time" else None
+
+
+def parse_split(text: str, in_order: bool) -> tuple[By, str | None]:
+    """What rows are split by, from `share`, `time:COLUMN` or `group:COLUMN`. ClickError: it is none of them."""
+    by, _, column = text.partition(":")
+    match by, column.strip():
+        case "share", "":
+            return ("last" if in_order else "share"), None
+        case ("time" | "group") as kind, name if name:
+            return kind, name
+    raise ClickError(f"--split takes share, time:COLUMN or group:COLUMN, not {text!r}")
+
+
+def prepared(source: FileClicks, held_out: FileClicks | None, plan: Plan, cache: Path | None, say: Say) -> Parts:
+    """Parts of files from their cache in a folder, or streamed where there is none. ClickError: there are no such."""
+    if cache is None:
+        say(f"reading {source.description} once to count its rows")
+        return streamed_parts(source, held_out, plan)
+    return cached_parts(cached(source, cache, say), cached(held_out, cache, say) if held_out else None, plan)
+
+
+def cached_parts(cache: CachedClicks, held_out: CachedClicks | None, plan: Plan) -> Parts:
+    """Parts of a cache; what is held out may be another one. ClickError: too few rows, or they all go together."""
+    if held_out is not None:
+        refuse_shared(cache.files, held_out.files)
+    rule = _fitted(plan, cache, 0.0 if held_out else plan.held_out_share)
+    of_rows = np.concatenate([rule.parts(marks).astype(np.int8) for marks in cache.marks()])
+
+    def selection(part: Part) -> Selection:
+        return Selection(cache, _numbers(of_rows == part), rule, part)
+
+    training = selection(Part.TRAINING)
+    if plan.in_order and plan.by == "time":
+        times = _keys(plan, cache)[training.numbers]
+        training.numbers = training.numbers[np.argsort(times, kind="stable")]
+    apart = Selection(held_out, _numbers(np.ones(held_out.count(), bool)), _ALL, Part.HELD_OUT) if held_out else None
+    validation = selection(Part.VALIDATION)
+    return checked(
+        Parts(
+            _all(training) if plan.in_order else ShuffledRows(training, 0, training.count(), plan.seed),
+            _all(apart or selection(Part.HELD_OUT)),
+            _all(validation) if validation.count() else None,
+        )
+    )
+
+
+def streamed_parts(source: FileClicks, held_out: FileClicks | None, plan: Plan) -> Parts:
+    """Parts of files that are read in every epoch, once now to count them. ClickError: as `cached_parts`."""
+    if plan.by == "time":
+        raise ClickError("rows are split by time only in a cache; leave out --no-cache, or give --held-out FILES")
+    if plan.by == "group":
+        parts = _streamed_groups(source, held_out, plan)
+    else:
+        parts = split(source, held_out, plan.held_out_share, plan.validation_share)
+    if plan.in_order:
+        return parts
+    rows = parts.training
+    return parts._replace(training=BufferedRows(rows.source, rows.start, rows.stop, plan.seed))
+
+
+def _streamed_groups(source: FileClicks, held_out: FileClicks | None, plan: Plan) -> Parts:
+    """By shares of the numbers that are drawn for groups: which groups there are is not known."""
+    if held_out is not None:
+        refuse_shared(source.files, held_out.files)
+    share = 0.0 if held_out else plan.held_out_share
+    rule = Split(
+        by="group", seed=plan.seed, validation_from=(1 - share) * (1 - plan.validation_share), held_out_from=1 - share
+    )
+    of = filtered(source, rule)
+    return checked(
+        Parts(
+            _all(of[Part.TRAINING]),
+            _all(held_out or of[Part.HELD_OUT]),
+            _all(of[Part.VALIDATION]) if of[Part.VALIDATION].count() else None,
+        )
+    )
+
+
+def described(parts: Parts, plan: Plan) -> list[str]:
+    """What the rows are split by, and the order in which they are trained on."""
+    return [f"split {_rule(parts, plan)}", f"order: {_order(parts.training, plan)}"]
+
+
+def _rule(parts: Parts, plan: Plan) -> str:
+    source = parts.training.source
+    rule = source.split if isinstance(source, Selection | Filtered) else None
+    held_out = [] if parts.held_out.source.files != source.files else ["held out"]
+    drawn = " and ".join([*held_out, "for validation"] if parts.validation else held_out)
+    if not drawn:
+        return "by nothing: what is held out is in files of its own"
+    match plan.by:
+        case "share" if rule:
+            return f"by share: rows {drawn} are drawn by seed {plan.seed}"
+        case "time" if rule:
+            bounds = {"held out": rule.held_out_from, "for validation": rule.validation_from}
+            named = [f"{name} are rows from {bound:.15g} on" for name, bound in bounds.items() if bound is not None]
+            return f"by {plan.column!r}: {', '.join(named)}"
+        case "group":
+            together = f"all rows of one value stay together{_values(parts, plan)}"
+            return f"by {plan.column!r}: {together}, drawn by seed {plan.seed}"
+    return f"by share: rows {drawn} are the last"
+
+
+def _values(parts: Parts, plan: Plan) -> str:
+    """How many values of the column there are in each part."""
+    named = {"trained on": parts.training, "for validation": parts.validation, "held out": parts.held_out}
+    sources = {name: rows.source for name, rows in named.items() if rows and isinstance(rows.source, Selection)}
+    counts = [
+        f"{len(np.unique(_keys(plan, source.cache)[source.numbers])):,} {name}"
+        for name, source in sources.items()
+        if source.split.by == "group"
+    ]
+    return f" ({', '.join(counts)})" if counts else ""
+
+
+def _order(training: Rows, plan: Plan) -> str:
+    match training:
+        case ShuffledRows():
+            return f"shuffled anew in each epoch, by seed {plan.seed}"
+        case BufferedRows():
+            return f"shuffled anew in each epoch among {BUFFER_ROWS:,} rows at a time, by seed {plan.seed}"
+    return f"that of {plan.column!r}" if plan.by == "time" else "that of the files"
+
+
+def _fitted(plan: Plan, cache: CachedClicks, held_out_share: float) -> Split:
+    rows = cache.count()
+    if not rows:
+        raise ClickError(f"{cache.description}: no usable row to train on")
+    if rows == 1 and held_out_share:
+        raise ClickError(f"{cache.description}: one row is too few to train on some and hold out others")
+    try:
+        return fitted(plan.by, plan.seed, _keys(plan, cache), held_out_share, plan.validation_share)
+    except ClickError:
+        same = f"column {plan.column!r} is the same in all {rows:,} rows"
+        raise ClickError(f"{cache.description}: {same}, so they cannot be split by it") from None
+
+
+def _keys(plan: Plan, cache: CachedClicks) -> Doubles:
+    """What each row is split by."""
+    return np.concatenate([keys(marks, plan.by, plan.seed) for marks in cache.marks()])
+
+
+def _numbers(chosen: npt.NDArray[np.bool_]) -> Numbers:
+    """Row numbers, in the fewest bytes."""
+    return np.flatnonzero(chosen).astype(np.uint32 if len(chosen) < 2**32 else np.uint64)
+
+
+def _all(source: ClickSource) -> Rows:
+    return Rows(source, 0, source.count())
