@@ -1,0 +1,1 @@
+"""What training costs in time, and what its choices cost in quality."""

@@ -1,13 +1,13 @@
 """How fast do rows come out of the cache, against what trains on them, and does memory grow with the file?
 
-    python -m benchmarks.training.cache --rows 2000000
+    python -m benchmarks.training.cache --rows 400000
     python -m benchmarks.training.cache --rows 50000000 --memory
 
 Generated clicks of Criteo-Kaggle's 13 numbers and 26 fields, and of a small model of one's own (2 numbers, 4 fields),
 are written as Parquet, read into a cache, and fetched from it in batches of 2,048: in order, shuffled, and by a
 training step that is timed in turns with them. `--memory` notes instead how much anonymous memory the process has while
-it writes a cache of the small model's columns and while it reads an epoch from it. Files of more than a million rows
-hold the same million over and over.
+it writes a cache of the small model's columns and while it reads an epoch from it. Files of more than 100,000 rows
+hold the same ones over and over.
 """
 
 import argparse
@@ -37,9 +37,9 @@ from thimble.models.spec import ModelSpec
 
 RESULTS = Path(__file__).parent / "results"
 BATCH = 2048
-GENERATED_ROWS = 1_000_000
-ROUNDS = 5
-BATCHES = 50
+GENERATED_ROWS = 100_000
+ROUNDS = 3
+BATCHES = 15
 Numbers = dict[str, float]
 
 
@@ -143,11 +143,11 @@ def memory_table(result: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=2_000_000)
+    parser.add_argument("--rows", type=int, default=400_000)
     parser.add_argument("--memory", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory(dir=".") as name:
+    with tempfile.TemporaryDirectory() as name:
         if arguments.memory:
             found = memory(own(), arguments.rows, Path(name))
             record(RESULTS, "cache-memory", {"measured_on": measured_on(), **found}, memory_table(found))

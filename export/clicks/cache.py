@@ -8,7 +8,7 @@ reading goes on behind it.
 import fcntl
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from tqdm import tqdm
 from thimble.export.clicks.cache_manifest import Contents, Manifest, Shard
 from thimble.export.clicks.cached import CachedClicks
 from thimble.export.clicks.files import FileClicks
-from thimble.export.clicks.rows import ClickError, Clicks, joined
+from thimble.export.clicks.rows import ClickError, Clicks, rebatched
 from thimble.export.clicks.shards import open_shard, write_shard
 from thimble.models.files import is_utf8
 
@@ -106,17 +106,10 @@ def _fill(folder: Path, manifest: Manifest, source: FileClicks) -> Manifest:
     for path in folder.glob("*.arrow"):
         if path.name not in whole:
             path.unlink()
-    parts: list[Clicks] = []
     with tqdm(initial=manifest.rows, desc="reading", unit=" rows", unit_scale=True, disable=None) as bar:
-        for clicks in source.blocks(manifest.stop):
+        for clicks in rebatched(source.blocks(manifest.stop), SHARD_ROWS):
+            manifest = _with_shard(folder, manifest, source, clicks)
             bar.update(len(clicks.labels))
-            if len(clicks.labels):
-                parts.append(clicks)
-            if sum(len(part.labels) for part in parts) >= SHARD_ROWS:
-                manifest = _with_shard(folder, manifest, source, parts)
-                parts = []
-    if parts:
-        manifest = _with_shard(folder, manifest, source, parts)
     if Contents.of(source) != manifest.contents:
         raise ClickError(f"{source.description} has changed while it was read; give the command again")
     manifest = manifest.model_copy(update={"total_rows": source.count(), "bad": source.bad.first})
@@ -124,8 +117,7 @@ def _fill(folder: Path, manifest: Manifest, source: FileClicks) -> Manifest:
     return manifest
 
 
-def _with_shard(folder: Path, manifest: Manifest, source: FileClicks, parts: Sequence[Clicks]) -> Manifest:
-    clicks = joined(parts)
+def _with_shard(folder: Path, manifest: Manifest, source: FileClicks, clicks: Clicks) -> Manifest:
     assert clicks.places is not None
     name = f"{len(manifest.shards):05}.arrow"
     size = write_shard(folder / name, clicks)

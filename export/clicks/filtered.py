@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from thimble.export.clicks.files import FileClicks
-from thimble.export.clicks.order import batches
-from thimble.export.clicks.rows import Clicks
+from thimble.export.clicks.rows import Clicks, rebatched
 from thimble.export.clicks.split import Marks, Part, Split
 
 
@@ -36,7 +35,7 @@ class Filtered:
         return self.rows
 
     def read(self, start: int, stop: int, size: int) -> Iterator[Clicks]:
-        return batches(self._until(stop), size, start)
+        return rebatched(self._until(stop), size, start)
 
     def _until(self, stop: int) -> Iterator[Clicks]:
         for clicks in self.source.blocks():

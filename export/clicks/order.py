@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thimble.export.clicks.cached import Selection
-from thimble.export.clicks.rows import Clicks, Rows, joined
+from thimble.export.clicks.rows import Clicks, Rows, joined, rebatched
 
 # Rows of a stream among which the next one is drawn.
 BUFFER_ROWS = 1 << 17
@@ -47,26 +47,7 @@ class BufferedRows(Rows):
 
     def read(self, size: int, skip: int = 0, epoch: int = 0) -> Iterator[Clicks]:
         random = np.random.default_rng([self.seed, epoch])
-        return batches(_drawn(self.source.read(self.start, self.stop, _READ_ROWS), random), size, skip)
-
-
-def batches(blocks: Iterator[Clicks], size: int, skip: int = 0) -> Iterator[Clicks]:
-    """All but the first `skip` of some rows, `size` at a time."""
-    held: list[Clicks] = []
-    rows = 0
-    for block in blocks:
-        passed = min(skip, len(block.labels))
-        skip -= passed
-        held.append(block.take(slice(passed, None)))
-        rows += len(block.labels) - passed
-        if rows < size:
-            continue
-        whole = joined(held)
-        for first in range(0, rows - size + 1, size):
-            yield whole.take(slice(first, first + size))
-        held, rows = [whole.take(slice(rows - rows % size, None))], rows % size
-    if rows:
-        yield joined(held)
+        return rebatched(_drawn(self.source.read(self.start, self.stop, _READ_ROWS), random), size, skip)
 
 
 def _drawn(blocks: Iterator[Clicks], random: np.random.Generator) -> Iterator[Clicks]:

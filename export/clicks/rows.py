@@ -71,6 +71,25 @@ def joined(parts: Sequence[Clicks]) -> Clicks:
     )
 
 
+def rebatched(blocks: Iterator[Clicks], size: int, skip: int = 0) -> Iterator[Clicks]:
+    """All but the first `skip` of some rows, `size` at a time."""
+    held: list[Clicks] = []
+    rows = 0
+    for block in blocks:
+        passed = min(skip, len(block.labels))
+        skip -= passed
+        held.append(block.take(slice(passed, None)))
+        rows += len(block.labels) - passed
+        if rows < size:
+            continue
+        whole = joined(held)
+        for first in range(0, rows - size + 1, size):
+            yield whole.take(slice(first, first + size))
+        held, rows = [whole.take(slice(rows - rows % size, None))], rows % size
+    if rows:
+        yield joined(held)
+
+
 def _concatenated(parts: Sequence[npt.NDArray[Any] | None]) -> npt.NDArray[Any] | None:
     there = [part for part in parts if part is not None]
     return np.concatenate(there) if there else None

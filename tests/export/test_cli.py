@@ -252,3 +252,22 @@ def test_an_untrained_model_of_any_size(run: Run, tmp_path: Path) -> None:
     assert spec.embedding.scheme == "full"
     assert spec.full_table_bytes == spec.embedding_bytes == pytest.approx(5000 * 64, rel=0.05)
     refused(run("untrained", "--preset", "movielens"), "no preset 'movielens'")
+
+
+def test_click_files_are_read_once_for_several_runs(run: Run, tmp_path: Path) -> None:
+    csv = write_csv(tmp_path / "clicks.csv", 400)
+    with csv.open("a") as file:
+        file.write("1,old,1,a,b\n")
+    bad = "1 bad rows were left out:\n  clicks.csv line 402: age: 'old' is not a finite number\n"
+    arguments = ["clicks.csv", *COLUMNS, *SMALL, "--epochs", "1"]
+    first = run("train", *arguments, "--run", "runs/a")
+    assert first.status == 0 and "reading clicks.csv once, into runs/cache/" in first.err
+    assert "clicks.csv: 400 good rows, " in first.out and " kB in runs/cache/" in first.out and bad in first.out
+    second = run("train", *arguments, "--run", "runs/b", "--split", "share")
+    assert second.status == 0 and "reading clicks.csv" not in second.err
+    assert second.out == first.out.replace("runs/a", "runs/b")
+    refused(run("train", *arguments, "--run", "runs/c", "--strict"), "clicks.csv line 402: age: 'old' is not a")
+    streamed = run("train", *arguments, "--run", "runs/d", "--no-cache")
+    assert streamed.status == 0 and bad in streamed.out
+    assert "order: shuffled anew in each epoch among 131,072 rows at a time, by seed 0\n" in streamed.out
+    refused(run("train", *arguments, "--no-cache", "--split", "time:age"), "only in a cache; leave out --no-cache")

@@ -20,7 +20,7 @@ from thimble.export.clicks import cache
 from thimble.export.clicks.cache import cached
 from thimble.export.clicks.cached import CachedClicks
 from thimble.export.clicks.files import FileClicks
-from thimble.export.clicks.rows import ClickError, Clicks
+from thimble.export.clicks.rows import ClickError, Clicks, rebatched
 from thimble.export.clicks.shards import open_shard, write_shard
 from thimble.models.features import Batch
 
@@ -41,7 +41,7 @@ class Watched(FileClicks):
         self.rows = 0
 
     def blocks(self, start: int = 0) -> Iterator[Clicks]:
-        for clicks in super().blocks(start):
+        for clicks in rebatched(super().blocks(start), 250):
             if self.rows >= self.most:
                 raise KeyboardInterrupt
             self.rows += len(clicks.labels)
@@ -151,11 +151,11 @@ def test_reading_that_was_stopped_goes_on_where_it_was(tmp_path: Path, small_sha
 
 
 def test_bad_rows_at_the_start_of_what_is_left_are_not_hopeless(tmp_path: Path, small_shards: None) -> None:
-    path = write_lines(tmp_path / "clicks", [*lines(2048), *["nonsense"] * 12_000, *lines(10)])
+    path = write_lines(tmp_path / "clicks", [*lines(2000), *["nonsense"] * 12_000, *lines(10)])
     with pytest.raises(KeyboardInterrupt):
-        cached(Watched(path, most=2048), tmp_path / "cache")
+        cached(Watched(path, most=2000), tmp_path / "cache")
     second = Watched(path)
-    assert cached(second, tmp_path / "cache").count() == 2058
+    assert cached(second, tmp_path / "cache").count() == 2010
     assert second.bad.count == 12_000
 
 
