@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 Artifact = Annotated[Path, typer.Argument(help="an exported model.onnx")]
-Label = Annotated[str, typer.Option(help="the column that holds 0 or 1 (CSV and Parquet)")]
+Label = Annotated[str, typer.Option(help="the column that holds 0 or 1, where columns have names")]
 Strict = Annotated[bool, typer.Option("--strict", help="stop at the first bad row")]
 Multiline = Annotated[
     bool, typer.Option("--multiline", help="CSV: a quoted value may hold line ends; without it a line is a row")

@@ -159,22 +159,25 @@ def _encode(values: Column, reading: Reading) -> tuple[npt.NDArray[Any], dict[in
     try:
         return reading.convert(values), {}
     except BadValueError:
-        return _encode_good([*map(reading.plain, values)], reading)
+        values = [*map(reading.plain, values)]
+    bad: dict[int, str] = {}
+    _find_bad(values, reading, 0, bad)
+    for row in bad:
+        values[row] = reading.missing
+    return reading.convert(values), bad
 
 
-def _encode_good(values: Column, reading: Reading, first: int = 0) -> tuple[npt.NDArray[Any], dict[int, str]]:
-    """Convert plain values at once or, where that fails, in ever smaller parts until what fails is one value.
+def _find_bad(values: Column, reading: Reading, first: int, bad: dict[int, str]) -> None:
+    """Add the bad ones of plain values, the first of which is row `first`, and what is wrong with them.
 
-    `first` is the row of the first value.
+    They are converted at once or, where that fails, in ever smaller parts.
     """
     try:
-        return reading.convert(values), {}
+        reading.convert(values)
     except BadValueError as error:
         if len(values) == 1:
-            return reading.convert([reading.missing]), {first: str(error)}
-    size = -(-len(values) // _PARTS)
-    parts = [
-        _encode_good(values[start : start + size], reading, first + start) for start in range(0, len(values), size)
-    ]
-    bad = {row: reason for _, reasons in parts for row, reason in reasons.items()}
-    return np.concatenate([encoded for encoded, _ in parts]), bad
+            bad[first] = str(error)
+            return
+        size = -(-len(values) // _PARTS)
+        for start in range(0, len(values), size):
+            _find_bad(values[start : start + size], reading, first + start, bad)

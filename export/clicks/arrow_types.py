@@ -1,7 +1,9 @@
 """Which types of Arrow carry the values of a feature, and the arrays that they are read from."""
 
+from binascii import hexlify
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as types
@@ -15,7 +17,8 @@ _WORDS: dict[ValueKind, str] = {
     "hex": "a hexadecimal token",
     "string": "text",
 }
-_TEXTS = (pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary(), pa.binary_view())
+_VIEWS = (pa.string_view(), pa.binary_view())
+_TEXTS = (pa.string(), pa.large_string(), pa.binary(), pa.large_binary(), *_VIEWS)
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
@@ -33,12 +36,33 @@ def misfit(kind: ValueKind, type_: Any, options: ValueOptions) -> str | None:
 
 
 def readable(kind: ValueKind, array: Any, options: ValueOptions) -> Any:
-    """The same values as numbers, integers, decimals or text, whichever the kind is read from."""
-    if types.is_dictionary(array.type):
-        array = array.dictionary_decode()
+    """The same values as numbers, integers, decimals or text, whichever the kind is read from, or dictionaries of them.
+
+    Values that Arrow cannot make so all at once are made so once, however often they come.
+    """
+    if not types.is_dictionary(array.type):
+        if not _is_made_singly(kind, array.type, options):
+            return _readable(kind, array, options)
+        array = array.dictionary_encode()
+    elif len(array.dictionary) > len(array):
+        return readable(kind, array.dictionary_decode(), options)
+    return pa.DictionaryArray.from_arrays(array.indices, _readable(kind, array.dictionary, options))
+
+
+def _is_made_singly(kind: ValueKind, type_: Any, options: ValueOptions) -> bool:
+    moments = options.timestamps and kind == "number" and is_text(type_)
+    texts_of_integers = types.is_integer(type_) and (kind == "string" or (kind == "hex" and type_.bit_width > 32))
+    return bool(options.missing) or moments or texts_of_integers
+
+
+def _readable(kind: ValueKind, array: Any, options: ValueOptions) -> Any:
+    if types.is_null(array.type):
+        return array.cast(pa.string())
+    if array.type in _VIEWS:
+        array = array.cast(pa.large_binary())  # Arrow has little that takes views
     if options.missing:
         if is_text(array.type):
-            array = array.cast(pa.large_binary())  # Arrow has little that takes views
+            array = array.cast(pa.large_binary())  # not all of it may be UTF-8
         array = pc.if_else(pa.array(options.absent(kind, written(array)), pa.bool_()), None, array)
     if is_moment(array.type):
         array = seconds(array)
@@ -53,7 +77,7 @@ def readable(kind: ValueKind, array: Any, options: ValueOptions) -> Any:
     if types.is_integer(array.type) and kind == "string":
         return array.cast(pa.string())
     if types.is_integer(array.type) and kind == "hex":
-        return pa.array([_token(value, array.type.bit_width) for value in array.to_pylist()], pa.string())
+        return _tokens(array)
     return array
 
 
@@ -95,8 +119,12 @@ def written(array: Any) -> list[str | None]:
     return found
 
 
-def _token(value: int | None, bits: int) -> str | None:
-    """A negative integer of at most 32 bits is those bits, as Criteo's tokens are often stored."""
-    if value is None:
-        return None
-    return f"{value & 0xFFFFFFFF if bits <= 32 else value:x}"
+def _tokens(array: Any) -> Any:
+    """Integers as hexadecimal tokens. Those of at most 32 bits are these bits, as Criteo's tokens are often stored."""
+    if array.type.bit_width > 32:
+        return pa.array([None if value is None else f"{value:x}" for value in array.to_pylist()], pa.string())
+    bits = array.fill_null(0).to_numpy().astype(np.int64).astype(">u4")
+    offsets = np.arange(0, 8 * len(array) + 1, 8, dtype=np.int32)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(hexlify(bits.tobytes()))]
+    tokens = pa.Array.from_buffers(pa.string(), len(array), buffers)
+    return pc.if_else(array.is_valid(), tokens, None) if array.null_count else tokens

@@ -6,8 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
+
 from thimble.export.clicks.rows import ClickError
 from thimble.export.clicks.tables import ClickFile, Table
+from thimble.models.hashing import Int64s
 
 _SHOWN = 5
 
@@ -45,25 +48,30 @@ class BadRows:
         self.valued.update(valued)
         self._hopeful |= bool(valued)
 
-    def add_all(self, file: ClickFile, table: Table, reasons: Mapping[str, Mapping[int, str]]) -> list[int]:
-        """The bad rows of a table, each noted with the first thing that is wrong with it, in the order of `reasons`.
+    def add_all(self, file: ClickFile, table: Table, reasons: Mapping[str, Mapping[int, str]]) -> Int64s:
+        """The bad rows of a table, ascending, each noted with the first thing that is wrong with it.
 
-        `reasons` are what is wrong with rows by column. ClickError: there is to be no bad row, or too many are.
+        `reasons` are what is wrong with fitting rows, by column, in the order in which they count. ClickError: there is
+        to be no bad row, or too many are.
         """
-        bad = dict(table.misfits)
-        for name, wrong in reasons.items():
-            for row, reason in wrong.items():
-                bad.setdefault(row, f"{name}: {reason}")
-        for name, wrong in reasons.items():
+        before = self.count
+        bad = np.zeros(len(table), bool)
+        bad[list(table.misfits)] = True
+        found = {name: wrong for name, wrong in reasons.items() if wrong}
+        for name, wrong in found.items():
+            bad[table.fitting[list(wrong)]] = True
             if name not in self.valued:
                 self._count_values(file, table, name, wrong)
-        for row, reason in sorted(bad.items()):
-            self.add(file.path, table.lines[row], f"{_place(file, table, row)}: {reason}")
-        self._hopeful |= len(bad) < len(table.lines)
-        if not self._hopeful and self.count >= self.HOPELESS:
-            first = next(iter(self.first.values()))
-            raise ClickError(f"not one of the first {self.count:,} rows can be used; {first}")
-        return list(bad)
+        rows = np.flatnonzero(bad)
+        if len(rows):
+            self._note(file, table, rows, found)
+        if not self._hopeful:
+            leading = self.count if bad.all() else before + int(np.argmin(bad))
+            if leading >= self.HOPELESS:
+                first = next(iter(self.first.values()))
+                raise ClickError(f"not one of the first {self.HOPELESS:,} rows can be used; {first}")
+            self._hopeful = not bad.all()
+        return rows
 
     def add(self, path: Path, line: int, message: str) -> None:
         """A bad row. ClickError: there is to be none."""
@@ -74,15 +82,35 @@ class BadRows:
         if len(self.first) < _SHOWN:
             self.first.setdefault(f"{path}:{line}", message)
 
+    def _note(self, file: ClickFile, table: Table, rows: Int64s, reasons: Mapping[str, Mapping[int, str]]) -> None:
+        """Add rows; what is wrong with them is put into words for the first of all alone."""
+        for row in rows.tolist():
+            if len(self.first) >= _SHOWN:
+                break
+            message = f"{_place(file, table, row)}: {_reason(table, row, reasons)}"
+            self.add(file.path, int(table.lines[row]), message)
+        for line in table.lines[rows].tolist():
+            if len(self.seen) == self.MOST:
+                break
+            self.seen.add((file.path, line))
+
     def _count_values(self, file: ClickFile, table: Table, name: str, wrong: Mapping[int, str]) -> None:
-        for row, reason in wrong.items():
-            if row not in table.misfits and (file.path, table.lines[row]) not in self.seen:
+        for row, reason in zip(table.fitting[list(wrong)].tolist(), wrong.values(), strict=True):
+            if (file.path, int(table.lines[row])) not in self.seen:
                 self._bad_values[name] += 1
                 if self._bad_values[name] == self.HOPELESS:
                     raise ClickError(
                         f"column {name!r}: not one of its first {self.HOPELESS:,} values can be read; "
                         f"{_place(file, table, row)}: {reason}"
                     )
+
+
+def _reason(table: Table, row: int, reasons: Mapping[str, Mapping[int, str]]) -> str:
+    """What is wrong with a bad row first."""
+    if row in table.misfits:
+        return table.misfits[row]
+    fitting = int(np.searchsorted(table.fitting, row))
+    return next(f"{name}: {wrong[fitting]}" for name, wrong in reasons.items() if fitting in wrong)
 
 
 def _place(file: ClickFile, table: Table, row: int) -> str:

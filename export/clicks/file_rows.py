@@ -12,16 +12,18 @@ import pyarrow as pa
 from thimble.export.clicks.bad_rows import BadRows
 from thimble.export.clicks.files import encode_features, open_click_files, valued_features
 from thimble.export.clicks.folders import find
-from thimble.export.clicks.tables import Columns
+from thimble.export.clicks.tables import Columns, Table
 from thimble.export.clicks.value_options import value_options
 from thimble.models.features import Batch
 from thimble.models.spec import ModelSpec
+
+_SCORED = 1024  # rows
 
 
 class KeyedRows(NamedTuple):
     """Some rows of one file.
 
-    `keys` are the columns carried along in the file's own form: lists of text, or Arrow arrays. `bad`, bool [rows],
+    `keys` are the columns carried along, Arrow arrays in the file's own types. `bad`, bool [rows],
     marks the rows that cannot be scored; in the batch their bad values are missing.
     """
 
@@ -66,9 +68,31 @@ class FileRows:
         features = range(len(self.spec.features))
         for file in self._files:
             for table in file.tables(0, sys.maxsize):
-                batch, reasons = encode_features(self.spec, table, features)
+                fitting, reasons = encode_features(self.spec, table, features)
                 if len(self.bad.valued) < len(features):
-                    self.bad.valued.update(valued_features(self.spec, batch))
-                bad = np.zeros(batch.rows, bool)
+                    self.bad.valued.update(valued_features(self.spec, fitting))
+                bad = np.zeros(len(table), bool)
                 bad[self.bad.add_all(file, table, reasons)] = True
-                yield KeyedRows(table.columns[len(features) :], batch, bad)
+                rows = KeyedRows(table.columns[len(features) :], fitting, bad)
+                yield from _parts(_placed(rows, self.spec, table) if table.misfits else rows)
+
+
+def _placed(rows: KeyedRows, spec: ModelSpec, table: Table) -> KeyedRows:
+    """Fitting rows, with blank ones where the others stand."""
+    batch = Batch.missing(spec.inputs, len(table))
+    tensors: Sequence[npt.NDArray[Any]] = batch
+    for tensor, values in zip(tensors, rows.batch, strict=True):
+        tensor[table.fitting] = values
+    places = np.zeros(len(table), np.int64)
+    places[table.fitting] = np.arange(len(table.fitting))
+    misfit = np.zeros(len(table), bool)
+    misfit[list(table.misfits)] = True
+    keys = [key.take(pa.array(places, mask=misfit)) for key in rows.keys]
+    return KeyedRows(keys, batch, rows.bad)
+
+
+def _parts(rows: KeyedRows) -> Iterator[KeyedRows]:
+    """As many at a time as are scored together."""
+    for start in range(0, len(rows.bad), _SCORED):
+        stop = start + _SCORED
+        yield KeyedRows([key[start:stop] for key in rows.keys], rows.batch.part(start, stop), rows.bad[start:stop])

@@ -9,13 +9,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from thimble.export.clicks.arrow_ipc import ArrowFile
 from thimble.export.clicks.bad_rows import BadRows
+from thimble.export.clicks.batches import batches
+from thimble.export.clicks.criteo_binary import CriteoBinaryFile
 from thimble.export.clicks.folders import FoundFile, find
-from thimble.export.clicks.formats import is_parquet
+from thimble.export.clicks.formats import TypedForm, typed_form
+from thimble.export.clicks.parquet import ParquetFile
 from thimble.export.clicks.row_marks import Marks, row_marks
-from thimble.export.clicks.rows import ClickError, Clicks, joined
+from thimble.export.clicks.rows import ClickError, Clicks
 from thimble.export.clicks.tables import ClickFile, Columns, Table
 from thimble.export.clicks.text import open_text_clicks
+from thimble.export.clicks.typed_file import TypedFile
 from thimble.export.clicks.value_options import ValueOptions, value_options
 from thimble.export.wording import listed
 from thimble.models.conversions import Column
@@ -23,15 +28,17 @@ from thimble.models.features import Batch
 from thimble.models.hashing import Int64s
 from thimble.models.spec import ModelSpec
 
+_TYPED: dict[TypedForm, type[TypedFile]] = {"parquet": ParquetFile, "arrow": ArrowFile, "criteo": CriteoBinaryFile}
+
 
 class FileClicks:
     """Clicks of a model's schema from files, read in the order given.
 
-    What a file is its first bytes tell: Parquet and CSV have named columns, `label` among them; other text is Criteo
-    lines: the label, then the dense features, then the fields, separated by tabs. Text may be packed. With `multiline`
-    a row of CSV may span several lines. `missing` are further words for a missing value; with `timestamps` these are
-    read as numbers. `group` and `time` are columns that rows carry along (`row_marks`). ClickError: a file cannot be
-    read so, or holds other columns.
+    What a file is its first bytes tell: Parquet, Arrow and CSV have named columns, `label` among them; other text is
+    Criteo lines: the label, then the dense features, then the fields, separated by tabs; so do the 32-bit integers of
+    MLPerf stand. Text may be packed. With `multiline` a row of CSV may span several lines. `missing` are further words
+    for a missing value; with `timestamps` these are read as numbers. `group` and `time` are columns that rows carry
+    along (`row_marks`). ClickError: a file cannot be read so, or holds other columns.
     """
 
     def __init__(
@@ -87,22 +94,7 @@ class FileClicks:
         return sum(map(self._count, self._files))
 
     def read(self, start: int, stop: int, size: int) -> Iterator[Clicks]:
-        parts: list[Clicks] = []
-        room = size
-        place = start
-        for file, table in self._tables(start, stop):
-            done = 0
-            while done < len(table.lines):
-                part = table.part(done, done + room)
-                parts.append(self._encode(file, part, place))
-                place += len(part.lines)
-                done += len(part.lines)
-                room -= len(part.lines)
-                if not room:
-                    yield joined(parts)
-                    parts, room = [], size
-        if parts:
-            yield joined(parts)
+        return batches(self._blocks(start, stop), start, size)
 
     def blocks(self, start: int = 0) -> Iterator[Clicks]:
         """All rows from `start` on once, in order, in blocks of any size; all are counted afterwards.
@@ -115,7 +107,7 @@ class FileClicks:
             place += min(start - place, self._count(file)) if place < start else 0
             for table in file.tables(place - first, sys.maxsize):
                 yield self._encode(file, table, place)
-                place += len(table.lines)
+                place += len(table)
             self._counts[file.path] = place - first
 
     def _count(self, file: ClickFile) -> int:
@@ -124,15 +116,18 @@ class FileClicks:
             self._counts[file.path] = file.count()
         return self._counts[file.path]
 
-    def _tables(self, start: int, stop: int) -> Iterator[tuple[ClickFile, Table]]:
+    def _blocks(self, start: int, stop: int) -> Iterator[tuple[int, Clicks]]:
+        """Rows start..stop, and with each block the number of the row at which the next one begins."""
         position = 0
         for file in self._files:
             rows = self._count(file)
             first, last = max(0, start - position), min(rows, stop - position)
+            place = position + first
             position += rows
             if first < last:
                 for table in file.tables(first, last):
-                    yield file, table
+                    place += len(table)
+                    yield place, self._encode(file, table, place - len(table))
 
     def _encode(self, file: ClickFile, table: Table, place: int) -> Clicks:
         """Rows to arrays, of which the first is row `place` of all files. Bad rows are left out and noted."""
@@ -143,12 +138,14 @@ class FileClicks:
             self.bad.valued.update(valued_features(self.spec, batch), [self.label] if len(wrong) < len(labels) else [])
         marks = self._marks(file, table)
         bad = self.bad.add_all(file, table, {self.label: wrong} | reasons | marks.reasons)
-        good = np.delete(np.arange(len(labels)), bad) if bad else slice(None)
+        good = np.flatnonzero(np.isin(table.fitting, bad, assume_unique=True, invert=True))
         raw = partial(_raw_columns, table, features, good)
         groups = None if marks.groups is None else marks.groups[good]
         times = None if marks.times is None else marks.times[good]
-        places = np.arange(place, place + len(labels))[good]
-        return Clicks(labels[good], Batch._make(array[good] for array in batch), raw, None, groups, times, places)
+        places = place + table.fitting[good]
+        if len(good) < len(labels):
+            labels, batch = labels[good], Batch._make(array[good] for array in batch)
+        return Clicks(labels, batch, raw, None, groups, times, places)
 
     def _marks(self, file: ClickFile, table: Table) -> Marks:
         columns = table.columns[1 + len(self.spec.features) :]
@@ -159,13 +156,13 @@ class FileClicks:
 
 
 def encode_features(spec: ModelSpec, table: Table, columns: Sequence[int]) -> tuple[Batch, dict[str, dict[int, str]]]:
-    """All rows of a table as the model takes them, and by feature what is wrong with rows, whose values mean nothing.
+    """The fitting rows as the model takes them, and by feature what is wrong with rows, whose values mean nothing.
 
     `columns` says where the features stand, in the order of the spec.
     """
     places = dict(zip(spec.feature_names, columns, strict=True))
     reasons: dict[str, dict[int, str]] = {}
-    batch = Batch.missing(spec.inputs, len(table.lines))
+    batch = Batch.missing(spec.inputs, len(table.fitting))
     tensors: Sequence[npt.NDArray[Any]] = batch
     for tensor, array in zip(spec.inputs, tensors, strict=True):
         for place, feature in enumerate(tensor.features):
@@ -199,13 +196,9 @@ def open_click_files(found: Sequence[FoundFile], columns: Columns, multiline: bo
 
 
 def _open(file: FoundFile, columns: Columns, multiline: bool) -> ClickFile:
-    if not is_parquet(file.path):
-        return open_text_clicks(file, columns, multiline)
-    from thimble.export.clicks.parquet import ParquetFile  # Arrow is slow to import and seldom needed
-
-    return ParquetFile(file, columns)
+    form = typed_form(file.path)
+    return _TYPED[form](file, columns) if form else open_text_clicks(file, columns, multiline)
 
 
-def _raw_columns(table: Table, columns: Iterable[int], good: slice | Int64s) -> list[Column]:
-    values = [table.values(column) for column in columns]
-    return values if isinstance(good, slice) else [[column[row] for row in good] for column in values]
+def _raw_columns(table: Table, columns: Iterable[int], rows: Int64s) -> list[Column]:
+    return [table.values(column, rows) for column in columns]

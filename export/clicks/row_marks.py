@@ -34,9 +34,8 @@ def row_marks(columns: Sequence[Any], group: str | None, time: str | None) -> Ma
     return Marks(groups, times, {time: wrong})
 
 
-def _groups(name: str, column: Any) -> Int64s:
+def _groups(name: str, array: Any) -> Int64s:
     """xxh3_64 of the text that a value is, or is written as; 0 where there is none."""
-    array = _array(column)
     if not types.is_dictionary(array.type):
         array = _converted(name, array, "what rows are grouped by", lambda: array.dictionary_encode())
     values = _converted(name, array, "what rows are grouped by", lambda: written(array.dictionary))
@@ -46,9 +45,8 @@ def _groups(name: str, column: Any) -> Int64s:
     return groups
 
 
-def _times(name: str, column: Any) -> tuple[npt.NDArray[np.float64], dict[int, str]]:
+def _times(name: str, array: Any) -> tuple[npt.NDArray[np.float64], dict[int, str]]:
     """Numbers as they are, moments as seconds since 1970; rows that have neither are bad."""
-    array = _array(column)
     if types.is_dictionary(array.type):
         array = array.dictionary_decode()
     if is_text(array.type):
@@ -70,13 +68,6 @@ def _time(text: str | None) -> float:
 
 def _numbers(array: Any) -> Any:
     return seconds(array) if is_moment(array.type) else array.cast(pa.float64(), safe=False)
-
-
-def _array(column: Any) -> Any:
-    """A column as Arrow has it."""
-    if isinstance(column, pa.Array):
-        return column
-    return pa.array([text.encode("utf-8", "surrogateescape") for text in column], pa.large_binary())
 
 
 def _converted(name: str, array: Any, wanted: str, convert: Any) -> Any:

@@ -1,24 +1,21 @@
-"""What a click file is read as: a thousand rows at a time, as columns that keep the file's own form."""
+"""What a click file is read as: some thousand rows at a time, as columns that keep the file's own types."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import numpy.typing as npt
+import pyarrow as pa
 
+from thimble.export.clicks.encoding import Encoded, EncodedLabels, encode, encode_labels, values_of
 from thimble.export.clicks.value_options import ValueOptions
-from thimble.models.conversions import Column, shown
-from thimble.models.hashing import Floats
+from thimble.models.conversions import Column
+from thimble.models.hashing import Int64s
 from thimble.models.inputs import Feature, ValueKind
-from thimble.models.labels import clicked
 
-TABLE_ROWS = 1024
-"""Rows that are read at a time."""
-
-EncodedLabels = tuple[Floats, dict[int, str]]
-Encoded = tuple[npt.NDArray[Any], dict[int, str]]
-"""A column as the model takes it, and what is wrong with its bad rows, whose values mean nothing."""
+TABLE_ROWS = 16_384
+"""Rows that are read at a time where a format lets us choose."""
 
 
 class Columns(NamedTuple):
@@ -43,32 +40,51 @@ class Columns(NamedTuple):
         return [*(feature.name for feature, _ in self.encoded), *self.keys]
 
 
-class Table(Protocol):
-    """Some rows of one file, its columns in the order of `Columns`."""
+@dataclass(frozen=True)
+class Table:
+    """Some rows of one file as Arrow arrays, in the order of `Columns`.
 
-    @property
-    def columns(self) -> Sequence[Any]:
-        """Lists of text, or Arrow arrays, whichever the file's own form is."""
+    `lines` is where each row stands in its file, from 1. Rows of another number of columns are left out of the columns:
+    `misfits` says by row what is wrong with them, and `fitting` which rows are there. Text is `typed` where the file
+    has other types as well.
+    """
 
-    @property
-    def lines(self) -> Sequence[int]:
-        """Where each row stands in its file, from 1."""
+    lines: Int64s
+    columns: Sequence[Any]
+    typed: bool
+    fitting: Int64s
+    misfits: dict[int, str] = field(default_factory=dict)
 
-    @property
-    def misfits(self) -> dict[int, str]:
-        """What is wrong with rows that have another number of columns. Their values are blank."""
+    @staticmethod
+    def whole(first: int, columns: Sequence[Any], *, typed: bool) -> "Table":
+        """Rows of which all have these columns and the lines from `first` on."""
+        rows = len(columns[0])
+        return Table(np.arange(first, first + rows), columns, typed, np.arange(rows))
+
+    def __len__(self) -> int:
+        return len(self.lines)
 
     def part(self, start: int, stop: int) -> "Table":
         """Rows start..stop."""
+        if start <= 0 and stop >= len(self):
+            return self
+        start = max(0, start)
+        first, last = np.searchsorted(self.fitting, (start, stop)).tolist()
+        misfits = {row - start: reason for row, reason in self.misfits.items() if start <= row < stop}
+        columns = [column[first:last] for column in self.columns]
+        return Table(self.lines[start:stop], columns, self.typed, self.fitting[first:last] - start, misfits)
 
     def labels(self) -> EncodedLabels:
-        """Column 0, float32."""
+        """Column 0, float32, of the fitting rows."""
+        return encode_labels(self.columns[0])
 
     def encode(self, column: int, kind: ValueKind) -> Encoded:
-        """A column of numbers, float32, or of ids, int64."""
+        """A column of numbers, float32, or of ids, int64, of the fitting rows."""
+        return encode(self.columns[column], kind, typed=self.typed)
 
-    def values(self, column: int) -> Column:
-        """A column as Python values, None or a blank where one is missing."""
+    def values(self, column: int, rows: Int64s) -> Column:
+        """Python values of some of the fitting rows, None or a blank where one is missing."""
+        return values_of(self.columns[column].take(pa.array(rows)))
 
 
 class ClickFile(Protocol):
@@ -93,10 +109,3 @@ class ClickFile(Protocol):
 
     def tables(self, start: int, stop: int) -> Iterator[Table]:
         """Rows start..stop."""
-
-
-def encode_labels(values: Column) -> EncodedLabels:
-    """Zeros and ones, as text or typed."""
-    labels = [clicked(value) for value in values]
-    wrong = {row: f"{shown(values[row])} is not 0 or 1" for row, label in enumerate(labels) if label is None}
-    return np.array([label or 0 for label in labels], np.float32), wrong

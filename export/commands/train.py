@@ -73,7 +73,7 @@ def train(
 ) -> None:
     """Train a model on click files, or on clicks generated to look like Criteo's.
 
-    Parquet and CSV have named columns; any other text holds Criteo lines (label, dense features, fields, separated by
+    Parquet, Arrow and CSV have named columns; other text holds Criteo lines (label, dense features, fields, between
     tabs). Text may be packed (gzip, bz2, xz, zstd, zip). A folder is read file by file, with its sub-folders. A run
     that was stopped goes on when the same command is given again.
     """

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from testing.clicks import CLICK_SPEC, everything, lines, write_lines
-from thimble.export.clicks import cache
+from thimble.export.clicks import cache, formats, parquet
 from thimble.export.clicks.cache import cached
 from thimble.export.clicks.cached import CachedClicks
 from thimble.export.clicks.files import FileClicks
@@ -30,6 +30,9 @@ SHARD = 500
 @pytest.fixture
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "SHARD_ROWS", SHARD)
+    monkeypatch.setattr(formats, "_BLOCK", 1 << 12)  # a shard is some whole blocks
+    monkeypatch.setattr(formats, "_PIECE", 1 << 12)
+    monkeypatch.setattr(parquet, "TABLE_ROWS", SHARD // 2)
 
 
 class Watched(FileClicks):
@@ -273,7 +276,7 @@ def reading(path: Path, folder: Path) -> list[str]:
 import sys
 from pathlib import Path
 from testing.clicks import CLICK_SPEC
-from thimble.export.clicks import cache
+from thimble.export.clicks import cache, formats, parquet
 from thimble.export.clicks.files import FileClicks
 cache.SHARD_ROWS = 500
 source = FileClicks([Path(sys.argv[1])], CLICK_SPEC)

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from testing.clicks import CLICK_SPEC, everything, numbers
 from thimble.export.clicks.arrow_types import readable
+from thimble.export.clicks.encoding import encode, encode_labels
 from thimble.export.clicks.files import FileClicks
 from thimble.export.clicks.golden import golden_batch, golden_features
-from thimble.export.clicks.parquet import ArrowTable
 from thimble.export.clicks.rows import ClickError, Rows
 from thimble.export.clicks.value_options import ValueOptions
 from thimble.models.features import ids_from_text
@@ -215,9 +215,9 @@ def test_what_is_read_as_a_column_is_read_one_by_one(kind: ValueKind, type_: Any
     def read(some: list[Any]) -> list[Any]:
         """The label and the feature of each row, or what is wrong with it."""
         array = readable(kind, pa.array(some, type_), ValueOptions())
-        table = ArrowTable(range(len(some)), [readable("number", pa.array(some, type_), ValueOptions()), array])
+        labels = readable("number", pa.array(some, type_), ValueOptions())
         found = []
-        for encoded, bad in (table.labels(), table.encode(1, kind)):
+        for encoded, bad in (encode_labels(labels), encode(array, kind, typed=True)):
             found.append(
                 [bad.get(row, None if value != value else value) for row, value in enumerate(encoded.tolist())]
             )

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from testing.clicks import CLICK_SPEC, everything, lines, numbers, write_lines
 from testing.data import CRITEO_LINES, needs
+from thimble.export.clicks.csv_files import CsvFile
 from thimble.export.clicks.files import FileClicks
 from thimble.export.clicks.folders import FoundFile
 from thimble.export.clicks.golden import golden_batch, golden_features
 from thimble.export.clicks.rows import ClickError, Rows
 from thimble.export.clicks.tables import Columns
-from thimble.export.clicks.text import CsvFile
 from thimble.models.inputs import Feature
 from thimble.models.presets import preset
 from thimble.models.spec import ModelSpec
@@ -181,10 +181,11 @@ def test_whatever_csv_writes_on_a_line_is_read_whole(tmp_path: Path, rows: list[
     path = tmp_path / "clicks.csv"
     path.write_text(text.getvalue(), newline="")
     columns = Columns(None, [Feature(name, "string") for name in names])
-    file = CsvFile(FoundFile(path, path.name, {}), columns, ",", multiline=False)
+    file = CsvFile(FoundFile(path, path.name, {}), columns, ",")
     (table,) = file.tables(0, len(rows))
     assert not table.misfits
-    assert [list(row) for row in zip(*(table.values(column) for column in range(6)), strict=True)] == rows
+    values = [table.values(column, np.arange(len(rows))) for column in range(6)]
+    assert [list(row) for row in zip(*values, strict=True)] == rows
 
 
 CRITEO_ENDS = ["s\r", "s\rt", "s\u2028t", "s\x85t", "s\0", " s ", "\ufeffs", "s"]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testing.samples import small_spec
-from thimble.export.clicks.tables import encode_labels
+from thimble.export.clicks.encoding import read_labels
 from thimble.models.inputs import Kind
 from thimble.service.errors import RequestError
 from thimble.service.wire.rows import JSON, TSV, RowReader
@@ -152,7 +152,7 @@ NO_LABELS = ["2", "no", "0.5", "0.99999999999999999999", "1e-400", "1e9999999999
 
 @pytest.mark.parametrize("label", [*LABELS, *NO_LABELS], ids=ascii)
 def test_a_label_is_what_the_trainer_takes(label: str) -> None:
-    _, wrong = encode_labels([label])
+    _, wrong = read_labels([label])
     assert bool(wrong) == (label in NO_LABELS)
     line = f"{label}\t1\t2\t3\ta\t5\tff".encode("utf-8", "replace")
     if not wrong:

@@ -1,0 +1,147 @@
+"""What all files of text have in common: blocks of lines, and tables of those whose lines are rows."""
+
+import io
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from thimble.export.clicks.arrow_types import readable
+from thimble.export.clicks.delimited import Split
+from thimble.export.clicks.folders import FoundFile
+from thimble.export.clicks.formats import DAMAGE, Block, open_blocks
+from thimble.export.clicks.rows import ClickError
+from thimble.export.clicks.tables import Columns, Table
+from thimble.models.hashing import Int64s
+
+
+class TextFile:
+    """A file of text. `ends` are the bytes that end its lines."""
+
+    unit = "line"
+    ends: ClassVar[bytes] = b"\n"
+
+    def __init__(self, file: FoundFile, columns: Columns) -> None:
+        self.path, self.name, self.given = file
+        self.columns = columns
+
+    def key_types(self) -> list[Any]:
+        return [pa.string()] * len(self.columns.keys)
+
+    def lines(self) -> Iterator[str]:
+        """Lines with their ends. Bytes that are no UTF-8 become surrogates, which no feature accepts."""
+        for _, block in self.blocks():
+            yield from io.StringIO(block.decode("utf-8", "surrogateescape"), "" if b"\r" in self.ends else "\n")
+
+    def blocks(self) -> Iterator[Block]:
+        """ClickError: it cannot be read, or is damaged."""
+        first, block = 1, b""
+        try:
+            with open_blocks(self.path, self.ends) as blocks:
+                for first, block in blocks:
+                    yield first, block
+        except ClickError as error:
+            raise ClickError(f"{self.name}: {error}") from None
+        except (OSError, *DAMAGE) as error:
+            if isinstance(error, OSError) and error.strerror is not None:  # of the system, not of what unpacks it
+                raise ClickError(f"{self.path}: {error.strerror}") from None
+            line = first - 1 + block.count(b"\n")
+            raise ClickError(f"{self.name}: damaged after line {line}: {error}") from None
+
+    def encoded(self, found: Sequence[Any]) -> list[Any]:
+        """The label, features and keys of some rows, as they are read."""
+        kinds = self.columns.encoded
+        read = [readable(it.kind, array, options) for (it, options), array in zip(kinds, found, strict=False)]
+        return [*read, *found[len(kinds) :]]
+
+
+class LineFile(TextFile, ABC):
+    """A file whose rows are lines, which are looked at one by one only where Arrow would misread some of a block."""
+
+    empty_lines_are_rows: ClassVar[bool]
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """Columns that a line has."""
+
+    def count(self) -> int:
+        """By reading to the end; a truncated .gz shows here."""
+        return sum(self.row_count(line_lengths(text)) for _, text in self.bodies())
+
+    def tables(self, start: int, stop: int) -> Iterator[Table]:
+        position = 0
+        for first, text in self.bodies():
+            lengths = line_lengths(text)
+            rows = self.row_count(lengths)
+            if position + rows > start:
+                yield self._table(first, text, lengths).part(start - position, stop - position)
+            position += rows
+            if position >= stop:
+                break
+
+    @abstractmethod
+    def bodies(self) -> Iterator[Block]:
+        """The blocks without what is before the rows, as `unified` makes them. None is empty."""
+
+    @abstractmethod
+    def is_plain(self, text: bytes, lengths: Int64s) -> bool:
+        """Whether no line has a fault, if none is empty and all are UTF-8. `lengths` are theirs."""
+
+    @abstractmethod
+    def fault(self, line: bytes) -> str | None:
+        """What keeps a line from being split. One that is not UTF-8 has to have the right number of columns."""
+
+    @abstractmethod
+    def split(self, text: bytes) -> Split:
+        """Lines without faults, if any, as columns."""
+
+    def misfit(self, found: int) -> str:
+        """What is wrong with rows of another number of columns."""
+        return f"{self.width} columns expected, found {found}"
+
+    def row_count(self, lengths: Int64s) -> int:
+        return len(lengths) if self.empty_lines_are_rows else int(np.count_nonzero(lengths))
+
+    def _table(self, first: int, text: bytes, lengths: Int64s) -> Table:
+        if lengths.all() and is_utf8(text) and self.is_plain(text, lengths):
+            split = self.split(text)
+            rows = len(split.fitting) + len(split.widths)
+            misfits = {row: self.misfit(width) for row, width in split.widths.items()}
+            return Table(np.arange(first, first + rows), self.encoded(split.columns), False, split.fitting, misfits)
+        every = enumerate(lines_of(text), first)
+        numbered = [(number, line) for number, line in every if line or self.empty_lines_are_rows]
+        faults = {row: fault for row, (_, line) in enumerate(numbered) if (fault := self.fault(line)) is not None}
+        sound = np.delete(np.arange(len(numbered)), list(faults))
+        split = self.split(b"".join([numbered[row][1] + b"\n" for row in sound.tolist()]))
+        misfits = faults | {int(sound[row]): self.misfit(width) for row, width in split.widths.items()}
+        lines = np.array([number for number, _ in numbered], np.int64)
+        return Table(lines, self.encoded(split.columns), False, sound[split.fitting], misfits)
+
+
+def unified(text: bytes) -> bytes:
+    """With line ends of line feeds alone. The last line of a file may have none."""
+    return text.replace(b"\r\n", b"\n").removesuffix(b"\r") if b"\r" in text else text
+
+
+def lines_of(text: bytes) -> list[bytes]:
+    """Without their ends."""
+    return text.removesuffix(b"\n").split(b"\n") if text else []
+
+
+def is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def line_lengths(text: bytes) -> Int64s:
+    """How many bytes each line has, its end not counted."""
+    ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n"))
+    if not text.endswith(b"\n"):
+        ends = np.append(ends, len(text))
+    return np.diff(ends, prepend=-1) - 1
