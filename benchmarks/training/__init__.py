@@ -1,1 +1,1 @@
-"""What training costs in time, and what its choices cost in quality."""
+"""What training costs, and what it is worth."""
