@@ -22,7 +22,7 @@ from thimble.client.connections import CONNECTIONS, LIMITS, async_transport, bea
 from thimble.client.encoding import Floats, infer_request
 from thimble.client.errors import ThimbleError
 from thimble.client.retries import Outcome, Retries, asked_to_wait, may_change
-from thimble.client.tensors import dense_tensor, ids_tensor
+from thimble.client.tensors import request_tensors
 
 JSON = {"content-type": "application/json"}
 
@@ -54,10 +54,10 @@ class _Wire:
         content, rows = features_json(features)
         return _Request("POST", path, {**JSON, **limit}, content, rows)
 
-    def arrays(self, dense: npt.ArrayLike, ids: npt.ArrayLike, timeout: float | None) -> _Request:
-        tensors = {"dense": dense_tensor(dense), "ids": ids_tensor(ids)}
+    def arrays(self, dense: npt.ArrayLike | None, ids: npt.ArrayLike | None, timeout: float | None) -> _Request:
+        tensors = request_tensors(dense, ids)
         headers, content = infer_request(tensors, timeout)
-        rows = next(iter(tensors["dense"].shape), 0)
+        rows = next(iter(next(iter(tensors.values())).shape), 0)
         return _Request("POST", f"/v2/models/{self._path}/infer", headers, content, rows)
 
     def pause(self, outcome: Outcome, took: float, retries: Retries) -> float | None:
@@ -104,11 +104,13 @@ class Client:
         request = self._wire.features(features, timeout)
         return answers.scores(self._ask(request), request.rows)
 
-    def score_arrays(self, dense: npt.ArrayLike, ids: npt.ArrayLike, timeout: float | None = None) -> Floats:
+    def score_arrays(
+        self, dense: npt.ArrayLike | None, ids: npt.ArrayLike | None, timeout: float | None = None
+    ) -> Floats:
         """The same for rows that are arrays already, which is much faster: dense [rows, numbers], ids [rows, fields].
 
-        Both may be of any dtype or layout, but float32 and integers are sent fastest. NaN and None are missing, and so
-        is an id of 0.
+        None for what the model does not have, numbers or fields. Arrays may be of any dtype or layout, but float32 and
+        integers are sent fastest. NaN and None in them are missing, and so is an id of 0.
         """
         if self._wire.model is None:
             self._wire.model = answers.only_model(self._ask(MODELS))
@@ -173,7 +175,9 @@ class AsyncClient:
         request = self._wire.features(features, timeout)
         return answers.scores(await self._ask(request), request.rows)
 
-    async def score_arrays(self, dense: npt.ArrayLike, ids: npt.ArrayLike, timeout: float | None = None) -> Floats:
+    async def score_arrays(
+        self, dense: npt.ArrayLike | None, ids: npt.ArrayLike | None, timeout: float | None = None
+    ) -> Floats:
         """As `Client.score_arrays`."""
         if self._wire.model is None:
             self._wire.model = answers.only_model(await self._ask(MODELS))

@@ -14,6 +14,18 @@ from thimble.client.errors import ThimbleError
 from thimble.client.values import has_form, shown, to_json
 
 
+def request_tensors(dense: npt.ArrayLike | None, ids: npt.ArrayLike | None) -> dict[str, Floats | Int64s | JsonTensor]:
+    """What a request brings, by name. ThimbleError 400: it brings nothing, or what is no array."""
+    tensors: dict[str, Floats | Int64s | JsonTensor] = {}
+    if dense is not None:
+        tensors["dense"] = dense_tensor(dense)
+    if ids is not None:
+        tensors["ids"] = ids_tensor(ids)
+    if not tensors:
+        raise ThimbleError(400, "dense and ids are both None; a model takes at least one of them")
+    return tensors
+
+
 def dense_tensor(values: npt.ArrayLike) -> Floats | JsonTensor:
     """Numbers. ThimbleError 400: they are no array."""
     array = _unmasked(_array("dense", values))

@@ -93,19 +93,19 @@ def inspection(spec: ModelSpec, file_bytes: int) -> list[tuple[str, str]]:
     embedding = spec.embedding
     rows = [
         ("model", f"{spec.name}, schema {spec.schema_version}, {spec.precision}"),
-        ("features", f"{len(spec.dense)} dense, {len(spec.fields)} fields ({_kinds(spec)})"),
-        ("numbers", str(spec.dense_transform)),
-        *(("", figures) for figures in spec.dense_transform.figures(spec.dense)),
-        ("embedding", f"{embedding.scheme} version {embedding.version}, dimension {spec.embedding_dim}"),
+        ("features", f"{len(spec.dense)} dense, {len(spec.fields)} fields{_kinds(spec)}"),
     ]
+    if spec.dense:
+        rows.append(("numbers", str(spec.dense_transform)))
+        rows += [("", figures) for figures in spec.dense_transform.figures(spec.dense)]
+    if spec.fields:
+        rows.append(("embedding", f"{embedding.scheme} version {embedding.version}, dimension {spec.embedding_dim}"))
     if isinstance(embedding, HashedEmbedding):
         rows.append(("memory", f"{embedding.memory_length:,} floats in chunks of {embedding.chunk_size}"))
-    rows += [
-        ("MLPs", str(spec.architecture)),
-        ("file", size(file_bytes)),
-        ("embedding weights", size(spec.embedding_bytes)),
-        ("as full tables", f"{size(spec.full_table_bytes)}, {_times(spec.compression)} as much"),
-    ]
+    rows += [("MLPs", str(spec.architecture)), ("file", size(file_bytes))]
+    if spec.fields:
+        rows.append(("embedding weights", size(spec.embedding_bytes)))
+        rows.append(("as full tables", f"{size(spec.full_table_bytes)}, {_times(spec.compression)} as much"))
     if spec.provenance:
         p = spec.provenance
         rows.append(("trained on", f"{p.source}: {p.rows_trained:,} rows, batch {p.batch_size}, seed {p.seed}"))
@@ -129,4 +129,5 @@ def _times(factor: float) -> str:
 
 def _kinds(spec: ModelSpec) -> str:
     kinds = [field.kind for field in spec.fields]
-    return ", ".join(f"{kinds.count(kind)} {kind}" for kind in sorted(set(kinds)))
+    counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in sorted(set(kinds)))
+    return f" ({counts})" if counts else ""

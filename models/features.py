@@ -19,7 +19,10 @@ _PARTS = 16  # of a column with a bad value, so that one among 4096 is found in 
 
 
 class Batch(NamedTuple):
-    """Rows as a model takes them: the tensors [rows, width] that `ModelSpec.inputs` describes, in its order."""
+    """Rows as a model takes them: the tensors [rows, width] that `ModelSpec.inputs` describes, in its order.
+
+    Of a model without numbers, or without fields, that tensor is [rows, 0].
+    """
 
     dense: Floats
     ids: Int64s
@@ -35,6 +38,10 @@ class Batch(NamedTuple):
     def copied(self) -> "Batch":
         """With memory of its own."""
         return Batch._make([tensor.copy() for tensor in self])
+
+    def fed(self) -> dict[str, npt.NDArray[Any]]:
+        """What a session of the model's graph is given: the tensors that have columns, by name."""
+        return {name: tensor for name, tensor in self._asdict().items() if tensor.shape[1]}
 
     @staticmethod
     def joined(parts: "Sequence[Batch]") -> "Batch":
@@ -117,10 +124,12 @@ def batch_from_values(spec: ModelSpec, columns: Sequence[Column]) -> Batch:
 
 def _batch(spec: ModelSpec, columns: Sequence[Column], encode: Callable[[Feature, Column], npt.NDArray[Any]]) -> Batch:
     given = dict(zip(spec.feature_names, columns, strict=True))
-    return Batch._make(
-        np.stack([encode(feature, given[feature.name]) for feature in tensor.features], axis=1)
-        for tensor in spec.inputs
-    )
+    batch = Batch.missing(spec.inputs, len(columns[0]))
+    tensors: Sequence[npt.NDArray[Any]] = batch
+    for tensor, array in zip(spec.inputs, tensors, strict=True):
+        for place, feature in enumerate(tensor.features):
+            array[:, place] = encode(feature, given[feature.name])
+    return batch
 
 
 def _all_good(feature: str, values: Column, reading: Reading) -> npt.NDArray[Any]:

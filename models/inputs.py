@@ -4,6 +4,9 @@
 the shadow's messages and the descriptions of the API all read it, so a third tensor is one entry more in
 `input_tensors`, a field of `thimble.models.features.Batch`, and the code that makes or uses its values.
 docs/architecture.md has the list.
+
+A tensor without features, as that of the numbers of a model of ids alone, has no columns: a batch has it, so that code
+need not ask, and neither the graph nor anybody who sends rows knows of it (`ModelSpec.graph_inputs`).
 """
 
 from collections.abc import Sequence

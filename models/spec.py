@@ -9,6 +9,7 @@ from thimble.models.architectures import Architecture
 from thimble.models.base import FLOAT_BYTES, HALF_BYTES, Frozen, Name, Positive, sentence
 from thimble.models.inputs import Categorical, Feature, InputTensor, input_tensors
 from thimble.models.schemes import Embedding
+from thimble.models.schemes.none import NoEmbedding
 from thimble.models.transforms import Transform
 from thimble.models.transforms.criteo import CriteoTransform
 
@@ -118,15 +119,15 @@ class ExternalFile(Frozen):
 class ModelSpec(Frozen):
     """Everything but the weights of a click-through model.
 
-    `external_data` describes each file that holds weights by its name; None where the model's own holds all. Files that
-    say nothing of a `dense_transform` have Criteo's.
+    It has numbers, `dense`, or `fields`, or both. `external_data` describes each file that holds weights by its name;
+    None where the model's own holds all. Files that say nothing of a `dense_transform` have Criteo's.
     """
 
     schema_version: Literal[2] = SCHEMA_VERSION
     name: Annotated[str, Field(pattern=f"^{MODEL_NAME}$")]
-    dense: Annotated[list[Name], Field(min_length=1)]
+    dense: list[Name]
     dense_transform: Transform = CriteoTransform()
-    fields: Annotated[list[Categorical], Field(min_length=1)]
+    fields: list[Categorical]
     embedding_dim: Positive
     embedding: Embedding
     architecture: Architecture
@@ -152,11 +153,15 @@ class ModelSpec(Frozen):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         names = self.feature_names
+        if not names:
+            raise ValueError("dense and fields are both empty; a model has at least one feature")
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"feature names must be unique, these are not: {', '.join(twice)}")
         self.dense_transform.check(len(self.dense))
-        self.architecture.check(self.embedding_dim)
+        self.architecture.check(len(self.dense), self.embedding_dim)
+        if not self.fields and not isinstance(self.embedding, NoEmbedding):
+            raise ValueError(f"scheme {self.embedding.scheme} is for models with fields, and this one has none")
         self.embedding.check(len(self.fields), self.embedding_dim)
         if self.golden is not None and (differing := set(self.golden.features) ^ set(names)):
             raise ValueError(f"golden rows must have exactly the model's features; see {', '.join(sorted(differing))}")
@@ -173,8 +178,13 @@ class ModelSpec(Frozen):
 
     @property
     def inputs(self) -> tuple[InputTensor, ...]:
-        """The tensors that the model takes, in the order of `thimble.models.features.Batch`."""
+        """The tensors of rows, in the order of `thimble.models.features.Batch`. One without features has no columns."""
         return input_tensors(self.features)
+
+    @property
+    def graph_inputs(self) -> tuple[InputTensor, ...]:
+        """Those that have features: what the graph takes, and what is sent as tensors."""
+        return tuple(tensor for tensor in self.inputs if tensor.features)
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -191,7 +201,8 @@ class ModelSpec(Frozen):
 
     @property
     def compression(self) -> float:
-        return self.full_table_bytes / self.embedding_bytes
+        """How many times the embeddings are smaller than full tables; 1 where there is nothing to embed."""
+        return self.full_table_bytes / self.embedding_bytes if self.embedding_bytes else 1.0
 
 
 def parse_spec(text: str | bytes) -> ModelSpec:

@@ -35,7 +35,7 @@ def write_artifact(
     torch.manual_seed(seed)
     dlrm = recommender(spec).eval()
     with torch.no_grad():
-        for parameter in dlrm.sparse_arch.parameters():
+        for parameter in dlrm.parameter_groups().sparse:
             parameter.uniform_(-0.5, 0.5)
     spec = spec.model_copy(update={"name": name or spec.name})
     calibration = [golden_batch(spec, random_features(spec, 64, seed))]

@@ -28,7 +28,7 @@ def small_spec(
     rows: int = 50,
     seed: int = 0,
 ) -> ModelSpec:
-    """A tiny model; by default the chunk size does not divide the dimension."""
+    """A tiny model; by default the chunk size does not divide the dimension. Of no `kinds` it has numbers alone."""
     fields = [Categorical(name=f"f{i}", kind=kind, rows=rows) for i, kind in enumerate(kinds)]
     return ModelSpec(
         name="small",
@@ -36,7 +36,7 @@ def small_spec(
         fields=fields,
         embedding_dim=dim,
         embedding=embedding_for(scheme, fields, dim, memory * 4, chunk, seed),
-        architecture=DlrmArchitecture(dense_arch=[8, dim], over_arch=[12, 1]),
+        architecture=DlrmArchitecture(dense_arch=[8, dim] if dense else [], over_arch=[12, 1]),
     )
 
 

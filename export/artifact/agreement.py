@@ -41,7 +41,7 @@ def onnx_session(model: str | bytes, folder: Path | None = None) -> onnxruntime.
 
 def onnx_scores(session: onnxruntime.InferenceSession, batch: Batch) -> npt.NDArray[np.float32]:
     """Scores by ONNX Runtime, float32 [rows]."""
-    scores: npt.NDArray[np.float32] = session.run(["score"], batch._asdict())[0]
+    scores: npt.NDArray[np.float32] = session.run(["score"], batch.fed())[0]
     return scores
 
 
@@ -63,7 +63,7 @@ def prove(path: Path, spec: ModelSpec, dlrm: Recommender, golden: Batch) -> Agre
     dlrm = with_memory(dlrm, spec.precision.memory)
     weights = {name: tensor.numpy() for name, tensor in dlrm.state_dict().items()}
     if isinstance(spec.embedding, HashedEmbedding):
-        looked_up = inner_session(path, OP_NAME, output=True).run(None, batch._asdict())[0]
+        looked_up = inner_session(path, OP_NAME, output=True).run(None, batch.fed())[0]
         by_numpy = numpy_embeddings(spec, weights, batch)
         with torch.inference_mode():
             by_torch = dlrm.sparse_arch(torch.from_numpy(batch.ids)).numpy()

@@ -30,11 +30,11 @@ class ExportError(ValueError):
 def build(
     spec: ModelSpec, dlrm: Recommender, stored: Mapping[str, onnx_ir.ExternalTensor] | None = None
 ) -> onnx.ModelProto:
-    """The ONNX model of a trained one: the spec's inputs in, `score` out, the spec as metadata.
+    """The ONNX model of a trained one: the spec's inputs that have features in, `score` out, the spec as metadata.
 
     `stored` are weights, by their names in the torch module, that lie in a file already: the model points to them.
     """
-    example = Batch.missing(spec.inputs, 2)
+    example = Batch.missing(spec.inputs, 2).fed()
     batch = torch.export.Dim("batch")
     # The exporter warns of its own deprecations and of packages it does without; the user can act on none of it.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -42,10 +42,10 @@ def build(
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             for_export(Scorer(with_memory(dlrm, spec.precision.memory)).eval().cpu()),
-            tuple(torch.from_numpy(array) for array in example),
-            input_names=[tensor.name for tensor in spec.inputs],
+            kwargs={name: torch.from_numpy(array) for name, array in example.items()},
+            input_names=list(example),
             output_names=["score"],
-            dynamic_shapes=tuple({0: batch} for _ in spec.inputs),
+            dynamic_shapes={name: {0: batch} for name in example},
             opset_version=OPSET,
             dynamo=True,
             verbose=False,

@@ -12,7 +12,7 @@ overflows the 16-bit sums of processors without VNNI:
 
 import logging
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -115,9 +115,9 @@ class Calibration(CalibrationDataReader):  # type: ignore[misc]
     def __init__(self, batches: Iterable[Batch]) -> None:
         self.batches = iter(batches)
 
-    def get_next(self) -> dict[str, object] | None:
+    def get_next(self) -> Mapping[str, object] | None:
         batch = next(self.batches, None)
-        return None if batch is None else batch._asdict()
+        return None if batch is None else batch.fed()
 
 
 @contextmanager

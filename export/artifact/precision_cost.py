@@ -22,7 +22,7 @@ def precision_cost(path: Path, dlrm: Recommender, clicks: Iterable[Clicks]) -> P
     for part in clicks:
         if len(part.labels):
             labels.append(part.labels)
-            found.append(session.run(None, part.batch._asdict())[0].astype(np.float64))
+            found.append(session.run(None, part.batch.fed())[0].astype(np.float64))
             with torch.inference_mode():
                 exact.append(dlrm(*(torch.from_numpy(array) for array in part.batch)).double().numpy())
     if not labels:

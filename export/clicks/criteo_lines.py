@@ -58,7 +58,7 @@ class CriteoFile(LineFile):
         if not lacking and not self.columns.label:
             tokens.append(values[0])
         _, words = encode_column("number", tokens, typed=False)
-        return len(words) == len(tokens)
+        return bool(tokens) and len(words) == len(tokens)
 
     def bodies(self) -> Iterator[Block]:
         return ((first, unified(block)) for first, block in self.blocks())

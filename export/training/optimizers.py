@@ -19,4 +19,7 @@ def optimizers(model: Recommender, recipe: Recipe) -> list[Optimizer]:
     for name, parameter in model.named_parameters():
         if (count := counts[id(parameter)]) != 1:
             raise RunError(f"parameter {name} is in {count} optimizer groups of {type(model).__name__}, not in one")
-    return [Adam(groups.dense, lr=recipe.dense_lr), Adagrad(groups.sparse, lr=recipe.sparse_lr)]
+    found: list[Optimizer] = [Adam(groups.dense, lr=recipe.dense_lr)]
+    if groups.sparse:  # a model of numbers alone has none
+        found.append(Adagrad(groups.sparse, lr=recipe.sparse_lr))
+    return found

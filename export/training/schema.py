@@ -54,11 +54,9 @@ class OwnModel:
     seed: int = 0
 
     def spec(self, ids: Mapping[str, int] | None = None, transform: Transform = CRITEO) -> ModelSpec:
-        """`ids` says how many different ones each field has. ClickError: too few columns. ValueError: a bad value."""
-        if not self.dense or not any(self.fields.values()):
-            raise ClickError(
-                "name at least one column with --dense and one with --int, --hex or --string, or a --preset"
-            )
+        """`ids` says how many different ones each field has. ClickError: no column. ValueError: a bad value."""
+        if not self.dense and not any(self.fields.values()):
+            raise ClickError("name the features' columns with --dense, --int, --hex or --string, or give a --preset")
         fields = [
             Categorical(name=column, kind=kind, rows=(ids or {}).get(column, 1))
             for kind, names in self.fields.items()
@@ -73,6 +71,6 @@ class OwnModel:
             embedding_dim=self.embedding_dim,
             embedding=embedding_for(self.scheme, fields, self.embedding_dim, memory, chunk, self.seed),
             architecture=DlrmArchitecture(
-                dense_arch=[*self.dense_arch, self.embedding_dim], over_arch=[*self.over_arch, 1]
+                dense_arch=[*self.dense_arch, self.embedding_dim] if self.dense else [], over_arch=[*self.over_arch, 1]
             ),
         )

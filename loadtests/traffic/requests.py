@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
-from thimble.client.encoding import infer_request
+from thimble.client.encoding import Floats, Int64s, JsonTensor, infer_request
 from thimble.loadtests.traffic.rows import Row, drawn
 from thimble.loadtests.traffic.served import LoadError, Served, authorization
 from thimble.models.features import FeatureError, dense_from_values, ids_from_values
@@ -130,5 +130,10 @@ def _binary(served: Served, rows: Sequence[Row], _: int) -> tuple[str, dict[str,
         ids = [ids_from_values(it.name, it.kind, values) for it, values in columns if it.kind != "number"]
     except FeatureError as error:
         raise LoadError(f"{error}, so no tensors can be made of these rows") from None
-    headers, body = infer_request({"dense": np.stack(dense, axis=1), "ids": np.stack(ids, axis=1)})
+    tensors: dict[str, Floats | Int64s | JsonTensor] = {}
+    if dense:
+        tensors["dense"] = np.stack(dense, axis=1)
+    if ids:
+        tensors["ids"] = np.stack(ids, axis=1)
+    headers, body = infer_request(tensors)
     return f"/v2/models/{served.name}/infer", headers, body

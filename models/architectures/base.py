@@ -17,15 +17,15 @@ class BaseArchitecture(Frozen, ABC):
     kind: str
 
     @abstractmethod
-    def check(self, embedding_dim: int) -> None:
-        """ValueError: it does not go with embeddings of this dimension."""
+    def check(self, numbers: int, embedding_dim: int) -> None:
+        """ValueError: it does not go with so many numbers, or with embeddings of this dimension."""
 
     @abstractmethod
     def logits(self, weights: Weights, tensors: Mapping[str, Floats], embeddings: Floats) -> Floats:
         """The forward pass in numpy, which every backend must equal up to rounding: logits float32 [rows].
 
-        `weights` are the torch module's, `tensors` the model's inputs by name, the numbers transformed already (and the
-        ids in `embeddings` [rows, fields, dim]).
+        `weights` are the torch module's, `tensors` the batch's by name, the numbers transformed already (and the ids in
+        `embeddings` [rows, fields, dim]).
         """
 
     @property

@@ -25,6 +25,22 @@ class MLP(nn.Sequential):
         super().__init__(*(layers if last_relu else layers[:-1]))
 
 
+class ConstantArch(nn.Module):
+    """DenseArch of a model without numbers: a trained vector, the same for all rows.
+
+    Its products with the embeddings are what makes the logit linear in them too. It starts standard normal, far longer
+    than embeddings start, because their gradients grow with it: were it as short, MovieLens-100k would have an AUC .01
+    lower after one epoch.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.vector = nn.Parameter(torch.randn(dim))
+
+    def forward(self, dense: Tensor) -> Tensor:
+        return self.vector.expand(dense.shape[0], -1)
+
+
 class InteractionArch(nn.Module):
     """Dot products of all pairs among the dense vector and the embeddings: the strict lower triangle, row by row."""
 
@@ -41,6 +57,8 @@ class InteractionArch(nn.Module):
         return dim + len(self.triangle)
 
     def forward(self, dense: Tensor, sparse: Tensor) -> Tensor:
+        if not self.fields:
+            return dense
         row = dense.unsqueeze(1)  # [batch, 1, dim]
         together = torch.cat([row, sparse], dim=1)  # [batch, 1 + fields, dim]
         products = torch.bmm(together, together.transpose(1, 2)).flatten(1)  # [batch, (1 + fields)^2]
@@ -60,9 +78,12 @@ class DLRM(Recommender):
         super().__init__(spec)
         architecture = spec.architecture
         assert isinstance(architecture, DlrmArchitecture)
-        self.preprocess = transform(spec)
-        numbers = spec.dense_transform.width(len(spec.dense))
-        self.dense_arch = MLP(numbers, architecture.dense_arch, last_relu=True)
+        self.preprocess: nn.Module = nn.Identity()
+        self.dense_arch: nn.Module = ConstantArch(spec.embedding_dim)
+        if spec.dense:
+            numbers = spec.dense_transform.width(len(spec.dense))
+            self.preprocess = transform(spec)
+            self.dense_arch = MLP(numbers, architecture.dense_arch, last_relu=True)
         self.sparse_arch = sparse_arch(spec)
         self.interaction_arch = InteractionArch(len(spec.fields))
         interactions = self.interaction_arch.out_features(spec.embedding_dim)

@@ -1,4 +1,4 @@
-"""Embeddings in torch: one shared memory, or ordinary tables. Both map ids to float32 [batch, fields, dim]."""
+"""Embeddings in torch: one shared memory, ordinary tables, or none. They map ids to float32 [batch, fields, dim]."""
 
 import math
 
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from thimble.models.hashing import LOW, LOW_BITS
 from thimble.models.schemes.base import HashedEmbedding
 from thimble.models.schemes.full import FullEmbedding
+from thimble.models.schemes.none import NoEmbedding
 from thimble.models.spec import ModelSpec
 
 
@@ -58,8 +59,21 @@ class FullTables(nn.Module):
         return torch.stack(columns, dim=1).float()
 
 
-def sparse_arch(spec: ModelSpec) -> SharedMemory | FullTables:
+class NoEmbeddings(nn.Module):
+    """Of a model without fields."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__()
+        self.dim = spec.embedding_dim
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return torch.empty(ids.shape[0], 0, self.dim, device=ids.device)
+
+
+def sparse_arch(spec: ModelSpec) -> SharedMemory | FullTables | NoEmbeddings:
     """SparseArch: what turns ids [batch, fields] into embeddings [batch, fields, dim]."""
+    if isinstance(spec.embedding, NoEmbedding):
+        return NoEmbeddings(spec)
     if isinstance(spec.embedding, FullEmbedding):
         return FullTables(spec, spec.embedding)
     return SharedMemory(spec, spec.embedding)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from thimble.models.nn.embeddings import FullTables, SharedMemory
+from thimble.models.nn.embeddings import FullTables, NoEmbeddings, SharedMemory
 from thimble.models.spec import ModelSpec
 
 
@@ -23,7 +23,7 @@ class Recommender(nn.Module, ABC):
     `sparse_arch` turns the ids into embeddings [batch, fields, dim].
     """
 
-    sparse_arch: SharedMemory | FullTables
+    sparse_arch: SharedMemory | FullTables | NoEmbeddings
 
     @abstractmethod
     def __init__(self, spec: ModelSpec) -> None:
@@ -40,11 +40,17 @@ class Recommender(nn.Module, ABC):
 
 
 class Scorer(nn.Module):
-    """What is exported: a model whose answer is a probability. Weights are called `dlrm.` and their name in files."""
+    """What is exported: a model whose answer is a probability. Weights are called `dlrm.` and their name in files.
+
+    It takes those of the tensors that have columns, by name.
+    """
 
     def __init__(self, dlrm: nn.Module) -> None:
         super().__init__()
         self.dlrm = dlrm
 
-    def forward(self, dense: Tensor, ids: Tensor) -> Tensor:
-        return torch.sigmoid(self.dlrm(dense, ids))
+    def forward(self, dense: Tensor | None = None, ids: Tensor | None = None) -> Tensor:
+        given = ids if dense is None else dense
+        assert given is not None
+        nothing = given.new_empty(given.shape[0], 0)
+        return torch.sigmoid(self.dlrm(nothing if dense is None else dense, nothing if ids is None else ids))

@@ -14,21 +14,27 @@ from pydantic import Field
 from thimble.models.inputs import Categorical
 from thimble.models.schemes.block import BlockEmbedding
 from thimble.models.schemes.full import FullEmbedding
+from thimble.models.schemes.none import NoEmbedding
 from thimble.models.schemes.robe import RobeEmbedding
 
 _Scheme = BlockEmbedding | RobeEmbedding | FullEmbedding
-Embedding = Annotated[_Scheme, Field(discriminator="scheme")]
+Embedding = Annotated[_Scheme | NoEmbedding, Field(discriminator="scheme")]
 
 SCHEMES: dict[str, type[_Scheme]] = {
     name: kind for kind in get_args(_Scheme) for name in get_args(kind.model_fields["scheme"].annotation)
 }
-"""The schemes by name."""
+"""The schemes that embed fields, by name."""
 
 
 def embedding_for(
     scheme: str, fields: Sequence[Categorical], dim: int, memory_bytes: int, chunk: int, seed: int
 ) -> Embedding:
-    """An untrained embedding; `memory_bytes` is rounded down to whole chunks. ValueError: no such scheme, few bytes."""
+    """An untrained embedding, of no fields `none`; `memory_bytes` is rounded down to whole chunks.
+
+    ValueError: no such scheme, few bytes.
+    """
     if scheme not in SCHEMES:
         raise ValueError(f"no scheme {scheme!r}; there are {', '.join(SCHEMES)}")
+    if not fields:
+        return NoEmbedding()
     return SCHEMES[scheme].create(scheme, fields, dim, memory_bytes, chunk, seed)

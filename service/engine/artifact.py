@@ -118,7 +118,8 @@ def _check_interface(graph: onnx.GraphProto, spec: ModelSpec) -> None:
     inputs = {value.name: _signature(value) for value in graph.input if value.name not in weights}
     outputs = {value.name: _signature(value) for value in graph.output}
     wanted: dict[str, Signature] = {
-        tensor.name: (np_dtype_to_tensor_dtype(np.dtype(tensor.dtype)), [None, tensor.width]) for tensor in spec.inputs
+        tensor.name: (np_dtype_to_tensor_dtype(np.dtype(tensor.dtype)), [None, tensor.width])
+        for tensor in spec.graph_inputs
     }
     if inputs != wanted:
         raise ArtifactError(f"its inputs are {_listed(inputs)}, but its spec asks for {_listed(wanted)}")

@@ -61,7 +61,7 @@ class CpuRunner:
 
     def _bound(self, rows: int) -> Any:
         binding = self._bindings[rows] = self._session.io_binding()
-        for name, array in self._host.batch._asdict().items():
+        for name, array in self._host.batch.fed().items():
             binding.bind_input(name, "cpu", 0, array.dtype, (rows, array.shape[1]), array.ctypes.data)
         binding.bind_output("score", "cpu", 0, np.float32, (rows,), self._scores.ctypes.data)
         return binding
@@ -87,7 +87,7 @@ class _Bucket:
     ) -> None:
         self.rows = rows
         self._session = session
-        self._inputs = host.batch.part(0, rows)._asdict()
+        self._inputs = host.batch.part(0, rows).fed()
         copied = onnxruntime.OrtValue.ortvalue_from_numpy
         self._on_device = {name: copied(array, device, 0) for name, array in self._inputs.items()}
         self._scores = onnxruntime.OrtValue.ortvalue_from_shape_and_type([rows], np.float32, device, 0)

@@ -1,9 +1,8 @@
 """The scoring routes as the description shows them: for each model that is served, with examples that can be sent."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy.typing as npt
 from fastapi import APIRouter
 from starlette.routing import BaseRoute
 
@@ -89,17 +88,15 @@ def _score(model: Model) -> _Operation:
 
 
 def _infer(model: Model) -> _Operation:
-    tensors: Sequence[npt.NDArray[Any]] = batch_from_values(
-        model.spec, [[value] for value in model.example.row.values()]
-    )
+    tensors = batch_from_values(model.spec, [[value] for value in model.example.row.values()]).fed()
     inputs = [
         {
             "name": tensor.name,
             "datatype": DATATYPES[tensor.dtype][0],
-            "shape": values.shape,
-            "data": values[0].tolist(),
+            "shape": tensors[tensor.name].shape,
+            "data": tensors[tensor.name][0].tolist(),
         }
-        for tensor, values in zip(model.spec.inputs, tensors, strict=True)
+        for tensor in model.spec.graph_inputs
     ]
     output = {"name": "score", "datatype": "FP32", "shape": [1], "data": [model.example.score]}
     answer = {"model_name": model.name, "model_version": str(model.version), "outputs": [output]}

@@ -112,7 +112,7 @@ def infer_request(spec: ModelSpec, model: str) -> type[BaseModel]:
         return _model(f"{datatype.title()}Tensor", model, fields)
 
     tensors = []
-    for it in spec.inputs:
+    for it in spec.graph_inputs:
         sent = [tensor(it.name, it.width, datatype, ELEMENTS[datatype]) for datatype in DATATYPES[it.dtype]]
         tensors.append(reduce(or_, sent))
     fields = {

@@ -2,7 +2,7 @@
 
 Inputs are those of the model's spec: `dense` FP32 [rows, numbers], NaN or null where one is missing, and `ids` INT64
 [rows, fields], 0 where one is missing; or `ids` as BYTES, the raw values as text, which are read as the spec says. The
-output is `score` FP32 [rows].
+output is `score` FP32 [rows]. A model without numbers has no `dense`, one without fields no `ids`.
 """
 
 from typing import Any, NamedTuple
@@ -37,8 +37,10 @@ class InferenceReader:
     """Reads inference requests for a model."""
 
     def __init__(self, spec: ModelSpec, rows: RowReader) -> None:
-        self._inputs = {tensor.name: tensor for tensor in spec.inputs}
+        self._inputs = {tensor.name: tensor for tensor in spec.graph_inputs}
         self._names = " and ".join(self._inputs)
+        self._not_sent = [tensor for tensor in spec.inputs if not tensor.features]
+        self._order = [tensor.name for tensor in spec.inputs]
         self._rows = rows
 
     def read(self, body: bytes, header_length: int | None) -> Inference:
@@ -89,7 +91,10 @@ class InferenceReader:
             raise RequestError(400, f"input {missing[0]} is missing")
         if len(binary):
             raise RequestError(400, f"{len(binary)} bytes of the body belong to no tensor")
-        return [tensors[name] for name in self._inputs]
+        for input_ in self._not_sent:
+            rows = next(iter(tensors.values())).rows
+            tensors[input_.name] = SentTensor(input_, DATATYPES[input_.dtype][0], rows, [])
+        return [tensors[name] for name in self._order]
 
     def _tensor(self, wanted: InputTensor, entry: dict[str, Any], binary: memoryview) -> SentTensor:
         datatype, shape, name, width = entry.get("datatype"), entry.get("shape"), wanted.name, wanted.width

@@ -36,6 +36,8 @@ class RowReader:
         self._bounds = JsonBounds(spec, max_rows)
         self._known = frozenset(spec.feature_names)
         self._width = len(spec.feature_names)
+        # of a single feature an empty line is a row, in which it is missing
+        self._blank = {JSON: None, TSV: b"\r\n" if self._width > 1 else b""}
         self._inputs = spec.inputs
         self._single = _SingleRow(spec.inputs)
         self._columns = [[_Columns(tensor, kind) for kind in tensor.kinds] for tensor in spec.inputs]
@@ -44,7 +46,7 @@ class RowReader:
         """Rows from a body of either type. RequestError: 400, 413 or 415."""
         if content_type not in (JSON, TSV):
             raise RequestError(415, f"Content-Type {shown(content_type)} is not supported; send {JSON} or {TSV}")
-        if not body.removeprefix(BOM_UTF8).strip(b"\r\n" if content_type == TSV else None):
+        if not body.removeprefix(BOM_UTF8).strip(self._blank[content_type]):
             raise RequestError(400, "the body is empty")
         return (self.json if content_type == JSON else self.tsv)(body)
 
@@ -132,6 +134,9 @@ class _SingleRow:
 
 def _row_reader(tensor: InputTensor) -> Callable[[dict[str, Any]], Array] | None:
     """Reads a tensor of one row, [1, width], or raises one of the errors above."""
+    if not tensor.features:
+        none = np.empty((1, 0), tensor.dtype)
+        return lambda features: none
     if len(tensor.kinds) > 1:
         return None
     names, (kind,) = [feature.name for feature in tensor.features], tensor.kinds

@@ -147,7 +147,7 @@ def csv(tmp_path: Path) -> Path:
         (["clicks.csv", *COLUMNS, "--held-out", "gone.csv"], "gone.csv: no such file or folder"),
         (["clicks.csv", *COLUMNS, "--hex", "hue"], "clicks.csv: no column 'hue'; there are 'clicked', 'age', "),
         (["clicks.csv", "--dense", "age", "--string", "city"], "clicks.csv: no column 'label'"),
-        (["clicks.csv"], "name at least one column with --dense and one with --int, --hex or --string"),
+        (["clicks.csv"], "name the features' columns with --dense, --int, --hex or --string, or give a --preset"),
         (["clicks.csv", *COLUMNS, "--int", "age"], "feature names must be unique, these are not: age"),
         (["clicks.csv", *COLUMNS, "--dense-arch", "8,x"], "--dense-arch takes widths separated by commas, not '8,x'"),
         (["clicks.csv", *COLUMNS, "--dense-arch", "8,-16"], "--dense-arch takes widths separated by commas"),

@@ -36,7 +36,7 @@ class SumArchitecture(BaseArchitecture):
     kind: Literal["sum"] = "sum"
     width: int
 
-    def check(self, embedding_dim: int) -> None:
+    def check(self, numbers: int, embedding_dim: int) -> None:
         pass
 
     def logits(self, weights: Weights, tensors: Mapping[str, Floats], embeddings: Floats) -> Floats:

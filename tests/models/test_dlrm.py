@@ -41,7 +41,10 @@ def test_missing_numbers_count_as_zero_and_scores_stay_finite() -> None:
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize(("dense", "fields", "dim", "chunk"), [(1, 1, 4, 4), (3, 7, 20, 8), (13, 26, 6, 16)])
+@pytest.mark.parametrize(
+    ("dense", "fields", "dim", "chunk"),
+    [(1, 1, 4, 4), (3, 7, 20, 8), (13, 26, 6, 16), (0, 1, 4, 4), (0, 7, 20, 8), (1, 0, 4, 4), (3, 0, 20, 8)],
+)
 def test_any_number_of_features(scheme: str, dense: int, fields: int, dim: int, chunk: int) -> None:
     spec = small_spec(scheme, dense=dense, kinds=["int"] * fields, dim=dim, chunk=chunk, memory=320)
     dlrm = DLRM(spec).eval()

@@ -1,11 +1,12 @@
 import json
 
 import numpy as np
+import pytest
 
 from testing.samples import criteo_spec, random_batch, small_spec
 from thimble.models.features import Batch
 from thimble.models.inputs import Feature, InputTensor
-from thimble.models.spec import parse_spec
+from thimble.models.spec import ModelSpec, parse_spec
 
 
 def test_numbers_and_fields_are_a_tensor_each() -> None:
@@ -44,6 +45,15 @@ def test_parts_of_a_batch_and_their_joining() -> None:
     assert [part.rows for part in parts] == [4, 1, 4]
     assert all(np.shares_memory(part.ids, batch.ids) for part in parts)
     assert [array.tobytes() for array in Batch.joined(parts)] == [array.tobytes() for array in batch]
+
+
+@pytest.mark.parametrize("spec", [small_spec(dense=0), small_spec(kinds=())], ids=["ids", "numbers"])
+def test_a_tensor_without_features_has_no_columns_and_is_no_input_of_the_graph(spec: ModelSpec) -> None:
+    (tensor,) = spec.graph_inputs
+    for batch in (random_batch(spec, 5), Batch.missing(spec.inputs, 5), random_batch(spec, 9).part(4, 9)):
+        assert batch.rows == 5 and [array.shape for array in batch] == [(5, it.width) for it in spec.inputs]
+        assert list(batch.fed()) == [tensor.name]
+        assert Batch.joined([batch, batch]).rows == 10
 
 
 def test_missing_rows() -> None:

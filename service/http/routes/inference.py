@@ -122,7 +122,7 @@ def _model_router(prefix: str, catalogue: Catalogue, max_rows: int) -> APIRouter
             platform=inference.PLATFORM,
             inputs=[
                 Tensor(name=tensor.name, datatype=DATATYPES[tensor.dtype][0], shape=[-1, tensor.width])
-                for tensor in model.spec.inputs
+                for tensor in model.spec.graph_inputs
             ],
             outputs=[Tensor(name=inference.OUTPUT, datatype="FP32", shape=[-1])],
         )
@@ -144,7 +144,7 @@ def _model_router(prefix: str, catalogue: Catalogue, max_rows: int) -> APIRouter
             max_batch_size=max_rows,
             input=[
                 ConfiguredTensor(name=tensor.name, data_type=f"TYPE_{DATATYPES[tensor.dtype][0]}", dims=[tensor.width])
-                for tensor in model.spec.inputs
+                for tensor in model.spec.graph_inputs
             ],
             output=[ConfiguredTensor(name=inference.OUTPUT, data_type="TYPE_FP32", dims=[])],
             dynamic_batching=DynamicBatching(

@@ -66,7 +66,7 @@ class Interface(BaseModel):
                 datatype=DATATYPES[tensor.dtype][0],
                 features=[Feature(name=feature.name, kind=feature.kind) for feature in tensor.features],
             )
-            for tensor in model.spec.inputs
+            for tensor in model.spec.graph_inputs
         ]
         return cls(digest=model.interface, inputs=inputs)
 

@@ -14,9 +14,11 @@ def rows_with_scores(engine: Engine, tensors: Sequence[bytes]) -> list[bool]:
 
     `tensors` are the bytes of a batch's tensors, in the order of the spec's inputs.
     """
+    inputs = engine.spec.inputs
+    rows = max(len(content) // tensor.row_bytes for content, tensor in zip(tensors, inputs, strict=True) if content)
     batch = Batch._make(
-        np.frombuffer(content, tensor.dtype).reshape(-1, tensor.width)
-        for content, tensor in zip(tensors, engine.spec.inputs, strict=True)
+        np.frombuffer(content, tensor.dtype).reshape(rows, tensor.width)
+        for content, tensor in zip(tensors, inputs, strict=True)
     )
     together = _finite(engine, batch)
     alone = [_finite(engine, batch.part(row, row + 1)) for row in range(batch.rows)]

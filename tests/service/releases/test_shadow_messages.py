@@ -1,10 +1,12 @@
 """What goes to a shadow, in which messages."""
 
 import numpy as np
+import pytest
 
-from testing.samples import small_spec
+from testing.samples import random_batch, small_spec
 from thimble.models.features import Batch
-from thimble.service.releases.shadow.messages import BACKLOG_MESSAGES, MESSAGE_BYTES, Backlog, Message
+from thimble.models.spec import ModelSpec
+from thimble.service.releases.shadow.messages import BACKLOG_MESSAGES, MESSAGE_BYTES, Backlog, Message, unpacked
 
 SPEC = small_spec(kinds=("string", "int"))
 ROW_BYTES = len(SPEC.dense) * 4 + 2 * 8 + 4
@@ -46,6 +48,16 @@ def test_rows_go_in_their_order_in_messages_of_one_live_version() -> None:
     assert [len(numbers_in(message)) for message in messages] == [MESSAGE_ROWS, 3, 4]
     assert [number for message in messages for number in numbers_in(message)] == list(range(MESSAGE_ROWS + 7))
     assert backlog.rows == 0
+
+
+@pytest.mark.parametrize("spec", [SPEC, small_spec(dense=0), small_spec(kinds=())], ids=["both", "ids", "numbers"])
+def test_a_shadow_reads_what_it_is_sent(spec: ModelSpec) -> None:
+    backlog, batch, scores = Backlog(spec), random_batch(spec, 5), np.arange(5, dtype=np.float32)
+    assert backlog.add(7, [batch.part(0, 2), batch.part(2, 5)], scores)
+    live, found, compared = unpacked(spec, b"".join(backlog.take().content))
+    assert live == 7 and compared.tolist() == scores.tolist()
+    assert [array.tobytes() for array in found] == [array.tobytes() for array in batch]
+    assert found.rows == 5
 
 
 def test_what_finds_too_many_waiting_is_not_taken_and_all_that_wait_can_be_counted() -> None:

@@ -1,0 +1,33 @@
+"""`none`: a model without fields has nothing to embed."""
+
+from collections.abc import Sequence
+from typing import Literal, Self
+
+import numpy as np
+
+from thimble.models.hashing import Floats, Int64s
+from thimble.models.inputs import Categorical
+from thimble.models.schemes.base import EmbeddingScheme, Weights
+
+
+class NoEmbedding(EmbeddingScheme):
+    """No weights, and no embeddings: [batch, 0, dim]."""
+
+    scheme: Literal["none"] = "none"
+    version: Literal[1] = 1
+
+    @classmethod
+    def create(
+        cls, scheme: str, fields: Sequence[Categorical], dim: int, memory_bytes: int, chunk: int, seed: int
+    ) -> Self:
+        return cls()
+
+    def check(self, fields: int, dim: int) -> None:
+        if fields:
+            raise ValueError(f"scheme none is for models without fields, and this one has {fields}")
+
+    def weights(self, dim: int) -> int:
+        return 0
+
+    def lookup(self, weights: Weights, ids: Int64s, dim: int) -> Floats:
+        return np.empty((len(ids), 0, dim), np.float32)
