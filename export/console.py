@@ -54,15 +54,25 @@ def cached(parts: Parts) -> list[str]:
 def metrics_line(metrics: Metrics) -> str:
     """Metrics in one line, the best reachable AUC beside the model's where it is known."""
     parts = []
-    if metrics.auc is not None and metrics.auc_interval is not None:
-        low, high = metrics.auc_interval
-        parts.append(f"AUC {metrics.auc:.4f} (95 % interval {low:.4f} to {high:.4f})")
-    else:
+    if metrics.auc is None:
         parts.append("AUC undefined: the rows are all of one class")
+    else:
+        parts.append(f"AUC {metrics.auc:.4f}{_interval(metrics.auc_interval)}")
     if metrics.best_auc is not None:
         parts.append(f"best reachable {metrics.best_auc:.4f}")
-    parts += [f"log loss {metrics.log_loss:.4f}", f"base rate {metrics.base_rate:.4f}", f"{metrics.rows:,} rows"]
-    return ", ".join(parts)
+    if metrics.groups is not None:
+        found = "undefined" if metrics.group_auc is None else f"{metrics.group_auc:.4f}"
+        left_out = f"{metrics.one_class_groups:,} of {metrics.groups:,} groups, of one class, left out"
+        parts.append(f"AUC within groups {found}{_interval(metrics.group_auc_interval)} ({left_out})")
+    parts.append(f"log loss {metrics.log_loss:.4f}")
+    if metrics.normalised_entropy is not None:
+        parts.append(f"normalised entropy {metrics.normalised_entropy:.4f}")
+    parts.append(f"base rate {metrics.base_rate:.4f}")
+    if metrics.calibration is not None:
+        parts.append(f"calibration {metrics.calibration:.3f}")
+    if metrics.calibration_error is not None:
+        parts.append(f"calibration error {metrics.calibration_error:.4f}")
+    return ", ".join([*parts, f"{metrics.rows:,} rows"])
 
 
 def agreement_line(spec: ModelSpec, agreement: "Agreement") -> str:
@@ -117,6 +127,10 @@ def inspection(spec: ModelSpec, file_bytes: int) -> list[tuple[str, str]]:
     if spec.golden:
         rows.append(("golden rows", str(len(spec.golden.scores))))
     return rows
+
+
+def _interval(bounds: tuple[float, float] | None) -> str:
+    return f" (95 % interval {bounds[0]:.4f} to {bounds[1]:.4f})" if bounds else ""
 
 
 def _difference(most: float) -> str:

@@ -7,6 +7,10 @@ import typer
 
 Artifact = Annotated[Path, typer.Argument(help="an exported model.onnx")]
 Label = Annotated[str, typer.Option(help="the column that holds 0 or 1, where columns have names")]
+Group = Annotated[
+    str | None,
+    typer.Option(help="a column that says whose rows these are, such as users: AUC within them, intervals over them"),
+]
 Strict = Annotated[bool, typer.Option("--strict", help="stop at the first bad row")]
 Multiline = Annotated[
     bool, typer.Option("--multiline", help="CSV: a quoted value may hold line ends; without it a line is a row")

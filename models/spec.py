@@ -45,18 +45,32 @@ class Provenance(Frozen):
 
 
 class Metrics(Frozen):
-    """Quality on rows that were not trained on.
+    """Quality on rows that were not trained on. Losses are in nats; all intervals are 95 % intervals.
 
-    `auc_interval` is a 95 % interval (DeLong); it and the AUC are absent when the held-out rows are all of one class.
-    `best_auc` is the AUC of the hidden truth on the same rows, known for generated clicks alone.
+    `normalised_entropy` is the log loss over that of a constant, the base rate (He et al., ADKDD 2014); it and what
+    ranks clicks are absent when the rows are all of one class. `calibration` is the scores' mean over the base rate,
+    absent without clicks, and `calibration_error` the mean distance of score and click rate over rows in 20 bins.
+    `best_auc` is the AUC of the hidden truth on the same rows, known for generated clicks alone. Where rows belong to
+    `groups`, such as users, `group_auc` is the mean of the AUCs within them, each weighing as much as its rows; the
+    `one_class_groups` have none and are left out, and intervals take groups as units instead of rows. An interval is
+    absent where there is too little to tell it from.
     """
 
     rows: int
     base_rate: float
     log_loss: float
+    log_loss_interval: tuple[float, float] | None = None
+    normalised_entropy: float | None = None
+    calibration: float | None = None
+    calibration_interval: tuple[float, float] | None = None
+    calibration_error: float | None = None
     auc: float | None = None
     auc_interval: tuple[float, float] | None = None
     best_auc: float | None = None
+    group_auc: float | None = None
+    group_auc_interval: tuple[float, float] | None = None
+    groups: int | None = None
+    one_class_groups: int | None = None
 
 
 class Precision(Frozen):

@@ -5,7 +5,7 @@ import numpy as np
 from testing.data import CRITEO_LINES, DEMO, needs
 from thimble.export.clicks.files import FileClicks
 from thimble.export.clicks.generate import GeneratedClicks
-from thimble.export.metrics.held_out import auc
+from thimble.export.metrics.ranking import auc
 from thimble.export.scoring.evaluate import evaluate_artifact, read_spec
 from thimble.models.presets import CRITEO_TB_ROWS, preset
 from thimble.service.engine.artifact import read_artifact
@@ -33,7 +33,8 @@ def test_it_ranks_clicks_that_it_never_saw() -> None:
     engine = Engine(read_artifact(DEMO, 1 << 28), "auto", 1)
     (clicks,) = GeneratedClicks(spec, 0, 0).read(5_000_000, 5_020_000, 20_000)
     found = auc(clicks.labels, engine.score(clicks.batch))
-    assert found is not None and found.low < spec.metrics.auc < found.high
+    assert found is not None and found.interval is not None
+    assert found.interval[0] < spec.metrics.auc < found.interval[1]
 
 
 @needs(CRITEO_LINES)

@@ -65,7 +65,7 @@ def test_real_impressions_train_export_serve_and_score_alike(
         writer.writeheader()
         writer.writerows(held_out)
     by_trainer = evaluate_artifact(path, FileClicks([tmp_path / "held_out.csv"], source.spec, LABEL))
-    assert by_trainer.metrics.auc == pytest.approx(metrics.auc, abs=1e-4)
+    assert by_trainer.metrics().auc == pytest.approx(metrics.auc, abs=1e-4)
 
     features: dict[str, list[Any]] = {"item_feature_0": [float(row["item_feature_0"]) for row in held_out]}
     features |= {name: [int(row[name]) for row in held_out] for name in FIELDS["int"]}

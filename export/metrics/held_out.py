@@ -1,66 +1,61 @@
-"""How well scores rank and price clicks."""
+"""How good scores of held-out rows are, in one record."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from thimble.export.metrics.calibration import calibration_error, entropy, row_log_losses
+from thimble.export.metrics.intervals import Doubles, Int64s, ratio
+from thimble.export.metrics.ranking import auc, group_auc
 from thimble.models.spec import Metrics
-
-Doubles = npt.NDArray[np.float64]
-_NORMAL_975 = 1.959963984540054
-
-
-class Auc(NamedTuple):
-    value: float
-    low: float
-    high: float
-
-
-def auc(labels: npt.NDArray[Any], scores: npt.NDArray[Any]) -> Auc | None:
-    """Area under the ROC curve with its 95 % interval; None when all labels are the same.
-
-    The variance is DeLong's, computed from mid-ranks as by Sun and Xu (IEEE Signal Processing Letters, 2014).
-    """
-    clicked = labels > 0.5
-    positives, negatives = scores[clicked], scores[~clicked]
-    m, n = len(positives), len(negatives)
-    if m == 0 or n == 0:
-        return None
-    everything = _midranks(np.concatenate([positives, negatives]))
-    beaten = (everything[:m] - _midranks(positives)) / n  # share of negatives below each positive
-    missed = 1 - (everything[m:] - _midranks(negatives)) / m  # share of positives above each negative
-    value = float(beaten.mean())
-    variance = (beaten.var(ddof=1) / m if m > 1 else 0.0) + (missed.var(ddof=1) / n if n > 1 else 0.0)
-    half = _NORMAL_975 * float(np.sqrt(variance))
-    return Auc(value, max(0.0, value - half), min(1.0, value + half))
-
-
-def log_loss(labels: npt.NDArray[Any], scores: npt.NDArray[Any]) -> float:
-    """Mean negative log likelihood in nats of probabilities `scores`."""
-    p = np.clip(scores.astype(np.float64), 1e-7, 1 - 1e-7)
-    return float(-np.mean(np.where(labels > 0.5, np.log(p), np.log1p(-p))))
 
 
 def held_out_metrics(
-    labels: npt.NDArray[Any], scores: npt.NDArray[Any], truth: npt.NDArray[Any] | None = None
+    labels: npt.NDArray[Any],
+    scores: npt.NDArray[Any],
+    truth: npt.NDArray[Any] | None = None,
+    groups: npt.NDArray[Any] | None = None,
+    weights: npt.NDArray[Any] | None = None,
 ) -> Metrics:
-    """Metrics of probabilities `scores` on held-out rows; `truth` are the hidden logits of generated clicks."""
-    ranked = auc(labels, scores)
-    best = auc(labels, truth) if truth is not None else None
+    """Metrics of probabilities `scores` on held-out rows, all arrays [rows], at least one.
+
+    `truth` are the hidden logits of generated clicks. `groups` are equal where rows belong together: these are not
+    independent, so intervals take the groups as units. `weights` say how many rows each stands for, as the rows that
+    are left of a down-sampled class do. ValueError: scores that are no probabilities.
+    """
+    bad = ~((scores >= 0) & (scores <= 1))
+    if bad.any():
+        raise ValueError(f"{bad.sum():,} of {len(scores):,} scores are no probabilities; the first is {scores[bad][0]}")
+    weighed = np.ones(len(labels)) if weights is None else weights.astype(np.float64)
+    units = np.unique(groups, return_inverse=True)[1] if groups is not None else None
+    base_rate = float(np.average(labels, weights=weighed))
+    loss = ratio(_sums(weighed * row_log_losses(labels, scores), units), _sums(weighed, units))
+    priced = ratio(_sums(weighed * scores, units), _sums(weighed * labels, units)) if base_rate > 0 else None
+    constant = entropy(base_rate)
+    ranked = auc(labels, scores, weights, groups)
+    best = auc(labels, truth, weights) if truth is not None else None
+    grouped = group_auc(labels, scores, groups, weights) if groups is not None else None
+    within = grouped.value if grouped else None
     return Metrics(
         rows=len(labels),
-        base_rate=float(np.mean(labels)),
-        log_loss=log_loss(labels, scores),
+        base_rate=base_rate,
+        log_loss=loss.value,
+        log_loss_interval=loss.interval,
+        normalised_entropy=loss.value / constant if constant > 0 else None,
+        calibration=priced.value if priced else None,
+        calibration_interval=priced.interval if priced else None,
+        calibration_error=calibration_error(labels, scores, weights),
         auc=ranked.value if ranked else None,
-        auc_interval=(ranked.low, ranked.high) if ranked else None,
+        auc_interval=ranked.interval if ranked else None,
         best_auc=best.value if best else None,
+        group_auc=within.value if within else None,
+        group_auc_interval=within.interval if within else None,
+        groups=grouped.groups if grouped else None,
+        one_class_groups=grouped.one_class if grouped else None,
     )
 
 
-def _midranks(values: npt.NDArray[Any]) -> Doubles:
-    """Ranks from 1, equal values sharing the mean of theirs."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    ranks: Doubles = (ends - (counts - 1) / 2)[inverse]
-    return ranks
+def _sums(values: Doubles, units: Int64s | None) -> Doubles:
+    """Sums over the rows of each unit, of which each row is one by itself where there are no groups."""
+    return values if units is None else np.bincount(units, weights=values).astype(np.float64, copy=False)

@@ -3,9 +3,7 @@
 import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
 import onnx
 import onnxruntime
 
@@ -14,21 +12,13 @@ from thimble.export.artifact.graph import EXTERNAL_DATA, ExportError
 from thimble.export.clicks.file_rows import FileRows
 from thimble.export.clicks.files import FileClicks
 from thimble.export.clicks.rows import ClickError
-from thimble.export.metrics.held_out import held_out_metrics
+from thimble.export.metrics.scored import ScoredRows
 from thimble.models.files import is_utf8, open_file
-from thimble.models.hashing import Floats
-from thimble.models.spec import METADATA_KEY, Metrics, ModelSpec, SpecError, parse_spec
+from thimble.models.spec import METADATA_KEY, ModelSpec, SpecError, parse_spec
 
 SCORING_BATCH = 4096
 
 _UNLABELLED = "`--label` says which column the labels are, and `thimble-export score` needs none"
-
-
-class Evaluation(NamedTuple):
-    """Scores float32 [rows] in the order of the good rows, and their metrics."""
-
-    scores: Floats
-    metrics: Metrics
 
 
 def read_spec(path: Path) -> ModelSpec:
@@ -71,24 +61,27 @@ def labelled(
     multiline: bool,
     missing: Collection[str],
     timestamps: bool,
+    group: str | None = None,
 ) -> FileClicks:
     """Clicks to evaluate on. ClickError: they cannot be read; where labels alone are missing, it says what to do."""
     try:
-        return FileClicks(paths, spec, label, strict, multiline, missing, timestamps)
+        return FileClicks(paths, spec, label, strict, multiline, missing, timestamps, group)
     except ClickError as error:
-        FileRows(paths, spec, (), strict, multiline, missing, timestamps)  # or it is something else that is missing
+        others = () if group is None else (group,)
+        FileRows(paths, spec, others, strict, multiline, missing, timestamps)  # or it is something else that is missing
         raise ClickError(f"{error}; {_UNLABELLED}") from None
 
 
-def evaluate_artifact(path: Path, clicks: FileClicks) -> Evaluation:
-    """Score all rows of `clicks`, whose spec must be the artifact's. ExportError: there are none with labels."""
+def evaluate_artifact(path: Path, clicks: FileClicks) -> ScoredRows:
+    """The good rows of `clicks`, whose spec must be the artifact's, in order. ExportError: there is none with a label.
+
+    Scores are float32.
+    """
     session = artifact_session(path)
-    labels, scores = [], []
+    scored = ScoredRows()
     for part in clicks.read(0, clicks.count(), SCORING_BATCH):
         if len(part.labels):
-            labels.append(part.labels)
-            scores.append(onnx_scores(session, part.batch))
-    if not scores:
+            scored.add(part.labels, onnx_scores(session, part.batch), groups=part.groups)
+    if not len(scored):
         raise ExportError(f"{clicks.description}: no usable rows; {_UNLABELLED}")
-    together = np.concatenate(scores)
-    return Evaluation(together, held_out_metrics(np.concatenate(labels), together))
+    return scored

@@ -22,6 +22,18 @@ def test_metrics_line() -> None:
         "AUC 0.7500 (95 % interval 0.7000 to 0.8000), best reachable 0.8000, "
         "log loss 0.4500, base rate 0.2000, 1,000 rows"
     )
+    more = {"normalised_entropy": 0.9, "calibration": 1.02, "calibration_error": 0.01, "group_auc": 0.7}
+    priced = known.model_copy(
+        update={**more, "groups": 120, "one_class_groups": 20, "group_auc_interval": (0.65, 0.75)}
+    )
+    assert metrics_line(priced) == (
+        "AUC 0.7500 (95 % interval 0.7000 to 0.8000), best reachable 0.8000, "
+        "AUC within groups 0.7000 (95 % interval 0.6500 to 0.7500) (20 of 120 groups, of one class, left out), "
+        "log loss 0.4500, normalised entropy 0.9000, base rate 0.2000, calibration 1.020, calibration error 0.0100, "
+        "1,000 rows"
+    )
+    undefined = known.model_copy(update={"groups": 2, "one_class_groups": 2})
+    assert ", AUC within groups undefined (2 of 2 groups, of one class, left out), " in metrics_line(undefined)
     assert metrics_line(Metrics(rows=2, base_rate=0, log_loss=0.1)).startswith("AUC undefined: the rows are all of one")
 
 

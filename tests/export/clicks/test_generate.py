@@ -7,7 +7,7 @@ from testing.samples import criteo_spec, small_spec
 from thimble.export.clicks.generate import GeneratedClicks
 from thimble.export.clicks.marginals import FIELDS, NUMBERS, field_shapes
 from thimble.export.clicks.rows import ClickError, Clicks
-from thimble.export.metrics.held_out import auc
+from thimble.export.metrics.ranking import auc
 from thimble.models.presets import CRITEO_KAGGLE_ROWS, CRITEO_TB_ROWS, preset
 from thimble.models.spec import ModelSpec
 

@@ -1,66 +1,80 @@
-from statistics import NormalDist
-
 import numpy as np
 import pytest
 
-from thimble.export.metrics.held_out import auc, held_out_metrics, log_loss
+from thimble.export.metrics.calibration import entropy
+from thimble.export.metrics.held_out import held_out_metrics
+from thimble.models.spec import Metrics
 
-
-@pytest.mark.parametrize("seed", range(5))
-def test_auc_is_the_share_of_pairs_in_order_ties_counting_half(seed: int) -> None:
-    random = np.random.default_rng(seed)
-    labels = (random.random(120) < 0.3).astype(np.float32)
-    scores = random.integers(0, 8, 120).astype(np.float32) / 8 + labels / 8
-    pairs = [(p > n) + 0.5 * (p == n) for p in scores[labels == 1] for n in scores[labels == 0]]
-    ranked = auc(labels, scores)
-    assert ranked is not None
-    assert ranked.value == pytest.approx(np.mean(pairs), abs=1e-12)
-    assert ranked.low < ranked.value < ranked.high
-
-
-def test_auc_at_its_ends() -> None:
-    labels = np.array([0, 0, 1, 1])
-    assert auc(labels, np.array([1, 2, 3, 4])) == (1, 1, 1)
-    assert auc(labels, np.array([4, 3, 2, 1])) == (0, 0, 0)
-    same = auc(labels, np.array([5, 5, 5, 5]))
-    assert same is not None and same.value == 0.5
-    single = auc(np.array([0, 1]), np.array([1, 2]))
-    assert single is not None and single.value == 1
-
-
-@pytest.mark.parametrize("label", [0, 1])
-def test_one_class_has_no_auc(label: int) -> None:
-    labels = np.full(5, label)
-    assert auc(labels, np.arange(5)) is None
-    metrics = held_out_metrics(labels, np.full(5, 0.5), np.arange(5))
-    assert (metrics.auc, metrics.auc_interval, metrics.best_auc) == (None, None, None)
-    assert metrics.base_rate == label
-
-
-def test_the_interval_covers_the_true_auc_about_95_times_in_a_hundred() -> None:
-    random = np.random.default_rng(11)
-    shift = 1.0
-    true = NormalDist().cdf(shift / 2**0.5)
-    labels = np.repeat([1.0, 0.0], [80, 160])
-    covered = 0
-    trials = 600
-    for _ in range(trials):
-        ranked = auc(labels, random.normal(size=240) + shift * labels)
-        assert ranked is not None
-        covered += ranked.low <= true <= ranked.high
-    assert 0.92 < covered / trials < 0.98
-
-
-def test_log_loss() -> None:
-    labels, scores = np.array([1, 0, 1]), np.array([0.8, 0.4, 0.5])
-    assert log_loss(labels, scores) == pytest.approx(-(np.log(0.8) + np.log(0.6) + np.log(0.5)) / 3)
-    assert log_loss(np.array([1, 0]), np.array([0.0, 1.0])) == pytest.approx(-np.log(1e-7))  # finite
+LABELS, SCORES = np.array([0, 1, 0, 1, 1]), np.array([0.1, 0.6, 0.7, 0.8, 0.9])
 
 
 def test_held_out_metrics() -> None:
-    labels = np.array([0, 1, 0, 1, 1])
-    metrics = held_out_metrics(labels, np.array([0.1, 0.6, 0.7, 0.8, 0.9]), np.array([-1.0, 1, 0, 2, 3]))
+    metrics = held_out_metrics(LABELS, SCORES, np.array([-1.0, 1, 0, 2, 3]))
     assert (metrics.rows, metrics.base_rate) == (5, 0.6)
     assert metrics.auc == pytest.approx(5 / 6)
     assert metrics.best_auc == 1
-    assert held_out_metrics(labels, np.full(5, 0.5)).best_auc is None
+    assert metrics.calibration == pytest.approx(SCORES.mean() / 0.6)
+    assert metrics.normalised_entropy == pytest.approx(metrics.log_loss / entropy(0.6))
+    assert (metrics.groups, metrics.group_auc) == (None, None)
+    assert held_out_metrics(LABELS, np.full(5, 0.5)).best_auc is None
+
+
+def test_a_constant_at_the_base_rate_is_worth_nothing_and_is_calibrated() -> None:
+    metrics = held_out_metrics(LABELS, np.full(5, 0.6))
+    assert metrics.normalised_entropy == pytest.approx(1)
+    assert metrics.calibration == pytest.approx(1)
+    assert metrics.calibration_error == pytest.approx(0)
+    assert metrics.auc == 0.5
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_one_class_has_no_auc_and_nothing_to_beat(label: int) -> None:
+    labels, groups = np.full(5, label), np.array([1, 1, 1, 2, 2])
+    metrics = held_out_metrics(labels, np.full(5, 0.5), np.arange(5), groups)
+    assert (metrics.auc, metrics.auc_interval, metrics.best_auc, metrics.normalised_entropy) == (None,) * 4
+    assert (metrics.base_rate, metrics.calibration) == (label, 0.5 if label else None)
+    assert (metrics.group_auc, metrics.groups, metrics.one_class_groups) == (None, 2, 2)
+
+
+def test_one_row() -> None:
+    metrics = held_out_metrics(np.array([1.0]), np.array([0.25]), groups=np.array([7]))
+    assert metrics.log_loss == pytest.approx(-np.log(0.25))
+    assert (metrics.log_loss_interval, metrics.calibration_interval) == (None, None)
+
+
+def test_groups_are_the_units_of_every_interval() -> None:
+    random = np.random.default_rng(0)
+    whose = np.repeat(np.arange(80), 40)
+    logits = np.repeat(random.normal(size=80), 40)
+    labels = (random.random(3200) < 1 / (1 + np.exp(1 - logits))).astype(np.float32)
+    scores = np.full(3200, labels.mean()) + 0.01 * random.random(3200)
+    apart, together = held_out_metrics(labels, scores), held_out_metrics(labels, scores, groups=whose)
+    for name in ("log_loss", "calibration"):
+        assert getattr(apart, name) == pytest.approx(getattr(together, name))
+        narrow, wide = (getattr(metrics, f"{name}_interval") for metrics in (apart, together))
+        assert wide[1] - wide[0] > 1.5 * (narrow[1] - narrow[0])
+    assert together.groups == 80 and together.group_auc is not None
+
+
+def test_weights_undo_that_negatives_were_sampled() -> None:
+    random = np.random.default_rng(0)
+    scores = random.uniform(0.01, 0.3, 200_000)
+    labels = (random.random(200_000) < scores).astype(np.float32)
+    kept = (labels > 0) | (random.random(200_000) < 0.1)
+    everything = held_out_metrics(labels, scores)
+    sampled = held_out_metrics(labels[kept], scores[kept], weights=np.where(labels[kept] > 0, 1, 10))
+    for name in ("base_rate", "log_loss", "normalised_entropy", "calibration", "auc"):
+        assert getattr(sampled, name) == pytest.approx(getattr(everything, name), rel=0.02), name
+
+
+@pytest.mark.parametrize("bad", [np.nan, -0.1, 1.5, np.inf])
+def test_what_is_no_probability_is_refused(bad: float) -> None:
+    with pytest.raises(ValueError, match=r"^1 of 5 scores are no probabilities; the first is (nan|-0.1|1.5|inf)$"):
+        held_out_metrics(LABELS, np.array([0.1, 0.6, bad, 0.8, 0.9]))
+
+
+def test_what_was_written_before_there_were_more_is_read() -> None:
+    old = (
+        '{"rows": 1000, "base_rate": 0.2, "log_loss": 0.45, "auc": 0.75, "auc_interval": [0.7, 0.8], "best_auc": null}'
+    )
+    assert Metrics.model_validate_json(old).normalised_entropy is None
