@@ -37,6 +37,10 @@ setup(
     distclass=WithLibrary,
     packages=sorted(f"thimble.{'.'.join(path.parts)}" for path in PACKAGES),
     package_dir={f"thimble.{folder}": folder for folder in FOLDERS},
-    package_data={"thimble.ops": ["*.so"], "thimble.loadtests.report": ["report.html", "report.md"]},
+    package_data={
+        "thimble.ops": ["*.so"],
+        "thimble.export.report": ["page.html"],
+        "thimble.loadtests.report": ["report.html", "report.md"],
+    },
     cmdclass={"bdist_wheel": Wheel},
 )

@@ -9,14 +9,12 @@ import typer
 from thimble.export.clicks.bad_rows import BadRows
 from thimble.export.clicks.cached import Selection
 from thimble.export.clicks.rows import Parts
-from thimble.export.wording import listed
+from thimble.export.wording import listed, size, times
 from thimble.models.schemes.base import HashedEmbedding
 from thimble.models.spec import Metrics, ModelSpec, PrecisionCost
 
 if TYPE_CHECKING:  # it imports torch
     from thimble.export.artifact.agreement import Agreement
-
-_UNITS = ["B", "kB", "MB", "GB", "TB"]
 
 
 def fail(message: str, status: int = 1) -> NoReturn:
@@ -29,15 +27,6 @@ def echo_all(lines: Sequence[str]) -> None:
     """Lines on stdout."""
     for line in lines:
         typer.echo(line)
-
-
-def size(count: float) -> str:
-    """Bytes for people, in powers of 1000: 96.1 GB."""
-    for unit in _UNITS:
-        if count < 1000 or unit == _UNITS[-1]:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    raise AssertionError
 
 
 def passed_over(names: Sequence[str]) -> list[str]:
@@ -115,7 +104,7 @@ def inspection(spec: ModelSpec, file_bytes: int) -> list[tuple[str, str]]:
     rows += [("MLPs", str(spec.architecture)), ("file", size(file_bytes))]
     if spec.fields:
         rows.append(("embedding weights", size(spec.embedding_bytes)))
-        rows.append(("as full tables", f"{size(spec.full_table_bytes)}, {_times(spec.compression)} as much"))
+        rows.append(("as full tables", f"{size(spec.full_table_bytes)}, {times(spec.compression)} as much"))
     if spec.provenance:
         p = spec.provenance
         rows.append(("trained on", f"{p.source}: {p.rows_trained:,} rows, batch {p.batch_size}, seed {p.seed}"))
@@ -135,10 +124,6 @@ def _interval(bounds: tuple[float, float] | None) -> str:
 
 def _difference(most: float) -> str:
     return f"within {most:.1e} of" if most else "identical to"
-
-
-def _times(factor: float) -> str:
-    return f"{factor:,.0f} times" if factor >= 10 else f"{factor:.2g} times"
 
 
 def _kinds(spec: ModelSpec) -> str:

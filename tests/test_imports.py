@@ -34,8 +34,12 @@ ROOMS: dict[str, set[str]] = {
     "export.training": {"export.clicks", "export.metrics", "models", "models.nn"},
     "export.artifact": {"export.clicks", "export.metrics", "export.training", "models", "models.nn", "ops"},
     "export.scoring": {"export.artifact", "export.clicks", "export.metrics", "models"},
+    "export.report": {"export.metrics", "export.training", "export.wording", "models"},
     "export.wording": set(),
-    "export.commands": {"export", "export.artifact", "export.clicks", "export.scoring", "export.training", "models"},
+    "export.commands": {
+        *("export", "export.artifact", "export.clicks", "export.metrics", "export.report", "export.scoring"),
+        *("export.training", "export.wording", "models"),
+    },
     "export": {"export.artifact", "export.clicks", "export.commands", "export.wording", "models"},
     "service.background": {"service.telemetry"},
     "service.errors": set(),

@@ -19,10 +19,10 @@ from thimble.export.clicks.files import FileClicks
 from thimble.export.clicks.generate import GeneratedClicks
 from thimble.export.clicks.rows import ClickSource, Parts, Rows, split
 from thimble.export.clicks.survey import survey
-from thimble.export.console import size
 from thimble.export.training.recipe import Recipe
 from thimble.export.training.schema import OwnModel, preset_spec
 from thimble.export.training.train import train
+from thimble.export.wording import size
 from thimble.models.inputs import Kind
 from thimble.models.spec import Metrics, ModelSpec
 from thimble.models.transforms import learnt

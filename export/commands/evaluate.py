@@ -1,12 +1,16 @@
 """`thimble-export evaluate`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from thimble.export import console
 from thimble.export.options import Artifact, Group, Label, Missing, Multiline, Strict, Timestamps
+from thimble.export.wording import listed
+
+if TYPE_CHECKING:
+    from thimble.export.metrics.scored import ScoredRows
 
 
 def evaluate(
@@ -14,18 +18,38 @@ def evaluate(
     clicks: Annotated[list[Path], typer.Argument(help="click files, or folders of them")],
     label: Label = "label",
     group: Group = None,
+    compare: Annotated[
+        list[Path] | None, typer.Option(help="another artifact to score the same files with; may be repeated")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="an .html file to write: metrics, calibration, comparison; replaced if there")
+    ] = None,
     strict: Strict = False,
     multiline: Multiline = False,
     missing: Missing = None,
     timestamps: Timestamps = False,
 ) -> None:
     """Say how good an artifact's scores of click files are. The scores themselves, also without labels: `score`."""
+    from thimble.export.report.evaluation import evaluation_page
     from thimble.export.scoring.evaluate import evaluate_artifact, labelled, read_spec
 
-    source = labelled(clicks, read_spec(file), label, strict, multiline, missing or (), timestamps, group)
-    console.echo_all(console.passed_over(source.passed_over))
-    try:
-        metrics = evaluate_artifact(file, source).metrics()
-    finally:
-        console.echo_all(console.bad_rows(source.bad))
-    typer.echo(console.metrics_line(metrics))
+    def scored(artifact: Path) -> "ScoredRows":
+        source = labelled(clicks, specs[artifact], label, strict, multiline, missing or (), timestamps, group)
+        if artifact == file:
+            console.echo_all(console.passed_over(source.passed_over))
+        try:
+            return evaluate_artifact(artifact, source)
+        finally:
+            console.echo_all(console.bad_rows(source.bad))
+
+    specs = {artifact: read_spec(artifact) for artifact in (file, *(compare or ()))}
+    rows = scored(file)
+    models = {str(file): rows.metrics()}
+    typer.echo(console.metrics_line(models[str(file)]))
+    for other in list(specs)[1:]:
+        models[str(other)] = scored(other).metrics()
+        typer.echo(f"{other}: {console.metrics_line(models[str(other)])}")
+    if report:
+        names = listed([path.name for path in clicks])
+        evaluation_page(specs[file], names, models, rows.curves()).write(report)
+        typer.echo(f"report: {report}")

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from thimble.export import console
+from thimble.export.wording import size
 from thimble.models.spec import MemoryPrecision, MlpPrecision
 
 
@@ -32,8 +33,6 @@ def export(
     memory = memory_precision or ("fp32" if precision == "fp32" else "fp16")
     wanted = Precision(memory=memory, mlps=precision)
     done = export_trained(load_trained(run), repository, name, version, wanted, cost_rows)
-    typer.echo(
-        f"{done.path}: {console.size(done.path.stat().st_size)}; {console.agreement_line(done.spec, done.agreement)}"
-    )
+    typer.echo(f"{done.path}: {size(done.path.stat().st_size)}; {console.agreement_line(done.spec, done.agreement)}")
     if done.spec.precision_cost:
         typer.echo(f"{done.spec.precision} cost: {console.cost_line(done.spec.precision_cost)}")

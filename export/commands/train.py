@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from thimble.export import console
-from thimble.export.options import Label, Missing, Multiline, Strict, Timestamps, hidden_in, names_in, widths_in
+from thimble.export.options import Group, Label, Missing, Multiline, Strict, Timestamps, hidden_in, names_in, widths_in
 from thimble.models.inputs import Kind
 from thimble.models.presets import MEMORY_BYTES
 from thimble.models.schemes import SCHEMES
@@ -23,6 +23,7 @@ def train(
     hexes: Annotated[str, typer.Option("--hex", help="columns of hexadecimal tokens")] = "",
     strings: Annotated[str, typer.Option("--string", help="columns of text")] = "",
     label: Label = "label",
+    group: Group = None,
     held_out: Annotated[list[Path] | None, typer.Option(help="click files to evaluate on")] = None,
     held_out_share: Annotated[
         float, typer.Option(min=0.001, max=0.9, help="without --held-out: evaluate on this share of the rows")
@@ -70,6 +71,12 @@ def train(
     missing: Missing = None,
     timestamps: Timestamps = False,
     checkpoint_rows: Annotated[int, typer.Option(min=1, help="save whenever so many rows are done")] = 1_000_000,
+    compare: Annotated[
+        list[Path] | None, typer.Option(help="folder of a finished run to show beside this one; may be repeated")
+    ] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="write events for TensorBoard into RUN/tensorboard")
+    ] = False,
 ) -> None:
     """Train a model on click files, or on clicks generated to look like Criteo's.
 
@@ -82,6 +89,8 @@ def train(
     from thimble.export.clicks.parts import Plan, described, parse_split, prepared
     from thimble.export.clicks.rows import ClickError, Parts, Rows
     from thimble.export.clicks.survey import survey
+    from thimble.export.report.run import FinishedRun
+    from thimble.export.report.watch import PAGE, watched
     from thimble.export.training.checkpoint import Progress
     from thimble.export.training.recipe import Recipe
     from thimble.export.training.schema import OwnModel, preset_spec
@@ -91,6 +100,10 @@ def train(
     if bool(clicks) == bool(generate):
         raise ClickError("give click files or --generate N, one of the two")
     plan = Plan(*parse_split(split, in_order), held_out_share, validation_share, in_order, seed)
+    if plan.group and group and plan.group != group:
+        raise ClickError(
+            f"rows have one group: --split group:{plan.group} and --group {group} must name the same column"
+        )
     files = partial(
         FileClicks,
         label=label,
@@ -98,9 +111,10 @@ def train(
         multiline=multiline,
         missing=missing or (),
         timestamps=timestamps,
-        group=plan.group,
+        group=plan.group or group,
         time=plan.time,
     )
+    others = [FinishedRun.load(other) for other in compare or ()]
     recipe = Recipe(batch_size=batch_size, epochs=epochs, dense_lr=dense_lr, sparse_lr=sparse_lr, seed=seed)
     fields: dict[Kind, list[str]] = {"int": names_in(ints), "hex": names_in(hexes), "string": names_in(strings)}
     if preset and (dense or any(fields.values())):
@@ -128,8 +142,8 @@ def train(
 
     sources: list[FileClicks] = []
     if generate:
-        if plan.column:
-            raise ClickError("generated clicks have no users and no times to split by; leave out --split")
+        if plan.column or group:
+            raise ClickError("generated clicks have no users and no times; leave out --split and --group")
         held_out_rows, validation_rows = max(20_000, generate // 10), round(generate * validation_share)
         last = generate + held_out_rows
         generated = GeneratedClicks(spec, last + validation_rows, seed)
@@ -138,7 +152,7 @@ def train(
         typer.echo("order: as they are generated, each independent of all others")
     else:
         source = files(clicks or [], spec)
-        held_out_source = files(held_out, spec, group=None, time=None) if held_out else None
+        held_out_source = files(held_out, spec, group=group, time=None) if held_out else None
         sources += [it for it in (source, held_out_source) if it]
         console.echo_all(console.passed_over([name for it in sources for name in it.passed_over]))
         try:
@@ -162,10 +176,12 @@ def train(
     rows = f"{len(parts.training):,} rows to train on, {validated}{len(parts.held_out):,} held out"
     typer.echo(f"{rows}; checkpoints in {folder}")
     try:
-        metrics = train_run(spec, parts, recipe, folder, checkpoint_rows, after_epoch)
+        with watched(folder, others, tensorboard) as watch:
+            metrics = train_run(spec, parts, recipe, folder, checkpoint_rows, after_epoch, watch)
     except KeyboardInterrupt:
         console.fail("stopped; the same command goes on from here", 130)
     finally:
         if no_cache:  # else they are known before
             console.echo_all([line for it in sources for line in console.bad_rows(it.bad)])
+    typer.echo(f"report: {folder / PAGE}")
     typer.echo(f"held out: {console.metrics_line(metrics)}")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from thimble.export import console
+from thimble.export.wording import size
 from thimble.models.presets import MEMORY_BYTES
 from thimble.models.schemes import SCHEMES
 
@@ -32,4 +32,4 @@ def untrained(
 
     spec = preset_spec(preset, name, scheme, memory, None, seed)
     done = export_untrained(resized(spec, table_rows) if table_rows else spec, repository, version, seed)
-    typer.echo(f"{done.path}: {console.size(artifact_bytes(done.path))}, untrained")
+    typer.echo(f"{done.path}: {size(artifact_bytes(done.path))}, untrained")

@@ -9,6 +9,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 
 from thimble.export.clicks.origin import Origin
+from thimble.export.metrics.curves import Curves
 from thimble.export.training.errors import RunError
 from thimble.export.training.history import Point
 from thimble.export.training.recipe import Recipe
@@ -26,7 +27,8 @@ class Progress(BaseModel):
     `epoch` counts those that are done, and `position` the rows of the one at hand. `loss` is the sum over the last
     `loss_rows` rows, those since the history's last point. `seconds` were spent on training. `validation` has the
     metrics after each epoch. `golden` are held-out rows in the form of a request, `trained_on` and `held_out` say where
-    an export can read rows again. `metrics`, on the held-out rows, appear when the run is over.
+    an export can read rows again. `metrics` and `curves`, on the held-out rows, appear when the run is over, and with
+    them `advice`, what a user should know of it.
     """
 
     epoch: int = 0
@@ -38,6 +40,8 @@ class Progress(BaseModel):
     history: list[Point] = []
     validation: list[Metrics] = []
     metrics: Metrics | None = None
+    curves: Curves | None = None
+    advice: list[str] = []
     golden: dict[str, list[int | float | str | None]] | None = None
     trained_on: Origin | None = None
     held_out: Origin | None = None

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 
 from thimble.export.clicks.rows import ClickError, Clicks
-from thimble.export.metrics.held_out import held_out_metrics
+from thimble.export.metrics.scored import ScoredRows
 from thimble.models.features import Batch
 from thimble.models.nn.recommender import Recommender
 from thimble.models.spec import Metrics
@@ -24,16 +24,17 @@ def score(dlrm: Recommender, batch: Batch) -> npt.NDArray[np.float32]:
     return scores
 
 
+def scored(dlrm: Recommender, batches: Iterable[Clicks]) -> ScoredRows:
+    """All the rows with their scores. ClickError: there is none."""
+    rows = ScoredRows()
+    for clicks in batches:
+        if len(clicks.labels):
+            rows.add(clicks.labels, score(dlrm, clicks.batch), clicks.truth, clicks.groups)
+    if not len(rows):
+        raise ClickError("the held-out clicks have no usable row to evaluate on")
+    return rows
+
+
 def evaluate(dlrm: Recommender, batches: Iterable[Clicks]) -> Metrics:
     """Metrics over all the rows. ClickError: there is none."""
-    labels, scores, truth = [], [], []
-    for clicks in batches:
-        if not len(clicks.labels):
-            continue
-        labels.append(clicks.labels)
-        scores.append(score(dlrm, clicks.batch))
-        if clicks.truth is not None:
-            truth.append(clicks.truth)
-    if not labels:
-        raise ClickError("the held-out clicks have no usable row to evaluate on")
-    return held_out_metrics(np.concatenate(labels), np.concatenate(scores), np.concatenate(truth) if truth else None)
+    return scored(dlrm, batches).metrics()

@@ -14,7 +14,7 @@ from thimble.export.clicks.origin import origin
 from thimble.export.clicks.rows import ClickError, Clicks, Parts, Rows
 from thimble.export.training.checkpoint import Checkpoint, Progress, RunConfig
 from thimble.export.training.errors import RunError
-from thimble.export.training.evaluation import SCORING_BATCH, evaluate
+from thimble.export.training.evaluation import SCORING_BATCH, evaluate, scored
 from thimble.export.training.history import Point
 from thimble.export.training.recipe import Recipe
 from thimble.export.training.start import started
@@ -30,6 +30,7 @@ POINTS_AN_EPOCH = 10
 POINT_ROWS = 100_000
 
 AfterEpoch = Callable[[Progress], object]
+Watch = Callable[[RunConfig, Progress], object]
 
 
 def train(
@@ -39,12 +40,14 @@ def train(
     folder: Path,
     checkpoint_rows: int = CHECKPOINT_ROWS,
     after_epoch: AfterEpoch = lambda _: None,
+    watch: Watch = lambda *_: None,
 ) -> Metrics:
     """Train into `folder`, or go on where its checkpoint left off, and evaluate on the held-out rows.
 
     With validation rows training ends when an epoch brings nothing, and the best one's weights are kept; else it ends
     after all epochs. The same spec, rows and recipe give the same weights on the same machine, whether interrupted or
-    not. `after_epoch` is called after each epoch, and before the next one begins.
+    not. `after_epoch` is called after each epoch, and before the next one begins; `watch` when there is more to see
+    of how the run goes, and when it is over, even if it was before.
     RunError when the folder holds another run.
     """
     rows, held_out, validation = parts
@@ -59,13 +62,16 @@ def train(
         validation_rows=len(validation) if validation else 0,
         recipe=recipe,
     )
-    run = _Run(config, folder)
-    return run.progress.metrics or run.fit(parts, checkpoint_rows, after_epoch)
+    run = _Run(config, folder, watch)
+    metrics = run.progress.metrics or run.fit(parts, checkpoint_rows, after_epoch)
+    watch(config, run.progress)
+    return metrics
 
 
 class _Run:
-    def __init__(self, config: RunConfig, folder: Path) -> None:
+    def __init__(self, config: RunConfig, folder: Path, watch: Watch) -> None:
         self.config = config
+        self.watch = watch
         self.checkpoint = Checkpoint(folder)
         self.best = Checkpoint(folder, "best.pt")
         self.progress = Progress()
@@ -92,7 +98,9 @@ class _Run:
         if self.progress.validation and best_epoch(self.progress.validation) < self.progress.epoch:
             self._return_to_best()
         self._save()
-        metrics = self.progress.metrics = self._metrics(held_out)
+        found = scored(self.model, held_out.read(SCORING_BATCH))
+        metrics = self.progress.metrics = found.metrics()
+        self.progress.curves = found.curves()
         self._save()
         self.best.path.unlink(missing_ok=True)
         return metrics
@@ -118,6 +126,7 @@ class _Run:
                     point = self._add_point(self._metrics(validation.first(WATCHED_ROWS)) if validation else None)
                     auc = {} if point.auc is None else {"AUC": f"{point.auc:.4f}"}
                     bar.set_postfix({"loss": f"{point.loss:.4f}", **auc}, refresh=False)
+                    self.watch(self.config, progress)
                 bar.update(progress.position - before)
                 if stop.is_set() or _passed(checkpoint_rows, start + before, start + progress.position):
                     self._save()
@@ -133,6 +142,7 @@ class _Run:
             if best_epoch(progress.validation) == progress.epoch:
                 self._save(self.best)
         self._save()
+        self.watch(self.config, progress)
 
     def _learn(self, clicks: Clicks) -> None:
         if rows := len(clicks.labels):

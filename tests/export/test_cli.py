@@ -126,7 +126,7 @@ def test_train_on_generated_clicks(run: Run) -> None:
     assert again.out.splitlines()[-1] == said.out.splitlines()[-1]
     assert "order: as they are generated, each independent of all others\n" in said.out
     split = run("train", "--generate", "1000", "--preset", "criteo-kaggle", "--split", "group:C1")
-    refused(split, "generated clicks have no users and no times to split by; leave out --split")
+    refused(split, "generated clicks have no users and no times; leave out --split")
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@ import pytest
 from testing.samples import small_spec
 from thimble.export.artifact.agreement import Agreement
 from thimble.export.clicks.bad_rows import BadRows
-from thimble.export.console import agreement_line, bad_rows, cost_line, inspection, metrics_line, size
+from thimble.export.console import agreement_line, bad_rows, cost_line, inspection, metrics_line
+from thimble.export.wording import size
 from thimble.models.presets import preset
 from thimble.models.spec import Metrics, PrecisionCost
 

@@ -1,0 +1,1 @@
+"""The page of a training run or of an evaluation, made from what is known of it alone."""

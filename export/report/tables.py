@@ -1,0 +1,99 @@
+"""What a page says in tables."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from thimble.export.metrics.calibration import entropy
+from thimble.export.metrics.intervals import Bounds
+from thimble.export.report.numbers import count, figure, span
+from thimble.export.wording import size, times
+from thimble.models.base import FLOAT_BYTES
+from thimble.models.schemes.base import HashedEmbedding
+from thimble.models.spec import Metrics, ModelSpec
+
+FIELDS = 15
+
+
+class Table(NamedTuple):
+    title: str
+    note: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def compared(models: Mapping[str, Metrics], note: str) -> Table:
+    """Metrics of models by name, the first of them beside the constant that it has to beat."""
+    first = next(iter(models.values()))
+    head = ["", "log loss", "normalised\nentropy", "AUC", "calibration", "calibration\nerror", "rows"]
+    grouped = any(metrics.groups is not None for metrics in models.values())
+    rows = [[name, *_metrics(metrics, grouped)] for name, metrics in models.items()]
+    constant = [figure(entropy(first.base_rate)), *map(figure, (1, 0.5, 1, 0)), count(first.rows)]
+    if grouped:
+        head.insert(4, "AUC within\ngroups")
+        constant.insert(3, figure(0.5))
+    return Table("Against a constant and other models", note, head, [*rows, ["the base rate for all", *constant]])
+
+
+def epochs(validation: Sequence[Metrics], best: int) -> Table:
+    """Metrics of validation rows after each epoch, of which one is the best."""
+    head = ["epoch", "log loss", "normalised\nentropy", "AUC", "calibration", "calibration\nerror"]
+    rows = [
+        [
+            f"{epoch}, the best" if epoch == best else str(epoch),
+            figure(metrics.log_loss),
+            figure(metrics.normalised_entropy),
+            figure(metrics.auc),
+            figure(metrics.calibration),
+            figure(metrics.calibration_error),
+        ]
+        for epoch, metrics in enumerate(validation, 1)
+    ]
+    return Table("After each epoch", "On the validation rows. The weights of the best epoch are kept.", head, rows)
+
+
+def fields(spec: ModelSpec) -> Table:
+    """The fields of the largest tables, and what part of the embedding weights' work each of them is."""
+    rows = sum(field.rows for field in spec.fields)
+    largest = sorted(spec.fields, key=lambda field: field.rows, reverse=True)
+    table = [
+        [
+            field.name,
+            field.kind,
+            count(field.rows),
+            size(field.rows * spec.embedding_dim * FLOAT_BYTES),
+            f"{field.rows / rows:.1%}",
+        ]
+        for field in largest[:FIELDS]
+    ]
+    if rest := largest[FIELDS:]:
+        more = sum(field.rows for field in rest)
+        weight = size(more * spec.embedding_dim * FLOAT_BYTES)
+        table.append([f"{len(rest)} smaller ones", "", count(more), weight, f"{more / rows:.1%}"])
+    head = ["field", "kind", "ids", "as a full table", "share of all ids"]
+    return Table("The largest fields", _load(spec), head, table)
+
+
+def _load(spec: ModelSpec) -> str:
+    embedding = spec.embedding
+    if not isinstance(embedding, HashedEmbedding):
+        return f"Full tables: {size(spec.embedding_bytes)}, one embedding of {spec.embedding_dim} floats an id."
+    return (
+        f"All ids share {size(spec.embedding_bytes)}. Full tables of {spec.embedding_dim} floats an id would take "
+        f"{size(spec.full_table_bytes)}, {times(spec.compression)} as much."
+    )
+
+
+def _metrics(metrics: Metrics, grouped: bool) -> Iterator[str]:
+    yield _with(metrics.log_loss, metrics.log_loss_interval)
+    yield figure(metrics.normalised_entropy)
+    yield _with(metrics.auc, metrics.auc_interval)
+    if grouped:
+        yield _with(metrics.group_auc, metrics.group_auc_interval)
+    yield _with(metrics.calibration, metrics.calibration_interval)
+    yield figure(metrics.calibration_error)
+    yield count(metrics.rows)
+
+
+def _with(value: float | None, interval: Bounds | None) -> str:
+    """A figure and its interval in a line below it."""
+    return f"{figure(value)}\n{span(interval)}" if interval else figure(value)
