@@ -11,6 +11,7 @@ from thimble.export.clicks.cached import Selection
 from thimble.export.clicks.rows import Parts
 from thimble.export.wording import listed, size, times
 from thimble.models.schemes.base import HashedEmbedding
+from thimble.models.schemes.indexed import IndexedEmbedding
 from thimble.models.spec import Metrics, ModelSpec, PrecisionCost
 
 if TYPE_CHECKING:  # it imports torch
@@ -101,6 +102,9 @@ def inspection(spec: ModelSpec, file_bytes: int) -> list[tuple[str, str]]:
         rows.append(("embedding", f"{embedding.scheme} version {embedding.version}, dimension {spec.embedding_dim}"))
     if isinstance(embedding, HashedEmbedding):
         rows.append(("memory", f"{embedding.memory_length:,} floats in chunks of {embedding.chunk_size}"))
+    if isinstance(embedding, IndexedEmbedding):
+        own = sum(field.rows - 1 for field in spec.fields)
+        rows.append(("rows", f"{own:,} ids have one of their own; their index weighs {size(embedding.index_bytes)}"))
     rows += [("MLPs", str(spec.architecture)), ("file", size(file_bytes))]
     if spec.fields:
         rows.append(("embedding weights", size(spec.embedding_bytes)))

@@ -33,7 +33,13 @@ class HashMap:
 
     def starts(self, ids: Int64s) -> Int64s:
         """ids [batch, fields] -> the first memory index of every chunk, [batch, fields, chunks]."""
-        a, b, s = self.constants
-        low, high = (ids & (LOW - 1))[..., None], (ids >> LOW_BITS)[..., None]
-        starts: Int64s = (low * a + high * b + s) % self.prime % self.slots * self.stride
+        starts: Int64s = hashes(ids, self.constants, self.prime) % self.slots * self.stride
         return starts
+
+
+def hashes(ids: Int64s, constants: Int64s, prime: int) -> Int64s:
+    """ids [batch, fields] and constants [3, fields, n] -> (lo * a + hi * b + s) mod prime, [batch, fields, n]."""
+    a, b, s = constants
+    low, high = (ids & (LOW - 1))[..., None], (ids >> LOW_BITS)[..., None]
+    hashed: Int64s = (low * a + high * b + s) % prime
+    return hashed

@@ -10,6 +10,7 @@ in the same order; intervals are DeLong's over the held-out rows.
 import argparse
 import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,12 @@ from thimble.export.clicks.files import FileClicks
 from thimble.export.clicks.generate import GeneratedClicks
 from thimble.export.clicks.rows import ClickSource, Parts, Rows, split
 from thimble.export.clicks.survey import survey
+from thimble.export.training.full_tables import indexed
 from thimble.export.training.recipe import Recipe
 from thimble.export.training.schema import OwnModel, preset_spec
 from thimble.export.training.train import train
 from thimble.export.wording import size
+from thimble.models.hashing import Int64s
 from thimble.models.inputs import Kind
 from thimble.models.spec import Metrics, ModelSpec
 from thimble.models.transforms import learnt
@@ -43,12 +46,14 @@ BANDIT_FIELDS: dict[Kind, list[str]] = {
 BANDIT_MEMORY = 4096  # bytes: a tenth of what the full tables weigh
 
 
-def compare(specs: dict[str, ModelSpec], recipe: Recipe, clicks: dict[str, Parts]) -> list[dict[str, Any]]:
-    """Train and evaluate each spec."""
+def compare(
+    specs: Mapping[str, ModelSpec], recipe: Recipe, clicks: Mapping[str, Parts], keys: Mapping[str, Int64s]
+) -> list[dict[str, Any]]:
+    """Train and evaluate each spec; `keys` are the index's, where one has an index."""
     results = []
     for scheme, spec in specs.items():
         with tempfile.TemporaryDirectory() as folder:
-            metrics = train(spec, clicks[scheme], recipe, Path(folder))
+            metrics = train(spec, clicks[scheme], recipe, Path(folder), keys=keys.get(scheme))
         results.append(
             {
                 "scheme": scheme,
@@ -68,7 +73,7 @@ def generated(shape: str, rows: int, seed: int) -> list[dict[str, Any]]:
     for scheme, spec in specs.items():
         source: ClickSource = GeneratedClicks(spec, rows + held_out, seed)
         clicks[scheme] = Parts(Rows(source, 0, rows), Rows(source, rows, rows + held_out))
-    return compare(specs, Recipe(seed=seed), clicks)
+    return compare(specs, Recipe(seed=seed), clicks, {})
 
 
 def open_bandit(seed: int) -> list[dict[str, Any]]:
@@ -88,7 +93,8 @@ def open_bandit(seed: int) -> list[dict[str, Any]]:
     transform = learnt("quantiles", found.numbers)
     specs = {scheme: replace(own, scheme=scheme).spec(found.ids, transform) for scheme in SCHEMES}
     clicks = {scheme: split(FileClicks(path, specs[scheme], "click"), share=1 / 3) for scheme in SCHEMES}
-    return compare(specs, Recipe(batch_size=512, epochs=2, sparse_lr=0.01, seed=seed), clicks)
+    specs["full"], keys = indexed(specs["full"], clicks["full"].training)
+    return compare(specs, Recipe(batch_size=512, epochs=2, sparse_lr=0.01, seed=seed), clicks, {"full": keys})
 
 
 def table(results: list[dict[str, Any]]) -> str:

@@ -10,8 +10,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from thimble.models.hashing import LOW
 from thimble.models.nn.dlrm import InteractionArch
 from thimble.models.nn.embeddings import SharedMemory
+from thimble.models.nn.hashing import Hashes
 from thimble.models.nn.transforms import PositiveLog
 from thimble.models.schemes.base import OP_DOMAIN, OP_NAME
 
@@ -58,10 +60,31 @@ class OnnxSharedMemory(nn.Module):
         )
 
 
+class OnnxHashes(nn.Module):
+    """`Hashes` with one operator for the shift, for which the exporter takes seven: ids are never negative."""
+
+    constants: Tensor
+    low_range: Tensor
+
+    def __init__(self, plain: Hashes) -> None:
+        super().__init__()
+        self.prime = plain.prime
+        self.register_buffer("constants", plain.constants)
+        self.register_buffer("low_range", torch.tensor(LOW))
+
+    def forward(self, ids: Tensor) -> Tensor:
+        a, b, s = self.constants.unbind()
+        low = ids % self.low_range
+        high = symbolic("Div", (ids, self.low_range), dtype=ids.dtype, shape=ids.shape)
+        hashed: Tensor = (low.unsqueeze(-1) * a + high.unsqueeze(-1) * b + s) % self.prime
+        return hashed
+
+
 FORMS: dict[type[nn.Module], Callable[..., nn.Module]] = {
     PositiveLog: lambda _: OnnxPositiveLog(),
     InteractionArch: lambda plain: OnnxInteractionArch(plain.fields),
     SharedMemory: OnnxSharedMemory,
+    Hashes: OnnxHashes,
 }
 
 

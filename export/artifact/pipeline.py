@@ -20,7 +20,7 @@ from thimble.export.training.errors import RunError
 from thimble.models.features import Batch
 from thimble.models.files import file_digest
 from thimble.models.nn.recommender import Recommender
-from thimble.models.schemes.full import FullEmbedding
+from thimble.models.schemes.base import HashedEmbedding
 from thimble.models.spec import ExternalFile, GoldenRows, ModelSpec, Precision
 
 READ_ROWS = 2048
@@ -60,12 +60,12 @@ def publish(
         path = folder / MODEL_FILE
         stored = store(folder / EXTERNAL_DATA) if store else {}
         model = lower_mlps(build(spec, dlrm, stored), spec, calibration)
-        external = isinstance(spec.embedding, FullEmbedding) and not stored
+        external = not isinstance(spec.embedding, HashedEmbedding) and not stored
         onnx.save_model(model, path, save_as_external_data=external, location=EXTERNAL_DATA)
         scores = onnx_scores(onnx_session(str(path)), batch)
         found: dict[str, Any] = {
             "golden": GoldenRows(features=golden, scores=scores.tolist()),
-            "external_data": _described(folder / EXTERNAL_DATA) if external or stored else None,
+            "external_data": _described(folder / EXTERNAL_DATA),
         }
         if held_out is not None:
             found["precision_cost"] = precision_cost(path, dlrm, held_out)
@@ -118,7 +118,10 @@ def held_out_rows(trained: Trained, count: int | None = None) -> Rows:
     return origin.model_copy(update={"stop": stop}).rows(trained.spec)
 
 
-def _described(weights: Path) -> dict[str, ExternalFile]:
+def _described(weights: Path) -> dict[str, ExternalFile] | None:
+    """None where there is no such file, as for tables so small that they are kept in the model's own."""
+    if not weights.exists():
+        return None
     with weights.open("rb") as file:
         digest = file_digest(file.fileno())
     return {weights.name: ExternalFile(bytes=weights.stat().st_size, xxh3_128=digest)}

@@ -92,6 +92,7 @@ def train(
     from thimble.export.report.run import FinishedRun
     from thimble.export.report.watch import PAGE, watched
     from thimble.export.training.checkpoint import Progress
+    from thimble.export.training.full_tables import indexed
     from thimble.export.training.recipe import Recipe
     from thimble.export.training.schema import OwnModel, preset_spec
     from thimble.export.training.train import train as train_run
@@ -141,6 +142,7 @@ def train(
         spec = own.spec()
 
     sources: list[FileClicks] = []
+    keys = None
     if generate:
         if plan.column or group:
             raise ClickError("generated clicks have no users and no times; leave out --split and --group")
@@ -166,6 +168,9 @@ def train(
         if not preset:
             found = survey(parts.training, spec)
             spec = own.spec(found.ids, learnt(dense_transform or "quantiles", found.numbers))
+        if scheme == "full":
+            spec, keys = indexed(spec, parts.training)
+            typer.echo("full tables: an id that comes at least twice has a row, all others of a column one together")
 
     def after_epoch(progress: Progress) -> None:
         if progress.validation:
@@ -177,7 +182,7 @@ def train(
     typer.echo(f"{rows}; checkpoints in {folder}")
     try:
         with watched(folder, others, tensorboard) as watch:
-            metrics = train_run(spec, parts, recipe, folder, checkpoint_rows, after_epoch, watch)
+            metrics = train_run(spec, parts, recipe, folder, checkpoint_rows, after_epoch, watch, keys)
     except KeyboardInterrupt:
         console.fail("stopped; the same command goes on from here", 130)
     finally:

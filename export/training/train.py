@@ -21,6 +21,7 @@ from thimble.export.training.start import started
 from thimble.export.training.step import Step
 from thimble.export.training.stop_requests import stop_requests
 from thimble.export.training.stopping import best_epoch, is_over
+from thimble.models.hashing import Int64s
 from thimble.models.spec import Metrics, ModelSpec
 
 CHECKPOINT_ROWS = 1_000_000
@@ -41,13 +42,15 @@ def train(
     checkpoint_rows: int = CHECKPOINT_ROWS,
     after_epoch: AfterEpoch = lambda _: None,
     watch: Watch = lambda *_: None,
+    keys: Int64s | None = None,
 ) -> Metrics:
     """Train into `folder`, or go on where its checkpoint left off, and evaluate on the held-out rows.
 
     With validation rows training ends when an epoch brings nothing, and the best one's weights are kept; else it ends
     after all epochs. The same spec, rows and recipe give the same weights on the same machine, whether interrupted or
     not. `after_epoch` is called after each epoch, and before the next one begins; `watch` when there is more to see
-    of how the run goes, and when it is over, even if it was before.
+    of how the run goes, and when it is over, even if it was before. `keys` are the ids that have a row each, where the
+    spec has an index of them (`full_tables.indexed`).
     RunError when the folder holds another run.
     """
     rows, held_out, validation = parts
@@ -62,14 +65,14 @@ def train(
         validation_rows=len(validation) if validation else 0,
         recipe=recipe,
     )
-    run = _Run(config, folder, watch)
+    run = _Run(config, folder, watch, keys)
     metrics = run.progress.metrics or run.fit(parts, checkpoint_rows, after_epoch)
     watch(config, run.progress)
     return metrics
 
 
 class _Run:
-    def __init__(self, config: RunConfig, folder: Path, watch: Watch) -> None:
+    def __init__(self, config: RunConfig, folder: Path, watch: Watch, keys: Int64s | None) -> None:
         self.config = config
         self.watch = watch
         self.checkpoint = Checkpoint(folder)
@@ -77,7 +80,7 @@ class _Run:
         self.progress = Progress()
         self.since = time.monotonic()
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.model = started(config.spec, config.recipe.seed, device)
+        self.model = started(config.spec, config.recipe.seed, device, keys)
         self.step = Step(self.model, config.recipe)
         if self.checkpoint.path.exists():
             self._resume()

@@ -5,9 +5,11 @@ import math
 import torch
 from torch import Tensor, nn
 
-from thimble.models.hashing import LOW, LOW_BITS
+from thimble.models.nn.hashing import hashes
+from thimble.models.nn.indexed import IndexedTable
 from thimble.models.schemes.base import HashedEmbedding
 from thimble.models.schemes.full import FullEmbedding
+from thimble.models.schemes.indexed import IndexedEmbedding
 from thimble.models.schemes.none import NoEmbedding
 from thimble.models.spec import ModelSpec
 
@@ -29,9 +31,7 @@ class SharedMemory(nn.Module):
         self.register_buffer("constants", torch.from_numpy(self.map.constants))
 
     def forward(self, ids: Tensor) -> Tensor:
-        a, b, s = self.constants
-        low, high = (ids & (LOW - 1)).unsqueeze(-1), (ids >> LOW_BITS).unsqueeze(-1)
-        slots = (low * a + high * b + s) % self.map.prime % self.map.slots  # [batch, fields, chunks]
+        slots = hashes(ids, self.constants, self.map.prime) % self.map.slots  # [batch, fields, chunks]
         width = slots.shape[2] * self.embedding.chunk_size
         if self.memory.dim() == 1:  # a chunk starts anywhere, else it is a row
             slots = slots.unsqueeze(-1) + torch.arange(self.embedding.chunk_size, device=ids.device)
@@ -70,10 +70,16 @@ class NoEmbeddings(nn.Module):
         return torch.empty(ids.shape[0], 0, self.dim, device=ids.device)
 
 
-def sparse_arch(spec: ModelSpec) -> SharedMemory | FullTables | NoEmbeddings:
-    """SparseArch: what turns ids [batch, fields] into embeddings [batch, fields, dim]."""
+SparseArch = SharedMemory | FullTables | IndexedTable | NoEmbeddings
+"""What turns ids [batch, fields] into embeddings [batch, fields, dim]."""
+
+
+def sparse_arch(spec: ModelSpec) -> SparseArch:
+    """The untrained one of a spec."""
     if isinstance(spec.embedding, NoEmbedding):
         return NoEmbeddings(spec)
+    if isinstance(spec.embedding, IndexedEmbedding):
+        return IndexedTable(spec, spec.embedding)
     if isinstance(spec.embedding, FullEmbedding):
         return FullTables(spec, spec.embedding)
     return SharedMemory(spec, spec.embedding)

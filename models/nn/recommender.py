@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from thimble.models.nn.embeddings import FullTables, NoEmbeddings, SharedMemory
+from thimble.models.nn.embeddings import SparseArch
 from thimble.models.spec import ModelSpec
 
 
@@ -23,7 +23,7 @@ class Recommender(nn.Module, ABC):
     `sparse_arch` turns the ids into embeddings [batch, fields, dim].
     """
 
-    sparse_arch: SharedMemory | FullTables | NoEmbeddings
+    sparse_arch: SparseArch
 
     @abstractmethod
     def __init__(self, spec: ModelSpec) -> None:

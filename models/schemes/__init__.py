@@ -1,4 +1,4 @@
-"""The embedding schemes, a file each.
+"""The embedding schemes, a file each; `full` has two, for ids that are row numbers and for any others.
 
 A new one is a subclass of `HashedEmbedding` in a file of its own, named in `_Scheme` below and nowhere else: its
 torch module and its ONNX function follow from it. One that is not hashed brings a torch module of its own, which
@@ -14,16 +14,18 @@ from pydantic import Field
 from thimble.models.inputs import Categorical
 from thimble.models.schemes.block import BlockEmbedding
 from thimble.models.schemes.full import FullEmbedding
+from thimble.models.schemes.indexed import IndexedEmbedding
 from thimble.models.schemes.none import NoEmbedding
 from thimble.models.schemes.robe import RobeEmbedding
 
 _Scheme = BlockEmbedding | RobeEmbedding | FullEmbedding
-Embedding = Annotated[_Scheme | NoEmbedding, Field(discriminator="scheme")]
+_Full = Annotated[FullEmbedding | IndexedEmbedding, Field(discriminator="version")]
+Embedding = Annotated[BlockEmbedding | RobeEmbedding | _Full | NoEmbedding, Field(discriminator="scheme")]
 
 SCHEMES: dict[str, type[_Scheme]] = {
     name: kind for kind in get_args(_Scheme) for name in get_args(kind.model_fields["scheme"].annotation)
 }
-"""The schemes that embed fields, by name."""
+"""The schemes that embed fields, by name, as they are before anything is known of the ids."""
 
 
 def embedding_for(

@@ -23,13 +23,6 @@ class EmbeddingScheme(Frozen, ABC):
     scheme: str
     version: int
 
-    @classmethod
-    @abstractmethod
-    def create(
-        cls, scheme: str, fields: Sequence[Categorical], dim: int, memory_bytes: int, chunk: int, seed: int
-    ) -> Self:
-        """An untrained embedding. ValueError: too few bytes."""
-
     @abstractmethod
     def check(self, fields: int, dim: int) -> None:
         """ValueError: it is not one for so many fields and this dimension."""
@@ -57,6 +50,13 @@ class HashedEmbedding(EmbeddingScheme):
 
     memory_length: Positive
     chunk_size: Positive
+
+    @classmethod
+    @abstractmethod
+    def create(
+        cls, scheme: str, fields: Sequence[Categorical], dim: int, memory_bytes: int, chunk: int, seed: int
+    ) -> Self:
+        """An untrained embedding. ValueError: too few bytes."""
 
     @abstractmethod
     def hash_map(self, dim: int) -> HashMap:

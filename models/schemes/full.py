@@ -1,4 +1,4 @@
-"""`full`: ordinary tables, the baseline."""
+"""`full`: ordinary tables, the baseline. Version 2, with a row for every id, is `thimble.models.schemes.indexed`."""
 
 from collections.abc import Sequence
 from typing import Literal, Self
@@ -12,7 +12,10 @@ from thimble.models.schemes.base import EmbeddingScheme, Weights
 
 
 class FullEmbedding(EmbeddingScheme):
-    """Field f reads row `id mod table_rows[f]` of its own table."""
+    """Field f reads row `id mod table_rows[f]` of its own table.
+
+    Exact where ids are row numbers, as those of generated clicks. Others would meet in a row by accident.
+    """
 
     scheme: Literal["full"] = "full"
     version: Literal[1] = 1

@@ -3,10 +3,12 @@ import subprocess
 import sys
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from testing.samples import SCHEMES, small_spec
+from thimble.models.directory import fill
 from thimble.models.spec import (
     GoldenRows,
     Metrics,
@@ -70,6 +72,14 @@ def field(name: str) -> dict[str, Any]:
 DLRM = small_spec().model_dump()["architecture"]
 BLOCK = small_spec("block").model_dump()["embedding"]
 ROBE = small_spec("robe-v1").model_dump()["embedding"]
+FULL = small_spec("full").model_dump()["embedding"]
+DIRECTORY = fill([np.arange(9)] * 7).directory.model_dump()
+
+
+def index(**changes: Any) -> dict[str, Any]:
+    return {"scheme": "full", "version": 2, "directory": DIRECTORY | changes}
+
+
 GOLDEN = {name: [1.0] for name in small_spec().dense} | {field.name: ["a"] for field in small_spec().fields}
 
 
@@ -110,8 +120,14 @@ GOLDEN = {name: [1.0] for name in small_spec().dense} | {field.name: ["a"] for f
         (changed(embedding={**ROBE, "offsets": [*range(6), 1 << 60]}), ["embedding", "offsets", "6"]),
         (changed(embedding={**ROBE, "constants": [1, 2, 1 << 31]}), ["embedding", "constants", "2"]),
         (changed(embedding={**ROBE, "memory_length": 8}), ["memory_length 8 must exceed chunk_size 8"]),
-        (changed(embedding={"scheme": "full", "table_rows": [5]}), ["1 table lengths for 7 fields"]),
-        (changed(embedding={"scheme": "full", "table_rows": [0] * 7}), ["table_rows"]),
+        (changed(embedding={**FULL, "table_rows": [5]}), ["1 table lengths for 7 fields"]),
+        (changed(embedding={**FULL, "table_rows": [0] * 7}), ["table_rows"]),
+        (changed(embedding={**FULL, "version": 3}), ["embedding", "full", "version"]),
+        (changed(embedding=index(buckets=[1] * 6)), ["buckets of 6 fields for 7 fields"]),
+        (changed(embedding=index(buckets=[0] * 7)), ["embedding", "buckets"]),
+        (changed(embedding=index(a=[[1, 2]] * 6)), ["constants a must be [7, 2]"]),
+        (changed(embedding=index(s=[[1, 2, 3]] * 7)), ["constants s must be [7, 2]"]),
+        (changed(embedding=index(b=[[1, 1 << 31]] * 7)), ["embedding", "directory", "b"]),
         (changed(golden={"features": GOLDEN | {"f9": ["a"]}, "scores": [0.5]}), ["golden", "f9"]),
         (changed(golden={"features": {"d0": [1.0]}, "scores": [0.5]}), ["golden", "d1", "f6"]),
         (
