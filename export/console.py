@@ -65,6 +65,11 @@ def metrics_line(metrics: Metrics) -> str:
     return ", ".join(parts)
 
 
+def advice(sentences: Sequence[str]) -> list[str]:
+    """What a user should know of a run, a line each."""
+    return [f"note: {sentence}" for sentence in sentences]
+
+
 def agreement_line(spec: ModelSpec, agreement: "Agreement") -> str:
     """How an exported file compares with the model that it was made from, in one line."""
     lookups = "lookups identical, " if isinstance(spec.embedding, HashedEmbedding) else ""  # full tables have none

@@ -51,7 +51,10 @@ def train(
     run: Annotated[Path | None, typer.Option(help="folder for checkpoints; runs/NAME")] = None,
     scheme: Annotated[str, typer.Option(help=", ".join(SCHEMES))] = "block",
     memory: Annotated[
-        int | None, typer.Option(min=1, help=f"bytes of the shared array in float32; {MEMORY_BYTES}")
+        int | None,
+        typer.Option(
+            min=1, help=f"bytes of the shared array in float32; a tenth of the tables, a preset: {MEMORY_BYTES}"
+        ),
     ] = None,
     chunk: Annotated[int | None, typer.Option(min=1, help="floats that are read at one place")] = None,
     dense_transform: Annotated[
@@ -60,10 +63,14 @@ def train(
     embedding_dim: Annotated[int, typer.Option(min=1, help="own columns: floats of an embedding")] = 16,
     dense_arch: Annotated[str, typer.Option(help="own columns: hidden widths of the MLP that takes numbers")] = "64",
     over_arch: Annotated[str, typer.Option(help="own columns: hidden widths of the MLP that makes the score")] = "64",
-    batch_size: Annotated[int, typer.Option(min=1)] = 2048,
-    epochs: Annotated[int, typer.Option(min=1, help="passes over the clicks, in the order given")] = 1,
-    dense_lr: Annotated[float, typer.Option(min=0, help="Adam's, for the MLPs")] = 0.001,
-    sparse_lr: Annotated[float, typer.Option(min=0, help="Adagrad's, for the embeddings")] = 0.05,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="rows a step; by the number of rows")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="passes over the rows; with validation rows the most, and 10")
+    ] = None,
+    dense_lr: Annotated[float | None, typer.Option(min=0, help="learning rate of the MLPs; by the batch")] = None,
+    sparse_lr: Annotated[
+        float | None, typer.Option(min=0, help="learning rate of the embeddings; by the batch")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     strict: Strict = False,
     multiline: Multiline = False,
@@ -82,8 +89,8 @@ def train(
     from thimble.export.clicks.parts import Plan, described, parse_split, prepared
     from thimble.export.clicks.rows import ClickError, Parts, Rows
     from thimble.export.clicks.survey import survey
-    from thimble.export.training.checkpoint import Progress
-    from thimble.export.training.recipe import Recipe
+    from thimble.export.training.checkpoint import Checkpoint, Progress
+    from thimble.export.training.recipe import recipe_for
     from thimble.export.training.schema import OwnModel, preset_spec
     from thimble.export.training.train import train as train_run
     from thimble.models.transforms import learnt
@@ -101,7 +108,6 @@ def train(
         group=plan.group,
         time=plan.time,
     )
-    recipe = Recipe(batch_size=batch_size, epochs=epochs, dense_lr=dense_lr, sparse_lr=sparse_lr, seed=seed)
     fields: dict[Kind, list[str]] = {"int": names_in(ints), "hex": names_in(hexes), "string": names_in(strings)}
     if preset and (dense or any(fields.values())):
         raise ClickError("--preset has columns of its own; give it or --dense, --int, --hex and --string")
@@ -161,6 +167,16 @@ def train(
     validated = f"{len(parts.validation):,} for validation, " if parts.validation else ""
     rows = f"{len(parts.training):,} rows to train on, {validated}{len(parts.held_out):,} held out"
     typer.echo(f"{rows}; checkpoints in {folder}")
+    recipe = recipe_for(
+        len(parts.training),
+        validated=parts.validation is not None,
+        batch_size=batch_size,
+        epochs=epochs,
+        dense_lr=dense_lr,
+        sparse_lr=sparse_lr,
+        seed=seed,
+    )
+    typer.echo(f"recipe: {recipe}")
     try:
         metrics = train_run(spec, parts, recipe, folder, checkpoint_rows, after_epoch)
     except KeyboardInterrupt:
@@ -169,3 +185,4 @@ def train(
         if no_cache:  # else they are known before
             console.echo_all([line for it in sources for line in console.bad_rows(it.bad)])
     typer.echo(f"held out: {console.metrics_line(metrics)}")
+    console.echo_all(console.advice(Checkpoint(folder).load()[1].advice))

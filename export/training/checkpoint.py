@@ -38,6 +38,7 @@ class Progress(BaseModel):
     history: list[Point] = []
     validation: list[Metrics] = []
     metrics: Metrics | None = None
+    advice: list[str] = []
     golden: dict[str, list[int | float | str | None]] | None = None
     trained_on: Origin | None = None
     held_out: Origin | None = None

@@ -12,12 +12,14 @@ from tqdm import tqdm
 from thimble.export.clicks.golden import golden_features
 from thimble.export.clicks.origin import origin
 from thimble.export.clicks.rows import ClickError, Clicks, Parts, Rows
+from thimble.export.training.advice import advice
 from thimble.export.training.checkpoint import Checkpoint, Progress, RunConfig
 from thimble.export.training.errors import RunError
 from thimble.export.training.evaluation import SCORING_BATCH, evaluate
 from thimble.export.training.history import Point
+from thimble.export.training.intercept import INTERCEPT_ROWS, fit_intercept
 from thimble.export.training.recipe import Recipe
-from thimble.export.training.start import started
+from thimble.export.training.start import START_ROWS, fit_start, started
 from thimble.export.training.step import Step
 from thimble.export.training.stop_requests import stop_requests
 from thimble.export.training.stopping import best_epoch, is_over
@@ -82,6 +84,8 @@ class _Run:
             self._metrics(part.first(WATCHED_ROWS))
         self.progress.golden = golden_features(self.config.spec, held_out)
         self.progress.trained_on, self.progress.held_out = origin(rows), origin(held_out)
+        if not self.checkpoint.path.exists():
+            self._start(rows)
         with stop_requests() as stop:
             self._save()  # what cannot be saved ends the run before there is work to lose
             while self.progress.epoch < self.config.recipe.epochs and not is_over(self.progress.validation):
@@ -93,9 +97,16 @@ class _Run:
             self._return_to_best()
         self._save()
         metrics = self.progress.metrics = self._metrics(held_out)
+        self.progress.advice = advice(self.config, self.progress)
         self._save()
         self.best.path.unlink(missing_ok=True)
         return metrics
+
+    def _start(self, rows: Rows) -> None:
+        sample = next((clicks for clicks in rows.read(START_ROWS) if len(clicks.labels)), None)
+        if sample is None:
+            raise ClickError(f"{rows.source.description}: no usable row to train on")
+        fit_start(self.model, sample)
 
     def _epoch(self, rows: Rows, validation: Rows | None, checkpoint_rows: int, stop: Event) -> None:
         """What is left of an epoch, and the metrics after it."""
@@ -123,8 +134,8 @@ class _Run:
                     self._save()
                 if stop.is_set():
                     raise KeyboardInterrupt
-        if not progress.rows_trained:
-            raise ClickError(f"{rows.source.description}: no usable row to train on")
+        last = max(0, len(rows) - INTERCEPT_ROWS)
+        fit_intercept(self.model, rows.read(SCORING_BATCH, last, progress.epoch))
         metrics = self._metrics(validation) if validation else None
         self._add_point(metrics)
         progress.epoch, progress.position = progress.epoch + 1, 0
