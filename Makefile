@@ -53,7 +53,7 @@ load: .venv/load ops ## compare full tables of 2.16 GB with the same model 10,00
 	$(BIN)/thimble-load compare
 
 demo: .venv/dev ## train the demo model anew on 3,000,000 generated clicks and export it as the next version
-	$(BIN)/thimble-export train --preset demo --generate $(DEMO_ROWS)
+	$(BIN)/thimble-export train --preset demo --generate $(DEMO_ROWS) --epochs 1
 	$(BIN)/thimble-export export runs/demo --precision int8 --cost-rows 1000000
 
 clean: ## remove the environment, training runs, builds and caches; artifacts stay

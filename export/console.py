@@ -12,7 +12,7 @@ from thimble.export.clicks.rows import Parts
 from thimble.export.wording import listed, size, times
 from thimble.models.schemes.base import HashedEmbedding
 from thimble.models.schemes.indexed import IndexedEmbedding
-from thimble.models.spec import Metrics, ModelSpec, PrecisionCost
+from thimble.models.spec import Metrics, ModelSpec, PlattScaling, PrecisionCost, Provenance
 
 if TYPE_CHECKING:  # it imports torch
     from thimble.export.artifact.agreement import Agreement
@@ -65,6 +65,11 @@ def metrics_line(metrics: Metrics) -> str:
     return ", ".join([*parts, f"{metrics.rows:,} rows"])
 
 
+def advice(sentences: Sequence[str]) -> list[str]:
+    """What a user should know of a run, a line each."""
+    return [f"note: {sentence}" for sentence in sentences]
+
+
 def agreement_line(spec: ModelSpec, agreement: "Agreement") -> str:
     """How an exported file compares with the model that it was made from, in one line."""
     lookups = "lookups identical, " if isinstance(spec.embedding, HashedEmbedding) else ""  # full tables have none
@@ -112,6 +117,7 @@ def inspection(spec: ModelSpec, file_bytes: int) -> list[tuple[str, str]]:
     if spec.provenance:
         p = spec.provenance
         rows.append(("trained on", f"{p.source}: {p.rows_trained:,} rows, batch {p.batch_size}, seed {p.seed}"))
+        rows += training_lines(p)
         rows.append(("written by", p.tool))
     if spec.metrics:
         rows.append(("held out", metrics_line(spec.metrics)))
@@ -119,6 +125,25 @@ def inspection(spec: ModelSpec, file_bytes: int) -> list[tuple[str, str]]:
         rows.append(("precision costs", cost_line(spec.precision_cost)))
     if spec.golden:
         rows.append(("golden rows", str(len(spec.golden.scores))))
+    return rows
+
+
+def platt_line(platt: PlattScaling) -> str:
+    """What scores were scaled by, in one line."""
+    return f"slope {platt.slope:.4f}, intercept {platt.intercept:+.4f}, from {platt.rows:,} validation rows"
+
+
+def training_lines(provenance: Provenance) -> list[tuple[str, str]]:
+    """What else shaped the weights, as rows of a table: none where it was clicks alone."""
+    rows = []
+    if before := provenance.ancestors:
+        trained = sum(ancestor.rows_trained for ancestor in before)
+        runs = "1 run" if len(before) == 1 else f"{len(before):,} runs"
+        rows.append(("went on from", f"{runs} of {trained:,} rows: {listed([ancestor.source for ancestor in before])}"))
+    if provenance.negatives_kept < 1:
+        rows.append(("negatives kept", f"{provenance.negatives_kept:g}, which scores and metrics make up for"))
+    if platt := provenance.platt:
+        rows.append(("Platt scaling", platt_line(platt)))
     return rows
 
 

@@ -5,11 +5,21 @@ from typing import Annotated
 
 import typer
 
+from thimble.export.metrics.negatives import checked_share
+
 Artifact = Annotated[Path, typer.Argument(help="an exported model.onnx")]
 Label = Annotated[str, typer.Option(help="the column that holds 0 or 1, where columns have names")]
 Group = Annotated[
     str | None,
     typer.Option(help="a column that says whose rows these are, such as users: AUC within them, intervals over them"),
+]
+NegativesKept = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE",
+        callback=lambda share: None if share is None else checked_share(share),
+        help="the files hold only this share of the rows that were not clicked, drawn at random",
+    ),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="stop at the first bad row")]
 Multiline = Annotated[

@@ -8,6 +8,7 @@ FLOAT_BYTES = 4
 HALF_BYTES = 2
 
 Positive = Annotated[int, Field(gt=0)]
+PositiveShare = Annotated[float, Field(gt=0, le=1)]
 Constant = Annotated[int, Field(ge=0, lt=1 << 31)]  # so that hashing cannot overflow int64
 # no control characters, and no spaces at the ends
 Name = Annotated[str, Field(max_length=128, pattern=r"^[^\s\x00-\x1f]([^\x00-\x1f]*[^\s\x00-\x1f])?$")]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import Field, ValidationError, computed_field, model_validator
 
 from thimble.models.architectures import Architecture
-from thimble.models.base import FLOAT_BYTES, HALF_BYTES, Frozen, Name, Positive, sentence
+from thimble.models.base import FLOAT_BYTES, HALF_BYTES, Frozen, Name, Positive, PositiveShare, sentence
 from thimble.models.inputs import Categorical, Feature, InputTensor, input_tensors
 from thimble.models.schemes import Embedding
 from thimble.models.schemes.none import NoEmbedding
@@ -28,8 +28,31 @@ class SpecError(ValueError):
     """Why a text is no spec, in one sentence."""
 
 
+class Ancestor(Frozen):
+    """A finished run whose weights another one began with."""
+
+    source: str
+    rows_trained: int
+    negatives_kept: PositiveShare = 1.0
+
+
+class PlattScaling(Frozen):
+    """What a trained model's logits were multiplied by, and then raised by, to fit so many validation rows.
+
+    It is in the weights of the last layer.
+    """
+
+    slope: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    intercept: Annotated[float, Field(allow_inf_nan=False)]
+    rows: Positive
+
+
 class Provenance(Frozen):
-    """Where the weights come from. They have seen the rows so many `epochs` long."""
+    """Where the weights come from.
+
+    They have seen the rows so many `epochs` long. `negatives_kept` is the share of the negatives that the log held.
+    `ancestors` were trained before, one upon the other, the first one first.
+    """
 
     source: str
     rows_trained: int
@@ -37,6 +60,9 @@ class Provenance(Frozen):
     batch_size: int
     seed: int
     tool: str
+    negatives_kept: PositiveShare = 1.0
+    platt: PlattScaling | None = None
+    ancestors: tuple[Ancestor, ...] = ()
 
     @property
     def generated(self) -> bool:
@@ -53,7 +79,8 @@ class Metrics(Frozen):
     `best_auc` is the AUC of the hidden truth on the same rows, known for generated clicks alone. Where rows belong to
     `groups`, such as users, `group_auc` is the mean of the AUCs within them, each weighing as much as its rows; the
     `one_class_groups` have none and are left out, and intervals take groups as units instead of rows. An interval is
-    absent where there is too little to tell it from.
+    absent where there is too little to tell it from. Of a log that kept but a share of its negatives, all figures are
+    those of the full log, except for `rows`.
     """
 
     rows: int

@@ -40,7 +40,7 @@ ROOMS: dict[str, set[str]] = {
         *("export", "export.artifact", "export.clicks", "export.metrics", "export.report", "export.scoring"),
         *("export.training", "export.wording", "models"),
     },
-    "export": {"export.artifact", "export.clicks", "export.commands", "export.wording", "models"},
+    "export": {"export.artifact", "export.clicks", "export.commands", "export.metrics", "export.wording", "models"},
     "service.background": {"service.telemetry"},
     "service.errors": set(),
     "service.settings": set(),

@@ -68,7 +68,8 @@ def publish(
             "external_data": _described(folder / EXTERNAL_DATA),
         }
         if held_out is not None:
-            found["precision_cost"] = precision_cost(path, dlrm, held_out)
+            kept = spec.provenance.negatives_kept if spec.provenance else 1
+            found["precision_cost"] = precision_cost(path, dlrm, held_out, kept)
         spec = ModelSpec.model_validate(dict(spec) | found)
         written = onnx.load(path, load_external_data=False)
         describe(written, spec)

@@ -9,14 +9,18 @@ import torch
 from thimble.export.artifact.agreement import inner_session
 from thimble.export.clicks.rows import ClickError, Clicks
 from thimble.export.metrics.held_out import held_out_metrics
+from thimble.export.metrics.negatives import row_weights
 from thimble.models.nn.recommender import Recommender
 from thimble.models.spec import PrecisionCost
 
 COST_ROWS = 1_000_000
 
 
-def precision_cost(path: Path, dlrm: Recommender, clicks: Iterable[Clicks]) -> PrecisionCost:
-    """The file against the float32 model that it was made from. ClickError: no usable row."""
+def precision_cost(path: Path, dlrm: Recommender, clicks: Iterable[Clicks], negatives_kept: float = 1) -> PrecisionCost:
+    """The file against the float32 model that it was made from, on rows of whose negatives that share was kept.
+
+    ClickError: no usable row.
+    """
     session = inner_session(path, "Sigmoid", output=False)
     labels, exact, found = [], [], []
     for part in clicks:
@@ -28,7 +32,8 @@ def precision_cost(path: Path, dlrm: Recommender, clicks: Iterable[Clicks]) -> P
     if not labels:
         raise ClickError("the held-out clicks have no usable row to measure the cost of the precision on")
     clicked, before, after = np.concatenate(labels), np.concatenate(exact), np.concatenate(found)
-    was, now = (held_out_metrics(clicked, 1 / (1 + np.exp(-logits))) for logits in (before, after))
+    weights = row_weights(clicked, negatives_kept)
+    was, now = (held_out_metrics(clicked, 1 / (1 + np.exp(-logits)), weights=weights) for logits in (before, after))
     change = np.abs(after - before)
     return PrecisionCost(
         rows=len(clicked),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from thimble.export import console
-from thimble.export.options import Artifact, Group, Label, Missing, Multiline, Strict, Timestamps
+from thimble.export.options import Artifact, Group, Label, Missing, Multiline, NegativesKept, Strict, Timestamps
 from thimble.export.wording import listed
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def evaluate(
     multiline: Multiline = False,
     missing: Missing = None,
     timestamps: Timestamps = False,
+    negatives_kept: NegativesKept = None,
 ) -> None:
     """Say how good an artifact's scores of click files are. The scores themselves, also without labels: `score`."""
     from thimble.export.report.evaluation import evaluation_page
@@ -38,7 +39,7 @@ def evaluate(
         if artifact == file:
             console.echo_all(console.passed_over(source.passed_over))
         try:
-            return evaluate_artifact(artifact, source)
+            return evaluate_artifact(artifact, source, negatives_kept or 1)
         finally:
             console.echo_all(console.bad_rows(source.bad))
 

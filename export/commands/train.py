@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 
 from thimble.export import console
-from thimble.export.options import Group, Label, Missing, Multiline, Strict, Timestamps, hidden_in, names_in, widths_in
+from thimble.export.options import (
+    Group,
+    Label,
+    Missing,
+    Multiline,
+    NegativesKept,
+    Strict,
+    Timestamps,
+    hidden_in,
+    names_in,
+    widths_in,
+)
 from thimble.models.inputs import Kind
 from thimble.models.presets import MEMORY_BYTES
 from thimble.models.schemes import SCHEMES
@@ -15,6 +26,7 @@ from thimble.models.transforms import TransformKind
 
 
 def train(
+    context: typer.Context,
     clicks: Annotated[list[Path] | None, typer.Argument(help="click files, or folders of them")] = None,
     generate: Annotated[int | None, typer.Option(min=1000, help="train on so many generated clicks instead")] = None,
     preset: Annotated[str | None, typer.Option(help="criteo-tb, criteo-kaggle or demo")] = None,
@@ -22,8 +34,12 @@ def train(
     ints: Annotated[str, typer.Option("--int", help="columns of integer ids")] = "",
     hexes: Annotated[str, typer.Option("--hex", help="columns of hexadecimal tokens")] = "",
     strings: Annotated[str, typer.Option("--string", help="columns of text")] = "",
+    from_run: Annotated[
+        Path | None, typer.Option("--from", metavar="RUN", help="go on from this finished run's model and recipe")
+    ] = None,
     label: Label = "label",
     group: Group = None,
+    negatives_kept: NegativesKept = None,
     held_out: Annotated[list[Path] | None, typer.Option(help="click files to evaluate on")] = None,
     held_out_share: Annotated[
         float, typer.Option(min=0.001, max=0.9, help="without --held-out: evaluate on this share of the rows")
@@ -49,10 +65,13 @@ def train(
         bool, typer.Option("--no-cache", help="read the files in each epoch, and keep nothing")
     ] = False,
     name: Annotated[str | None, typer.Option(help="of the model; the preset's, or 'model'")] = None,
-    run: Annotated[Path | None, typer.Option(help="folder for checkpoints; runs/NAME")] = None,
+    run: Annotated[Path | None, typer.Option(help="folder for checkpoints; runs/NAME, with --from RUN-2")] = None,
     scheme: Annotated[str, typer.Option(help=", ".join(SCHEMES))] = "block",
     memory: Annotated[
-        int | None, typer.Option(min=1, help=f"bytes of the shared array in float32; {MEMORY_BYTES}")
+        int | None,
+        typer.Option(
+            min=1, help=f"bytes of the shared array in float32; a tenth of the tables, a preset: {MEMORY_BYTES}"
+        ),
     ] = None,
     chunk: Annotated[int | None, typer.Option(min=1, help="floats that are read at one place")] = None,
     dense_transform: Annotated[
@@ -61,11 +80,16 @@ def train(
     embedding_dim: Annotated[int, typer.Option(min=1, help="own columns: floats of an embedding")] = 16,
     dense_arch: Annotated[str, typer.Option(help="own columns: hidden widths of the MLP that takes numbers")] = "64",
     over_arch: Annotated[str, typer.Option(help="own columns: hidden widths of the MLP that makes the score")] = "64",
-    batch_size: Annotated[int, typer.Option(min=1)] = 2048,
-    epochs: Annotated[int, typer.Option(min=1, help="passes over the clicks, in the order given")] = 1,
-    dense_lr: Annotated[float, typer.Option(min=0, help="Adam's, for the MLPs")] = 0.001,
-    sparse_lr: Annotated[float, typer.Option(min=0, help="Adagrad's, for the embeddings")] = 0.05,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="rows a step; by the number of rows")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="passes over the rows; with validation rows the most, and 10")
+    ] = None,
+    dense_lr: Annotated[float | None, typer.Option(min=0, help="learning rate of the MLPs; by the batch")] = None,
+    sparse_lr: Annotated[
+        float | None, typer.Option(min=0, help="learning rate of the embeddings; by the batch")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    platt: Annotated[bool, typer.Option(help="scale the trained model's scores to fit the validation rows")] = False,
     strict: Strict = False,
     multiline: Multiline = False,
     missing: Missing = None,
@@ -89,17 +113,26 @@ def train(
     from thimble.export.clicks.parts import Plan, described, parse_split, prepared
     from thimble.export.clicks.rows import ClickError, Parts, Rows
     from thimble.export.clicks.survey import survey
+    from thimble.export.commands.going_on import Reading, given, next_folder, next_recipe, same_model, same_reading
     from thimble.export.report.run import FinishedRun
     from thimble.export.report.watch import PAGE, watched
-    from thimble.export.training.checkpoint import Progress
+    from thimble.export.training.ancestry import parent
+    from thimble.export.training.checkpoint import Checkpoint, Progress
     from thimble.export.training.full_tables import indexed
-    from thimble.export.training.recipe import Recipe
+    from thimble.export.training.recipe import recipe_for
     from thimble.export.training.schema import OwnModel, preset_spec
     from thimble.export.training.train import train as train_run
     from thimble.models.transforms import learnt
 
     if bool(clicks) == bool(generate):
         raise ClickError("give click files or --generate N, one of the two")
+    if generate and (from_run or negatives_kept):
+        raise ClickError("--generate makes all rows anew; --from and --negatives-kept are for click files")
+    options = given(context)
+    before = parent(from_run) if from_run else None
+    reading = Reading(label, multiline, missing or (), timestamps)
+    if before:
+        reading = same_reading(before, options, reading)
     plan = Plan(*parse_split(split, in_order), held_out_share, validation_share, in_order, seed)
     if plan.group and group and plan.group != group:
         raise ClickError(
@@ -107,22 +140,23 @@ def train(
         )
     files = partial(
         FileClicks,
-        label=label,
+        label=reading.label,
         strict=strict,
-        multiline=multiline,
-        missing=missing or (),
-        timestamps=timestamps,
+        multiline=reading.multiline,
+        missing=reading.missing,
+        timestamps=reading.timestamps,
         group=plan.group or group,
         time=plan.time,
     )
     others = [FinishedRun.load(other) for other in compare or ()]
-    recipe = Recipe(batch_size=batch_size, epochs=epochs, dense_lr=dense_lr, sparse_lr=sparse_lr, seed=seed)
     fields: dict[Kind, list[str]] = {"int": names_in(ints), "hex": names_in(hexes), "string": names_in(strings)}
     if preset and (dense or any(fields.values())):
         raise ClickError("--preset has columns of its own; give it or --dense, --int, --hex and --string")
     if preset and dense_transform == "quantiles":
         raise ClickError("--preset has criteo for its numbers; --dense-transform quantiles is for columns of your own")
-    if preset:
+    if before:
+        spec = same_model(before, options, names_in(dense), fields)
+    elif preset:
         spec = preset_spec(preset, name, scheme, memory, chunk, seed)
     elif generate:
         raise ClickError("clicks are generated with Criteo's features, so --generate needs a --preset")
@@ -165,10 +199,10 @@ def train(
         finally:
             if not no_cache:
                 console.echo_all([line for it in sources for line in console.bad_rows(it.bad)])
-        if not preset:
+        if not preset and not before:
             found = survey(parts.training, spec)
             spec = own.spec(found.ids, learnt(dense_transform or "quantiles", found.numbers))
-        if scheme == "full":
+        if scheme == "full" and not before:
             spec, keys = indexed(spec, parts.training)
             typer.echo("full tables: an id that comes at least twice has a row, all others of a column one together")
 
@@ -176,13 +210,30 @@ def train(
         if progress.validation:
             typer.echo(f"epoch {progress.epoch}, validation: {console.metrics_line(progress.validation[-1])}")
 
-    folder = run or Path("runs") / spec.name
+    folder = run or (next_folder(before) if before else Path("runs") / spec.name)
     validated = f"{len(parts.validation):,} for validation, " if parts.validation else ""
     rows = f"{len(parts.training):,} rows to train on, {validated}{len(parts.held_out):,} held out"
     typer.echo(f"{rows}; checkpoints in {folder}")
+    if before:
+        recipe = next_recipe(before, options)
+        runs = f"{len(before.ancestors):,} runs of {sum(run.rows_trained for run in before.ancestors):,} rows"
+        typer.echo(f"going on from {from_run}, {runs}")
+    else:
+        recipe = recipe_for(
+            len(parts.training),
+            validated=parts.validation is not None,
+            batch_size=batch_size,
+            epochs=epochs,
+            dense_lr=dense_lr,
+            sparse_lr=sparse_lr,
+            seed=seed,
+            negatives_kept=negatives_kept or 1,
+            platt=platt,
+        )
+    typer.echo(f"recipe: {recipe}")
     try:
         with watched(folder, others, tensorboard) as watch:
-            metrics = train_run(spec, parts, recipe, folder, checkpoint_rows, after_epoch, watch, keys)
+            metrics = train_run(spec, parts, recipe, folder, checkpoint_rows, after_epoch, watch, before, keys)
     except KeyboardInterrupt:
         console.fail("stopped; the same command goes on from here", 130)
     finally:
@@ -190,3 +241,7 @@ def train(
             console.echo_all([line for it in sources for line in console.bad_rows(it.bad)])
     typer.echo(f"report: {folder / PAGE}")
     typer.echo(f"held out: {console.metrics_line(metrics)}")
+    progress = Checkpoint(folder).load()[1]
+    if progress.platt:
+        typer.echo(f"Platt scaling: {console.platt_line(progress.platt)}")
+    console.echo_all(console.advice(progress.advice))

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from thimble.export.metrics.curves import Curves, curves
 from thimble.export.metrics.held_out import held_out_metrics
+from thimble.export.metrics.negatives import row_weights
 from thimble.models.spec import Metrics
 
 Array = npt.NDArray[Any]
@@ -15,7 +16,9 @@ Array = npt.NDArray[Any]
 class ScoredRows:
     """What metrics need of rows: 8 bytes for each, and 8 more for each of groups and truth."""
 
-    def __init__(self) -> None:
+    def __init__(self, negatives_kept: float = 1) -> None:
+        """`negatives_kept` is the share of the negatives that the rows hold; metrics are those of the full log."""
+        self._negatives_kept = negatives_kept
         self._batches: list[_Batch] = []
 
     def __len__(self) -> int:
@@ -34,14 +37,19 @@ class ScoredRows:
     def scores(self) -> Array:
         return np.concatenate([batch.scores for batch in self._batches])
 
-    def metrics(self, weights: Array | None = None) -> Metrics:
+    @property
+    def weights(self) -> Array | None:
+        """How many rows of the full log each stands for; None where it is one for all."""
+        return row_weights(self.labels, self._negatives_kept)
+
+    def metrics(self) -> Metrics:
         """As `held_out_metrics`, of at least one row."""
         truth, groups = (_joined(column) for column in list(zip(*self._batches, strict=True))[2:])
-        return held_out_metrics(self.labels, self.scores, truth, groups, weights)
+        return held_out_metrics(self.labels, self.scores, truth, groups, self.weights)
 
-    def curves(self, weights: Array | None = None) -> Curves:
+    def curves(self) -> Curves:
         """What there is to plot of them, of at least one row."""
-        return curves(self.labels, self.scores, weights)
+        return curves(self.labels, self.scores, self.weights)
 
 
 class _Batch(NamedTuple):

@@ -72,13 +72,13 @@ def labelled(
         raise ClickError(f"{error}; {_UNLABELLED}") from None
 
 
-def evaluate_artifact(path: Path, clicks: FileClicks) -> ScoredRows:
+def evaluate_artifact(path: Path, clicks: FileClicks, negatives_kept: float = 1) -> ScoredRows:
     """The good rows of `clicks`, whose spec must be the artifact's, in order. ExportError: there is none with a label.
 
-    Scores are float32.
+    Scores are float32. The clicks hold that share of the negatives.
     """
     session = artifact_session(path)
-    scored = ScoredRows()
+    scored = ScoredRows(negatives_kept)
     for part in clicks.read(0, clicks.count(), SCORING_BATCH):
         if len(part.labels):
             scored.add(part.labels, onnx_scores(session, part.batch), groups=part.groups)

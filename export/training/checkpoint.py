@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from thimble.export.clicks.origin import Origin
 from thimble.export.metrics.curves import Curves
@@ -14,11 +14,12 @@ from thimble.export.training.errors import RunError
 from thimble.export.training.history import Point
 from thimble.export.training.recipe import Recipe
 from thimble.export.training.stopping import best_epoch
+from thimble.models.base import sentence
 from thimble.models.files import is_utf8
 from thimble.models.nn.recommender import Recommender
 from thimble.models.nn.registry import recommender
 from thimble.models.publishing import replaced
-from thimble.models.spec import Metrics, ModelSpec, Provenance
+from thimble.models.spec import Ancestor, Metrics, ModelSpec, PlattScaling, Provenance
 
 
 class Progress(BaseModel):
@@ -39,6 +40,7 @@ class Progress(BaseModel):
     seconds: float = 0
     history: list[Point] = []
     validation: list[Metrics] = []
+    platt: PlattScaling | None = None
     metrics: Metrics | None = None
     curves: Curves | None = None
     advice: list[str] = []
@@ -48,7 +50,10 @@ class Progress(BaseModel):
 
 
 class RunConfig(BaseModel):
-    """All that decides the outcome of a run, so that the same config gives the same weights."""
+    """All that decides the outcome of a run, so that the same config gives the same weights.
+
+    `parent` is the digest of the checkpoint whose weights it begins with, the last of its `ancestors`.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -61,6 +66,8 @@ class RunConfig(BaseModel):
     held_out_rows: int
     validation_rows: int = 0
     recipe: Recipe
+    ancestors: tuple[Ancestor, ...] = ()
+    parent: str | None = None
 
     def differing(self, other: "RunConfig") -> list[str]:
         """The names of what is not the same in both."""
@@ -98,12 +105,15 @@ class Checkpoint:
             raise RunError(f"{self.folder}: no training run here ({self.path.name} is missing)")
         try:
             state: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True, mmap=True)
-            config = RunConfig.model_validate(json.loads(state.pop("config")))
-            progress = Progress.model_validate(json.loads(state.pop("progress")))
+            config, progress = json.loads(state.pop("config")), json.loads(state.pop("progress"))
         except Exception as error:  # what torch raises for bytes that are none of its own depends on where they end
             reason = next(iter(str(error).splitlines()), type(error).__name__)
             raise RunError(f"{self.path}: damaged or not a checkpoint ({reason})") from None
-        return config, progress, state
+        try:
+            return RunConfig.model_validate(config), Progress.model_validate(progress), state
+        except ValidationError as error:
+            reason = sentence(error)
+            raise RunError(f"{self.path}: written by another version of this program ({reason}); train anew") from None
 
 
 def _json(model: BaseModel) -> str:
@@ -131,20 +141,35 @@ class Trained(NamedTuple):
     held_out: Origin | None = None
 
 
-def load_trained(folder: Path) -> Trained:
-    """The model of a finished run. RunError when the run is absent or unfinished."""
+def finished_run(folder: Path) -> tuple[RunConfig, Progress, dict[str, Any]]:
+    """What its checkpoint holds. RunError when the run is absent or unfinished."""
     config, progress, state = Checkpoint(folder).load()
     if progress.metrics is None or progress.golden is None:
         raise RunError(f"{folder}: training is not finished; the same train command resumes it")
-    dlrm = recommender(config.spec)
-    dlrm.load_state_dict(state["model"])
-    provenance = Provenance(
+    return config, progress, state
+
+
+def provenance(config: RunConfig, progress: Progress) -> Provenance:
+    """Where a run's weights come from."""
+    return Provenance(
         source=config.source.encode("utf-8", "backslashreplace").decode(),  # names of files, which may be any bytes
         rows_trained=progress.rows_trained,
         epochs=best_epoch(progress.validation) if progress.validation else config.recipe.epochs,
         batch_size=config.recipe.batch_size,
         seed=config.recipe.seed,
         tool=f"thimble {version('thimble-ctr')}",
+        negatives_kept=config.recipe.negatives_kept,
+        platt=progress.platt,
+        ancestors=config.ancestors,
     )
-    spec = config.spec.model_copy(update={"provenance": provenance, "metrics": progress.metrics})
+
+
+def load_trained(folder: Path) -> Trained:
+    """The model of a finished run. RunError when the run is absent or unfinished."""
+    config, progress, state = finished_run(folder)
+    dlrm = recommender(config.spec)
+    dlrm.load_state_dict(state["model"])
+    known = {"provenance": provenance(config, progress), "metrics": progress.metrics}
+    spec = config.spec.model_copy(update=known)
+    assert progress.golden is not None
     return Trained(spec, progress.golden, dlrm.eval(), progress.trained_on, progress.held_out)

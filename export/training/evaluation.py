@@ -3,30 +3,40 @@
 from collections.abc import Iterable
 
 import numpy as np
-import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from thimble.export.clicks.rows import ClickError, Clicks
 from thimble.export.metrics.scored import ScoredRows
 from thimble.models.features import Batch
+from thimble.models.hashing import Floats
 from thimble.models.nn.recommender import Recommender
 from thimble.models.spec import Metrics
 
 SCORING_BATCH = 4096
 
 
-def score(dlrm: Recommender, batch: Batch) -> npt.NDArray[np.float32]:
+def score(dlrm: Recommender, batch: Batch) -> Floats:
     """Click probabilities, float32 [rows]."""
-    device = next(dlrm.parameters()).device
     with torch.inference_mode():
-        logits = dlrm(*(torch.from_numpy(tensor).to(device) for tensor in batch))
-        scores: npt.NDArray[np.float32] = torch.sigmoid(logits).cpu().numpy()
+        scores: Floats = torch.sigmoid(_logits(dlrm, batch)).cpu().numpy()
     return scores
 
 
-def scored(dlrm: Recommender, batches: Iterable[Clicks]) -> ScoredRows:
-    """All the rows with their scores. ClickError: there is none."""
-    rows = ScoredRows()
+def labelled_logits(dlrm: Recommender, batches: Iterable[Clicks]) -> tuple[Floats, Floats]:
+    """Labels and logits of all the rows, both float32 [rows]."""
+    labels, logits = [np.empty(0, np.float32)], [np.empty(0, np.float32)]
+    for clicks in batches:
+        if len(clicks.labels):
+            labels.append(clicks.labels)
+            with torch.inference_mode():
+                logits.append(_logits(dlrm, clicks.batch).cpu().numpy())
+    return np.concatenate(labels), np.concatenate(logits)
+
+
+def scored(dlrm: Recommender, batches: Iterable[Clicks], negatives_kept: float = 1) -> ScoredRows:
+    """All the rows with their scores, of whose negatives that share was kept. ClickError: there is no row."""
+    rows = ScoredRows(negatives_kept)
     for clicks in batches:
         if len(clicks.labels):
             rows.add(clicks.labels, score(dlrm, clicks.batch), clicks.truth, clicks.groups)
@@ -35,6 +45,12 @@ def scored(dlrm: Recommender, batches: Iterable[Clicks]) -> ScoredRows:
     return rows
 
 
-def evaluate(dlrm: Recommender, batches: Iterable[Clicks]) -> Metrics:
-    """Metrics over all the rows. ClickError: there is none."""
-    return scored(dlrm, batches).metrics()
+def evaluate(dlrm: Recommender, batches: Iterable[Clicks], negatives_kept: float = 1) -> Metrics:
+    """Metrics over all the rows, of whose negatives that share was kept. ClickError: there is no row."""
+    return scored(dlrm, batches, negatives_kept).metrics()
+
+
+def _logits(dlrm: Recommender, batch: Batch) -> Tensor:
+    device = next(dlrm.parameters()).device
+    logits: Tensor = dlrm(*(torch.from_numpy(tensor).to(device) for tensor in batch))
+    return logits

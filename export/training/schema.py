@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from thimble.export.clicks.rows import ClickError
 from thimble.models.architectures.dlrm import DlrmArchitecture
+from thimble.models.base import FLOAT_BYTES
 from thimble.models.inputs import Categorical, Kind
 from thimble.models.presets import MEMORY_BYTES, preset
 from thimble.models.schemes import embedding_for
@@ -14,6 +15,7 @@ from thimble.models.transforms import Transform
 from thimble.models.transforms.criteo import CriteoTransform
 
 OWN_CHUNK = 8
+SMALL_BYTES = 1 << 16
 CRITEO = CriteoTransform()
 
 
@@ -32,6 +34,17 @@ def preset_spec(
         seed,
     )
     return ModelSpec.model_validate({**spec.model_dump(), "name": name or spec.name, "embedding": embedding})
+
+
+def default_memory(fields: Sequence[Categorical], dim: int, chunk: int) -> int:
+    """Bytes of the shared array for own columns: a tenth of what full tables have, 10 MB at the most.
+
+    What is that small is not worth making smaller: up to SMALL_BYTES the array has as much as the tables. It has room
+    for two embeddings at the least.
+    """
+    tables = sum(field.rows for field in fields) * dim * FLOAT_BYTES
+    least = 2 * -(-dim // chunk) * chunk * FLOAT_BYTES
+    return max(min(tables // 10, MEMORY_BYTES), min(tables, SMALL_BYTES), least)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +75,8 @@ class OwnModel:
             for kind, names in self.fields.items()
             for column in names
         ]
-        memory, chunk = self.memory or MEMORY_BYTES, self.chunk or OWN_CHUNK
+        chunk = self.chunk or OWN_CHUNK
+        memory = self.memory or default_memory(fields, self.embedding_dim, chunk)
         return ModelSpec(
             name=self.name,
             dense=list(self.dense),

@@ -12,12 +12,16 @@ from tqdm import tqdm
 from thimble.export.clicks.golden import golden_features
 from thimble.export.clicks.origin import origin
 from thimble.export.clicks.rows import ClickError, Clicks, Parts, Rows
+from thimble.export.training.advice import advice
+from thimble.export.training.ancestry import Parent
 from thimble.export.training.checkpoint import Checkpoint, Progress, RunConfig
 from thimble.export.training.errors import RunError
 from thimble.export.training.evaluation import SCORING_BATCH, evaluate, scored
 from thimble.export.training.history import Point
+from thimble.export.training.intercept import INTERCEPT_ROWS, fit_intercept
+from thimble.export.training.platt import PlattError, calibrate
 from thimble.export.training.recipe import Recipe
-from thimble.export.training.start import started
+from thimble.export.training.start import START_ROWS, fit_start, started
 from thimble.export.training.step import Step
 from thimble.export.training.stop_requests import stop_requests
 from thimble.export.training.stopping import best_epoch, is_over
@@ -42,18 +46,23 @@ def train(
     checkpoint_rows: int = CHECKPOINT_ROWS,
     after_epoch: AfterEpoch = lambda _: None,
     watch: Watch = lambda *_: None,
+    parent: Parent | None = None,
     keys: Int64s | None = None,
 ) -> Metrics:
     """Train into `folder`, or go on where its checkpoint left off, and evaluate on the held-out rows.
 
     With validation rows training ends when an epoch brings nothing, and the best one's weights are kept; else it ends
     after all epochs. The same spec, rows and recipe give the same weights on the same machine, whether interrupted or
-    not. `after_epoch` is called after each epoch, and before the next one begins; `watch` when there is more to see
-    of how the run goes, and when it is over, even if it was before. `keys` are the ids that have a row each, where the
-    spec has an index of them (`full_tables.indexed`).
+    not. With a `parent` it begins where that one ended. `keys` are the ids that have a row each, where the spec has an
+    index of them (`full_tables.indexed`). `after_epoch` is called after each epoch, and before the next one begins;
+    `watch` when there is more to see of how the run goes, and when it is over, even if it was before.
     RunError when the folder holds another run.
     """
     rows, held_out, validation = parts
+    if recipe.platt and not validation:
+        raise RunError("--platt needs validation rows to fit the scores to, and there are none")
+    if parent and folder.resolve() == parent.folder.resolve():
+        raise RunError(f"{folder} is the run to go on from, which stays as it is; choose another --run")
     config = RunConfig(
         spec=spec,
         source=rows.source.description,
@@ -64,15 +73,19 @@ def train(
         held_out_rows=len(held_out),
         validation_rows=len(validation) if validation else 0,
         recipe=recipe,
+        ancestors=parent.ancestors if parent else (),
+        parent=parent.digest if parent else None,
     )
-    run = _Run(config, folder, watch, keys)
+    run = _Run(config, folder, watch, parent, keys)
     metrics = run.progress.metrics or run.fit(parts, checkpoint_rows, after_epoch)
     watch(config, run.progress)
     return metrics
 
 
 class _Run:
-    def __init__(self, config: RunConfig, folder: Path, watch: Watch, keys: Int64s | None) -> None:
+    def __init__(
+        self, config: RunConfig, folder: Path, watch: Watch, parent: Parent | None, keys: Int64s | None
+    ) -> None:
         self.config = config
         self.watch = watch
         self.checkpoint = Checkpoint(folder)
@@ -84,6 +97,8 @@ class _Run:
         self.step = Step(self.model, config.recipe)
         if self.checkpoint.path.exists():
             self._resume()
+        elif parent:
+            self.step.go_on_from(parent.state)
 
     def fit(self, parts: Parts, checkpoint_rows: int, after_epoch: AfterEpoch) -> Metrics:
         rows, held_out, validation = parts
@@ -91,6 +106,8 @@ class _Run:
             self._metrics(part.first(WATCHED_ROWS))
         self.progress.golden = golden_features(self.config.spec, held_out)
         self.progress.trained_on, self.progress.held_out = origin(rows), origin(held_out)
+        if not self.checkpoint.path.exists():
+            self._start(rows)
         with stop_requests() as stop:
             self._save()  # what cannot be saved ends the run before there is work to lose
             while self.progress.epoch < self.config.recipe.epochs and not is_over(self.progress.validation):
@@ -101,12 +118,21 @@ class _Run:
         if self.progress.validation and best_epoch(self.progress.validation) < self.progress.epoch:
             self._return_to_best()
         self._save()
-        found = scored(self.model, held_out.read(SCORING_BATCH))
+        notes = self._calibrate(validation) if self.config.recipe.platt and validation else []
+        found = scored(self.model, held_out.read(SCORING_BATCH), self.config.recipe.negatives_kept)
         metrics = self.progress.metrics = found.metrics()
         self.progress.curves = found.curves()
+        self.progress.advice = [*notes, *advice(self.config, self.progress)]
         self._save()
         self.best.path.unlink(missing_ok=True)
         return metrics
+
+    def _start(self, rows: Rows) -> None:
+        sample = next((clicks for clicks in rows.read(START_ROWS) if len(clicks.labels)), None)
+        if sample is None:
+            raise ClickError(f"{rows.source.description}: no usable row to train on")
+        if self.config.parent is None:
+            fit_start(self.model, sample, self.config.recipe.negatives_kept)
 
     def _epoch(self, rows: Rows, validation: Rows | None, checkpoint_rows: int, stop: Event) -> None:
         """What is left of an epoch, and the metrics after it."""
@@ -135,8 +161,8 @@ class _Run:
                     self._save()
                 if stop.is_set():
                     raise KeyboardInterrupt
-        if not progress.rows_trained:
-            raise ClickError(f"{rows.source.description}: no usable row to train on")
+        last = max(0, len(rows) - INTERCEPT_ROWS)
+        fit_intercept(self.model, rows.read(SCORING_BATCH, last, progress.epoch), self.config.recipe.negatives_kept)
         metrics = self._metrics(validation) if validation else None
         self._add_point(metrics)
         progress.epoch, progress.position = progress.epoch + 1, 0
@@ -154,7 +180,16 @@ class _Run:
             self.progress.rows_trained += rows
 
     def _metrics(self, rows: Rows) -> Metrics:
-        return evaluate(self.model, rows.read(SCORING_BATCH))
+        return evaluate(self.model, rows.read(SCORING_BATCH), self.config.recipe.negatives_kept)
+
+    def _calibrate(self, validation: Rows) -> list[str]:
+        """Why it cannot be done, if so. It is saved together with the metrics, so a run that resumes does it once."""
+        try:
+            rows = validation.read(SCORING_BATCH)
+            self.progress.platt = calibrate(self.model, rows, self.config.recipe.negatives_kept)
+        except PlattError as error:
+            return [f"no Platt scaling: {error}"]
+        return []
 
     def _add_point(self, metrics: Metrics | None) -> Point:
         self._take_time()

@@ -89,6 +89,12 @@ class DLRM(Recommender):
         interactions = self.interaction_arch.out_features(spec.embedding_dim)
         self.over_arch = MLP(interactions, architecture.over_arch, last_relu=False)
 
+    @property
+    def last_layer(self) -> nn.Linear:
+        layer = self.over_arch[-1]
+        assert isinstance(layer, nn.Linear)
+        return layer
+
     def forward(self, dense: Tensor, ids: Tensor) -> Tensor:
         dense_vector = self.dense_arch(self.preprocess(dense))  # [batch, dim]
         embeddings = self.sparse_arch(ids)  # [batch, fields, dim]

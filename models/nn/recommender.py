@@ -32,6 +32,11 @@ class Recommender(nn.Module, ABC):
     @abstractmethod
     def forward(self, dense: Tensor, ids: Tensor) -> Tensor: ...
 
+    @property
+    @abstractmethod
+    def last_layer(self) -> nn.Linear:
+        """The one whose only output is the logit."""
+
     def parameter_groups(self) -> ParameterGroups:
         """Every parameter in exactly one group, which the trainer checks."""
         sparse = list(self.sparse_arch.parameters())

@@ -20,9 +20,9 @@ SMALL = ["--memory", "4000", "--batch-size", "128", "--embedding-dim", "8", "--d
 
 def test_train_export_inspect_and_evaluate(run: Run, tmp_path: Path) -> None:
     csv = write_csv(tmp_path / "clicks.csv", 3000)
-    trained = run("train", csv, *COLUMNS, *SMALL, "--name", "shop", "--epochs", "3")
+    trained = run("train", csv, *COLUMNS, *SMALL, "--name", "shop", "--epochs", "8", "--validation-share", "0")
     assert trained.status == 0, trained.err
-    assert "2,565 rows to train on, 135 for validation, 300 held out; checkpoints in runs/shop" in trained.out
+    assert "2,700 rows to train on, 300 held out; checkpoints in runs/shop" in trained.out
     assert "held out: AUC 0." in trained.out
     assert float(trained.out.split("held out: AUC ")[1].split()[0]) > 0.6
 
@@ -35,7 +35,7 @@ def test_train_export_inspect_and_evaluate(run: Run, tmp_path: Path) -> None:
     inspected = run("inspect", artifact)
     assert inspected.status == 0
     assert "2 dense, 2 fields (2 string)" in inspected.out
-    assert "trained on         clicks.csv: 7,695 rows, batch 128, seed 0" in inspected.out
+    assert "trained on         clicks.csv: 21,600 rows, batch 128, seed 0" in inspected.out
     described = json.loads(run("inspect", "--json", artifact).out)
     assert described["file_bytes"] == artifact.stat().st_size
     assert described["fields"][0] == {"name": "city", "kind": "string", "rows": 30}

@@ -3,10 +3,10 @@ import pytest
 from testing.samples import small_spec
 from thimble.export.artifact.agreement import Agreement
 from thimble.export.clicks.bad_rows import BadRows
-from thimble.export.console import agreement_line, bad_rows, cost_line, inspection, metrics_line
+from thimble.export.console import agreement_line, bad_rows, cost_line, inspection, metrics_line, training_lines
 from thimble.export.wording import size
 from thimble.models.presets import preset
-from thimble.models.spec import Metrics, PrecisionCost
+from thimble.models.spec import Ancestor, Metrics, PlattScaling, PrecisionCost, Provenance
 
 
 @pytest.mark.parametrize(
@@ -75,3 +75,17 @@ def test_inspection() -> None:
     assert table["numbers"] == "criteo: ln(max(x, 0) + 1), a missing number as 0"
     assert table["memory"] == "3,600,000 floats in chunks of 32"
     assert table["as full tables"] == "96.1 GB, 6,676 times as much"
+
+
+def test_what_else_shaped_the_weights() -> None:
+    known = Provenance(source="day 9", rows_trained=50, epochs=1, batch_size=8, seed=0, tool="thimble 1")
+    assert training_lines(known) == []
+    before = tuple(Ancestor(source=f"day {number}", rows_trained=1000) for number in range(1, 9))
+    changed = {"ancestors": before, "negatives_kept": 0.05, "platt": PlattScaling(slope=0.9, intercept=0.25, rows=1500)}
+    assert training_lines(known.model_copy(update=changed)) == [
+        ("went on from", "8 runs of 8,000 rows: day 1, day 2, day 3, day 4, day 5 and 3 more"),
+        ("negatives kept", "0.05, which scores and metrics make up for"),
+        ("Platt scaling", "slope 0.9000, intercept +0.2500, from 1,500 validation rows"),
+    ]
+    one = known.model_copy(update={"ancestors": before[:1]})
+    assert training_lines(one) == [("went on from", "1 run of 1,000 rows: day 1")]

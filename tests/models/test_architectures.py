@@ -69,6 +69,10 @@ class SumNet(Recommender):
         self.second = nn.Linear(width, width)
         self.last = nn.Linear(width, 1)
 
+    @property
+    def last_layer(self) -> nn.Linear:
+        return self.last
+
     def forward(self, dense: Tensor, ids: Tensor) -> Tensor:
         logits: Tensor = self.last(self.second(self.first(self.sparse_arch(ids).sum(1))))
         return logits.squeeze(1) + 0 * dense.nan_to_num()[:, 0]

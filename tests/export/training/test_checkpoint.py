@@ -37,10 +37,10 @@ class Watched(FileClicks):
 
     def read(self, start: int, stop: int, size: int) -> Iterator[Clicks]:
         for clicks in super().read(start, stop, size):
-            if start < TRAIN_ROWS:
+            if start < TRAIN_ROWS and size == RECIPE.batch_size:
                 self.trained_on += 1
                 self.do(self.trained_on)
-            elif self.trained_on and size != RECIPE.batch_size:
+            elif self.trained_on and start >= TRAIN_ROWS:
                 self.do(0)
             yield clicks
 

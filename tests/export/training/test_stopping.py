@@ -21,7 +21,7 @@ from thimble.models.hashing import Int64s
 from thimble.models.spec import Metrics
 
 SPEC = small_spec(dense=2, kinds=("int", "int"), dim=8, memory=20_000)
-RECIPE = Recipe(batch_size=64, epochs=12, dense_lr=0.004, sparse_lr=0.1)
+RECIPE = Recipe(batch_size=64, epochs=12, dense_lr=0.001, sparse_lr=0.005)
 TRAINING, VALIDATION, HELD_OUT = 2000, 1000, 500
 
 
@@ -48,7 +48,7 @@ class Crowd:
     def read(self, start: int, stop: int, size: int) -> Iterator[Clicks]:
         for first in range(start, stop, size):
             part = slice(first, min(first + size, stop))
-            if first < TRAINING:
+            if first < TRAINING and size == RECIPE.batch_size:
                 self.trained_on += 1
                 if self.trained_on == self.stop_at:
                     signal.raise_signal(signal.SIGINT)

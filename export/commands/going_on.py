@@ -1,0 +1,81 @@
+"""What `thimble-export train --from RUN` takes over from RUN, and what may be given anew."""
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import typer
+
+from thimble.export.clicks.rows import ClickError
+from thimble.export.training.ancestry import Parent
+from thimble.export.training.recipe import Recipe
+from thimble.export.wording import listed
+from thimble.models.inputs import Kind, ValueKind
+from thimble.models.spec import ModelSpec
+
+_MODEL_OPTIONS = ("preset", "scheme", "memory", "chunk", "dense_transform", "embedding_dim", "dense_arch", "over_arch")
+
+
+class Reading(NamedTuple):
+    """How click files are read, as options say it."""
+
+    label: str
+    multiline: bool
+    missing: Collection[str]
+    timestamps: bool
+
+
+def given(context: typer.Context) -> dict[str, Any]:
+    """The options of a command that somebody gave, by the names of their parameters."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return {name: context.params[name] for name, source in sources.items() if source and source.name == "COMMANDLINE"}
+
+
+def same_model(
+    parent: Parent, options: Mapping[str, Any], dense: Sequence[str], fields: Mapping[Kind, Sequence[str]]
+) -> ModelSpec:
+    """RUN's, under the name that was given. ClickError: options that ask for another one; columns may be repeated."""
+    if others := [f"--{name.replace('_', '-')}" for name in _MODEL_OPTIONS if name in options]:
+        raise ClickError(f"--from has the model of {parent.folder}: leave out {listed(others)}, or train a new one")
+    spec = parent.spec
+    known = [(feature.kind, feature.name) for feature in spec.features]
+    named: list[tuple[ValueKind, str]] = [("number", name) for name in dense]
+    named += [(kind, name) for kind, names in fields.items() for name in names]
+    if named and sorted(named) != sorted(known):
+        differing = sorted({name for _, name in {*named} ^ {*known}})
+        raise ClickError(
+            f"--from has the columns of {parent.folder}, and these differ: {listed(differing)}; "
+            "leave all of them out, or train a new model"
+        )
+    return ModelSpec.model_validate({**spec.model_dump(), "name": options.get("name", spec.name)})
+
+
+def same_reading(parent: Parent, options: Mapping[str, Any], reading: Reading) -> Reading:
+    """How RUN's files were read, but for what was given. ClickError: another label."""
+    origin = parent.trained_on
+    if origin is None or origin.seed is not None:  # it read no files
+        return reading
+    if "label" in options and reading.label != origin.label:
+        raise ClickError(
+            f"{parent.folder} has learnt {origin.label!r}, so --from cannot go on with --label {reading.label}; "
+            "train a new model"
+        )
+    theirs = Reading(origin.label, origin.multiline, origin.missing, origin.timestamps)
+    return theirs._replace(**{name: getattr(reading, name) for name in Reading._fields if name in options})
+
+
+def next_recipe(parent: Parent, options: Mapping[str, Any]) -> Recipe:
+    """RUN's, its batch size too, for which its rates are right; one pass; but for what was given."""
+    changed = {name: options[name] for name in Recipe.model_fields if name in options}
+    return Recipe.model_validate({**parent.recipe.model_dump(), "epochs": 1, **changed})
+
+
+def next_folder(parent: Parent) -> Path:
+    """Where the new run goes unless somebody says otherwise, beside RUN: shop, shop-2, shop-3.
+
+    It is the same each time, for it is there that a run which was stopped is looked for.
+    """
+    folder = parent.folder if parent.folder.name.strip(".") else parent.folder.resolve()
+    generation = len(parent.ancestors)
+    root = folder.name.removesuffix(f"-{generation}") if generation > 1 else folder.name
+    return folder.with_name(f"{root}-{generation + 1}")

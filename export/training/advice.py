@@ -1,0 +1,56 @@
+"""What a user should know of a finished run, and what to do about it."""
+
+import math
+from collections.abc import Iterator
+
+from thimble.export.training.checkpoint import Progress, RunConfig
+from thimble.export.training.stopping import best_epoch
+from thimble.models.schemes.base import HashedEmbedding
+from thimble.models.spec import Metrics, ModelSpec
+
+# An epoch of fewer steps teaches little, whatever the learning rate.
+FEW_STEPS = 10
+
+
+def advice(config: RunConfig, progress: Progress) -> list[str]:
+    """Sentences about a run whose metrics are known; none where all is well."""
+    assert progress.metrics is not None
+    return [
+        *_of_metrics(progress.metrics),
+        *_of_epochs(config, progress),
+        *_of_memory(config.spec),
+    ]
+
+
+def _of_metrics(metrics: Metrics) -> Iterator[str]:
+    rows, constant = f"{metrics.rows:,} held-out rows", _entropy(metrics.base_rate)
+    if metrics.auc is None or metrics.auc_interval is None:
+        yield f"all {rows} are of one class and say nothing of the model; hold out more, or others"
+    elif metrics.log_loss >= constant:
+        yield (
+            f"no better than a constant score: log loss {metrics.log_loss:.4f}, the base rate's is {constant:.4f}; "
+            "these columns say too little of the clicks, or there are too few rows: bring more of either"
+        )
+    elif metrics.auc_interval[0] <= 0.5:
+        yield f"{rows} do not tell the AUC of {metrics.auc:.4f} from chance, 0.5; bring more rows, or hold out more"
+
+
+def _of_epochs(config: RunConfig, progress: Progress) -> Iterator[str]:
+    epochs, batch = config.recipe.epochs, config.recipe.batch_size
+    if 1 < epochs == len(progress.validation) == best_epoch(progress.validation):
+        yield f"still improving after the last epoch; try --epochs {2 * epochs} in a new --run"
+    if (steps := math.ceil(config.train_rows / batch)) < FEW_STEPS and batch > 1:
+        yield f"an epoch has only {steps} steps of {batch:,} rows; a smaller --batch-size learns more in each"
+
+
+def _of_memory(spec: ModelSpec) -> Iterator[str]:
+    if isinstance(spec.embedding, HashedEmbedding) and spec.embedding_bytes > spec.full_table_bytes:
+        yield (
+            f"the shared array has {spec.embedding_bytes:,} bytes and full tables of these columns would have "
+            f"{spec.full_table_bytes:,}; leave out --memory, or take --scheme full"
+        )
+
+
+def _entropy(rate: float) -> float:
+    """Log loss in nats of a constant score, the base rate."""
+    return -sum(p * math.log(p) for p in (rate, 1 - rate) if p)

@@ -1,0 +1,63 @@
+"""What a run says of itself, and nothing where all is well."""
+
+from typing import Any
+
+import pytest
+
+from testing.samples import small_spec
+from thimble.export.training.advice import advice
+from thimble.export.training.checkpoint import Progress, RunConfig
+from thimble.export.training.recipe import Recipe
+from thimble.models.spec import Metrics, ModelSpec
+
+GOOD = {"rows": 1000, "base_rate": 0.2, "log_loss": 0.4, "auc": 0.75, "auc_interval": (0.7, 0.8)}
+SPEC = small_spec(memory=1000, rows=500)
+
+
+def said(
+    metrics: dict[str, Any] | None = None,
+    losses: tuple[float, ...] = (0.45, 0.4, 0.41),
+    recipe: Recipe | None = None,
+    rows: int = 50_000,
+    spec: ModelSpec = SPEC,
+) -> list[str]:
+    config = RunConfig(
+        spec=spec,
+        source="rows",
+        clicks="rows",
+        held_out_clicks="rows",
+        train_rows=rows,
+        held_out_rows=1000,
+        recipe=recipe or Recipe(batch_size=512, epochs=10),
+    )
+    validation = [Metrics.model_validate(GOOD | {"log_loss": loss}) for loss in losses]
+    found = Metrics.model_validate(GOOD | (metrics or {}))
+    return advice(config, Progress(epoch=len(losses), validation=validation, metrics=found))
+
+
+def test_nothing_is_said_where_all_is_well() -> None:
+    assert said() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (
+            {"metrics": {"log_loss": 0.51}},
+            "than a constant score: log loss 0.5100, the base rate's is 0.5004",
+        ),
+        ({"metrics": {"auc": 0.55, "auc_interval": (0.48, 0.62)}}, "do not tell the AUC of 0.5500 from chance"),
+        ({"metrics": {"base_rate": 0.0, "auc": None, "auc_interval": None}}, "are of one class"),
+        ({"losses": (0.5, 0.45, 0.44), "recipe": Recipe(epochs=3)}, "try --epochs 6 in a new --run"),
+        ({"rows": 5000, "recipe": Recipe(batch_size=2048)}, "only 3 steps of 2,048 rows; a smaller --batch-size"),
+        ({"spec": small_spec(memory=5000, rows=5)}, "the shared array has 20,000 bytes"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_sentence(change: dict[str, Any], sentence: str) -> None:
+    (found,) = said(**change)
+    assert sentence in found
+
+
+@pytest.mark.parametrize("losses", [(), (0.4,)])
+def test_one_epoch_alone_does_not_tell_whether_more_would_help(losses: tuple[float, ...]) -> None:
+    assert said(losses=losses, recipe=Recipe(epochs=1)) == []
