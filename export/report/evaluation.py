@@ -23,7 +23,7 @@ def evaluation_page(spec: ModelSpec, clicks: str, models: Mapping[str, Metrics],
         standing=f"{path} scored {count(metrics.rows)} rows, {metrics.base_rate:.2%} of them clicked.",
         headlines=headlines(metrics),
         charts=curve_charts(curves),
-        tables=[tables.compared(models, SAME_ROWS), tables.fields(spec)],
+        tables=[tables.compared(models, SAME_ROWS), *tables.fields(spec)],
         facts=list(artifact_facts(spec)),
     )
 
@@ -31,8 +31,11 @@ def evaluation_page(spec: ModelSpec, clicks: str, models: Mapping[str, Metrics],
 def artifact_facts(spec: ModelSpec) -> Iterator[tuple[str, str]]:
     """What a model is and where its weights come from."""
     embedding = spec.embedding
-    yield "features", f"{len(spec.dense)} dense ({spec.dense_transform}), {len(spec.fields)} fields"
-    yield "embedding", f"{embedding.scheme} version {embedding.version}, dimension {spec.embedding_dim}"
+    yield "features", f"{len(spec.dense)} dense, {len(spec.fields)} fields"
+    if spec.dense:
+        yield "numbers", str(spec.dense_transform)
+    if spec.fields:
+        yield "embedding", f"{embedding.scheme} version {embedding.version}, dimension {spec.embedding_dim}"
     yield "MLPs", f"{spec.architecture}, {spec.precision}"
     if spec.provenance:
         provenance = spec.provenance

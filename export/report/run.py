@@ -44,7 +44,7 @@ def run_page(config: RunConfig, progress: Progress, compared: Sequence[FinishedR
         headlines=headlines(metrics) if metrics else [],
         advice=progress.advice,
         charts=[*history_charts(progress.history), *(curve_charts(progress.curves) if progress.curves else [])],
-        tables=[*shown, tables.fields(config.spec)],
+        tables=[*shown, *tables.fields(config.spec)],
         facts=[*_facts(config), *artifact_facts(config.spec)],
     )
 

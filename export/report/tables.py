@@ -51,8 +51,10 @@ def epochs(validation: Sequence[Metrics], best: int) -> Table:
     return Table("After each epoch", "On the validation rows. The weights of the best epoch are kept.", head, rows)
 
 
-def fields(spec: ModelSpec) -> Table:
-    """The fields of the largest tables, and what part of the embedding weights' work each of them is."""
+def fields(spec: ModelSpec) -> list[Table]:
+    """A table of the fields of the largest tables, and what part of all ids theirs are; none for numbers alone."""
+    if not spec.fields:
+        return []
     rows = sum(field.rows for field in spec.fields)
     largest = sorted(spec.fields, key=lambda field: field.rows, reverse=True)
     table = [
@@ -70,7 +72,7 @@ def fields(spec: ModelSpec) -> Table:
         weight = size(more * spec.embedding_dim * FLOAT_BYTES)
         table.append([f"{len(rest)} smaller ones", "", count(more), weight, f"{more / rows:.1%}"])
     head = ["field", "kind", "ids", "as a full table", "share of all ids"]
-    return Table("The largest fields", _load(spec), head, table)
+    return [Table("The largest fields", _load(spec), head, table)]
 
 
 def _load(spec: ModelSpec) -> str:

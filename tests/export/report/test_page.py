@@ -78,3 +78,9 @@ def test_in_a_real_browser_it_fits_a_phone_and_asks_for_nothing(tmp_path: Path) 
     assert (found["unnamed"], found["outside"], found["requests"], found["scripts"]) == (0, [], [], "undefined")
     assert found["lines"] in (["rgb(11, 107, 203)"], ["rgb(109, 179, 255)"])  # the style sheet's, in light or dark
     assert found["headings"][:2] == ["In pictures", "Against a constant and other models"]
+
+
+def test_a_model_of_numbers_alone_has_no_fields_to_show(tmp_path: Path) -> None:
+    spec, rows = small_spec(kinds=()), scored(50)
+    evaluation_page(spec, "clicks.csv", {"model.onnx": rows.metrics()}, rows.curves()).write(tmp_path / "page.html")
+    assert "The largest fields" not in (tmp_path / "page.html").read_text()
