@@ -20,7 +20,8 @@ from thimble.export.training.errors import RunError
 from thimble.models.features import Batch
 from thimble.models.files import file_digest
 from thimble.models.nn.recommender import Recommender
-from thimble.models.schemes.base import HashedEmbedding
+from thimble.models.schemes.full import FullEmbedding
+from thimble.models.schemes.indexed import IndexedEmbedding
 from thimble.models.spec import ExternalFile, GoldenRows, ModelSpec, Precision
 
 READ_ROWS = 2048
@@ -60,7 +61,7 @@ def publish(
         path = folder / MODEL_FILE
         stored = store(folder / EXTERNAL_DATA) if store else {}
         model = lower_mlps(build(spec, dlrm, stored), spec, calibration)
-        external = not isinstance(spec.embedding, HashedEmbedding) and not stored
+        external = isinstance(spec.embedding, FullEmbedding | IndexedEmbedding) and not stored
         onnx.save_model(model, path, save_as_external_data=external, location=EXTERNAL_DATA)
         scores = onnx_scores(onnx_session(str(path)), batch)
         found: dict[str, Any] = {

@@ -202,7 +202,7 @@ def train(
         if not preset and not before:
             found = survey(parts.training, spec)
             spec = own.spec(found.ids, learnt(dense_transform or "quantiles", found.numbers))
-        if scheme == "full" and not before:
+        if scheme == "full" and spec.fields and not before:
             spec, keys = indexed(spec, parts.training)
             typer.echo("full tables: an id that comes at least twice has a row, all others of a column one together")
 
