@@ -8,6 +8,7 @@ import typer
 
 from thimble.export import console
 from thimble.export.options import Group, Label, Missing, Multiline, Strict, Timestamps, hidden_in, names_in, widths_in
+from thimble.export.training.recipe import TrainingPrecision
 from thimble.models.inputs import Kind
 from thimble.models.presets import MEMORY_BYTES
 from thimble.models.schemes import SCHEMES
@@ -66,6 +67,9 @@ def train(
     dense_lr: Annotated[float, typer.Option(min=0, help="Adam's, for the MLPs")] = 0.001,
     sparse_lr: Annotated[float, typer.Option(min=0, help="Adagrad's, for the embeddings")] = 0.05,
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    training_precision: Annotated[
+        TrainingPrecision, typer.Option(help="of matrix products: bf16 and fp16 are faster where hardware has them")
+    ] = "fp32",
     strict: Strict = False,
     multiline: Multiline = False,
     missing: Missing = None,
@@ -92,11 +96,16 @@ def train(
     from thimble.export.report.run import FinishedRun
     from thimble.export.report.watch import PAGE, watched
     from thimble.export.training.checkpoint import Progress
+    from thimble.export.training.optimizers import touches_little
+    from thimble.export.training.ranks import joined
     from thimble.export.training.recipe import Recipe
     from thimble.export.training.schema import OwnModel, preset_spec
     from thimble.export.training.train import train as train_run
     from thimble.models.transforms import learnt
 
+    ranks = joined()
+    if not ranks.first:
+        console.be_quiet()
     if bool(clicks) == bool(generate):
         raise ClickError("give click files or --generate N, one of the two")
     plan = Plan(*parse_split(split, in_order), held_out_share, validation_share, in_order, seed)
@@ -115,7 +124,14 @@ def train(
         time=plan.time,
     )
     others = [FinishedRun.load(other) for other in compare or ()]
-    recipe = Recipe(batch_size=batch_size, epochs=epochs, dense_lr=dense_lr, sparse_lr=sparse_lr, seed=seed)
+    recipe = Recipe(
+        batch_size=batch_size,
+        epochs=epochs,
+        dense_lr=dense_lr,
+        sparse_lr=sparse_lr,
+        seed=seed,
+        training_precision=training_precision,
+    )
     fields: dict[Kind, list[str]] = {"int": names_in(ints), "hex": names_in(hexes), "string": names_in(strings)}
     if preset and (dense or any(fields.values())):
         raise ClickError("--preset has columns of its own; give it or --dense, --int, --hex and --string")
@@ -156,7 +172,10 @@ def train(
         sources += [it for it in (source, held_out_source) if it]
         console.echo_all(console.passed_over([name for it in sources for name in it.passed_over]))
         try:
-            parts = prepared(source, held_out_source, plan, None if no_cache else cache, partial(typer.echo, err=True))
+            with ranks.first_before_others():  # these find the cache that it wrote
+                parts = prepared(
+                    source, held_out_source, plan, None if no_cache else cache, partial(typer.echo, err=True)
+                )
             console.echo_all([*console.cached(parts), *described(parts, plan)])
         except KeyboardInterrupt:
             console.fail("stopped; the same command goes on from here", 130)
@@ -175,10 +194,14 @@ def train(
     validated = f"{len(parts.validation):,} for validation, " if parts.validation else ""
     rows = f"{len(parts.training):,} rows to train on, {validated}{len(parts.held_out):,} held out"
     typer.echo(f"{rows}; checkpoints in {folder}")
+    if touches_little(spec.embedding, len(spec.fields), spec.embedding_dim, batch_size):
+        typer.echo("a batch touches little of the shared array, so each step updates that part alone (SparseAdam)")
     try:
         with watched(folder, others, tensorboard) as watch:
-            metrics = train_run(spec, parts, recipe, folder, checkpoint_rows, after_epoch, watch)
+            metrics = train_run(spec, parts, recipe, folder, checkpoint_rows, after_epoch, watch, ranks)
     except KeyboardInterrupt:
+        if not ranks.first:
+            raise typer.Exit(130) from None
         console.fail("stopped; the same command goes on from here", 130)
     finally:
         if no_cache:  # else they are known before

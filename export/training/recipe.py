@@ -1,11 +1,13 @@
 """How a model is trained."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from thimble.models.base import Positive
 
+TrainingPrecision = Literal["fp32", "bf16", "fp16"]
+"""Of matrix products in training. Weights, their sums and the loss are float32 in each."""
 Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -22,3 +24,4 @@ class Recipe(BaseModel):
     dense_lr: Rate = 0.001
     sparse_lr: Rate = 0.05
     seed: Annotated[int, Field(ge=0)] = 0
+    training_precision: TrainingPrecision = "fp32"

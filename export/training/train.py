@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 
-import torch
 from tqdm import tqdm
 
 from thimble.export.clicks.golden import golden_features
@@ -16,6 +15,7 @@ from thimble.export.training.checkpoint import Checkpoint, Progress, RunConfig
 from thimble.export.training.errors import RunError
 from thimble.export.training.evaluation import SCORING_BATCH, evaluate, scored
 from thimble.export.training.history import Point
+from thimble.export.training.ranks import ALONE, Ranks
 from thimble.export.training.recipe import Recipe
 from thimble.export.training.start import started
 from thimble.export.training.step import Step
@@ -41,13 +41,15 @@ def train(
     checkpoint_rows: int = CHECKPOINT_ROWS,
     after_epoch: AfterEpoch = lambda _: None,
     watch: Watch = lambda *_: None,
+    ranks: Ranks = ALONE,
 ) -> Metrics:
     """Train into `folder`, or go on where its checkpoint left off, and evaluate on the held-out rows.
 
     With validation rows training ends when an epoch brings nothing, and the best one's weights are kept; else it ends
     after all epochs. The same spec, rows and recipe give the same weights on the same machine, whether interrupted or
     not. `after_epoch` is called after each epoch, and before the next one begins; `watch` when there is more to see
-    of how the run goes, and when it is over, even if it was before.
+    of how the run goes, and when it is over, even if it was before. Several `ranks` take the steps that one would, up
+    to the order of sums, and the first one alone calls these, evaluates and writes files.
     RunError when the folder holds another run.
     """
     rows, held_out, validation = parts
@@ -62,47 +64,51 @@ def train(
         validation_rows=len(validation) if validation else 0,
         recipe=recipe,
     )
-    run = _Run(config, folder, watch)
+    run = _Run(config, folder, watch, ranks)
     metrics = run.progress.metrics or run.fit(parts, checkpoint_rows, after_epoch)
-    watch(config, run.progress)
+    if ranks.first:
+        watch(config, run.progress)
     return metrics
 
 
 class _Run:
-    def __init__(self, config: RunConfig, folder: Path, watch: Watch) -> None:
+    def __init__(self, config: RunConfig, folder: Path, watch: Watch, ranks: Ranks) -> None:
         self.config = config
         self.watch = watch
+        self.ranks = ranks
         self.checkpoint = Checkpoint(folder)
         self.best = Checkpoint(folder, "best.pt")
         self.progress = Progress()
         self.since = time.monotonic()
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.model = started(config.spec, config.recipe.seed, device)
-        self.step = Step(self.model, config.recipe)
-        if self.checkpoint.path.exists():
+        self.model = started(config.spec, config.recipe.seed, ranks.device)
+        self.step = Step(self.model, config.recipe, ranks)
+        self.resumed = ranks.from_first(self.checkpoint.path.exists)
+        if self.resumed:
             self._resume()
 
     def fit(self, parts: Parts, checkpoint_rows: int, after_epoch: AfterEpoch) -> Metrics:
         rows, held_out, validation = parts
         for part in filter(None, (held_out, validation)):  # what cannot be evaluated on ends the run now, not later
             self._metrics(part.first(WATCHED_ROWS))
-        self.progress.golden = golden_features(self.config.spec, held_out)
+        self.progress.golden = self.ranks.from_first(lambda: golden_features(self.config.spec, held_out))
         self.progress.trained_on, self.progress.held_out = origin(rows), origin(held_out)
+        self.ranks.same_weights(self.model)
         with stop_requests() as stop:
             self._save()  # what cannot be saved ends the run before there is work to lose
             while self.progress.epoch < self.config.recipe.epochs and not is_over(self.progress.validation):
                 self._epoch(rows, validation, checkpoint_rows, stop)
-                after_epoch(self.progress)
-                if stop.is_set():
+                if self.ranks.first:
+                    after_epoch(self.progress)
+                if self.ranks.any(stop.is_set()):
                     raise KeyboardInterrupt
         if self.progress.validation and best_epoch(self.progress.validation) < self.progress.epoch:
             self._return_to_best()
         self._save()
-        found = scored(self.model, held_out.read(SCORING_BATCH))
+        found = self.ranks.from_first(lambda: scored(self.model, held_out.read(SCORING_BATCH)))
         metrics = self.progress.metrics = found.metrics()
         self.progress.curves = found.curves()
         self._save()
-        self.best.path.unlink(missing_ok=True)
+        self.ranks.from_first(lambda: self.best.path.unlink(missing_ok=True))
         return metrics
 
     def _epoch(self, rows: Rows, validation: Rows | None, checkpoint_rows: int, stop: Event) -> None:
@@ -117,6 +123,7 @@ class _Run:
             unit=" rows",
             unit_scale=True,
             mininterval=0.5 if sys.stderr.isatty() else 10,
+            disable=not self.ranks.first,
         )
         with bar:
             for clicks in rows.read(size, progress.position, progress.epoch):
@@ -126,11 +133,13 @@ class _Run:
                     point = self._add_point(self._metrics(validation.first(WATCHED_ROWS)) if validation else None)
                     auc = {} if point.auc is None else {"AUC": f"{point.auc:.4f}"}
                     bar.set_postfix({"loss": f"{point.loss:.4f}", **auc}, refresh=False)
-                    self.watch(self.config, progress)
+                    if self.ranks.first:
+                        self.watch(self.config, progress)
                 bar.update(progress.position - before)
-                if stop.is_set() or _passed(checkpoint_rows, start + before, start + progress.position):
+                stopping = self.ranks.any(stop.is_set())
+                if stopping or _passed(checkpoint_rows, start + before, start + progress.position):
                     self._save()
-                if stop.is_set():
+                if stopping:
                     raise KeyboardInterrupt
         if not progress.rows_trained:
             raise ClickError(f"{rows.source.description}: no usable row to train on")
@@ -142,16 +151,17 @@ class _Run:
             if best_epoch(progress.validation) == progress.epoch:
                 self._save(self.best)
         self._save()
-        self.watch(self.config, progress)
+        if self.ranks.first:
+            self.watch(self.config, progress)
 
     def _learn(self, clicks: Clicks) -> None:
         if rows := len(clicks.labels):
-            self.progress.loss += self.step(clicks) * rows
+            self.step(clicks)
             self.progress.loss_rows += rows
             self.progress.rows_trained += rows
 
     def _metrics(self, rows: Rows) -> Metrics:
-        return evaluate(self.model, rows.read(SCORING_BATCH))
+        return self.ranks.from_first(lambda: evaluate(self.model, rows.read(SCORING_BATCH)))
 
     def _add_point(self, metrics: Metrics | None) -> Point:
         self._take_time()
@@ -160,12 +170,12 @@ class _Run:
             epoch=progress.epoch + 1,
             rows=progress.rows_trained,
             seconds=progress.seconds,
-            loss=progress.loss / progress.loss_rows if progress.loss_rows else progress.history[-1].loss,
+            loss=self.step.take_loss() / progress.loss_rows if progress.loss_rows else progress.history[-1].loss,
             log_loss=metrics.log_loss if metrics else None,
             auc=metrics.auc if metrics else None,
         )
         progress.history.append(point)
-        progress.loss, progress.loss_rows = 0, 0
+        progress.loss_rows = 0
         return point
 
     def _take_time(self) -> None:
@@ -175,15 +185,16 @@ class _Run:
 
     def _save(self, checkpoint: Checkpoint | None = None) -> None:
         self._take_time()
-        (checkpoint or self.checkpoint).save(self.config, self.progress, self.step.state_dict())
+        state = self.step.state_dict()
+        self.ranks.from_first(lambda: (checkpoint or self.checkpoint).save(self.config, self.progress, state))
 
     def _return_to_best(self) -> None:
-        _, progress, state = self.best.load()
+        _, progress, state = self.ranks.from_first(self.best.load)
         self.progress.rows_trained = progress.rows_trained
         self.step.load_state_dict(state)
 
     def _resume(self) -> None:
-        config, self.progress, state = self.checkpoint.load()
+        config, self.progress, state = self.ranks.from_first(self.checkpoint.load)
         if differing := config.differing(self.config):
             raise RunError(
                 f"{self.checkpoint.folder} holds another run ({', '.join(differing)} differ); "
