@@ -1,5 +1,6 @@
 """What the exporter prints."""
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
@@ -28,6 +29,13 @@ def echo_all(lines: Sequence[str]) -> None:
     """Lines on stdout."""
     for line in lines:
         typer.echo(line)
+
+
+def be_quiet() -> None:
+    """Nothing more on stdout."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def passed_over(names: Sequence[str]) -> list[str]:

@@ -19,6 +19,7 @@ from thimble.export.options import (
     names_in,
     widths_in,
 )
+from thimble.export.training.recipe import TrainingPrecision
 from thimble.models.inputs import Kind
 from thimble.models.presets import MEMORY_BYTES
 from thimble.models.schemes import SCHEMES
@@ -90,6 +91,9 @@ def train(
     ] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     platt: Annotated[bool, typer.Option(help="scale the trained model's scores to fit the validation rows")] = False,
+    training_precision: Annotated[
+        TrainingPrecision, typer.Option(help="of matrix products: bf16 and fp16 are faster where hardware has them")
+    ] = "fp32",
     strict: Strict = False,
     multiline: Multiline = False,
     missing: Missing = None,
@@ -119,11 +123,16 @@ def train(
     from thimble.export.training.ancestry import parent
     from thimble.export.training.checkpoint import Checkpoint, Progress
     from thimble.export.training.full_tables import indexed
+    from thimble.export.training.optimizers import touches_little
+    from thimble.export.training.ranks import joined
     from thimble.export.training.recipe import recipe_for
     from thimble.export.training.schema import OwnModel, preset_spec
     from thimble.export.training.train import train as train_run
     from thimble.models.transforms import learnt
 
+    ranks = joined()
+    if not ranks.first:
+        console.be_quiet()
     if bool(clicks) == bool(generate):
         raise ClickError("give click files or --generate N, one of the two")
     if generate and (from_run or negatives_kept):
@@ -192,7 +201,10 @@ def train(
         sources += [it for it in (source, held_out_source) if it]
         console.echo_all(console.passed_over([name for it in sources for name in it.passed_over]))
         try:
-            parts = prepared(source, held_out_source, plan, None if no_cache else cache, partial(typer.echo, err=True))
+            with ranks.first_before_others():  # these find the cache that it wrote
+                parts = prepared(
+                    source, held_out_source, plan, None if no_cache else cache, partial(typer.echo, err=True)
+                )
             console.echo_all([*console.cached(parts), *described(parts, plan)])
         except KeyboardInterrupt:
             console.fail("stopped; the same command goes on from here", 130)
@@ -229,12 +241,17 @@ def train(
             seed=seed,
             negatives_kept=negatives_kept or 1,
             platt=platt,
+            training_precision=training_precision,
         )
     typer.echo(f"recipe: {recipe}")
+    if touches_little(spec.embedding, len(spec.fields), spec.embedding_dim, recipe.batch_size):
+        typer.echo("a batch touches little of the shared array, so each step updates that part alone (SparseAdam)")
     try:
         with watched(folder, others, tensorboard) as watch:
-            metrics = train_run(spec, parts, recipe, folder, checkpoint_rows, after_epoch, watch, before, keys)
+            metrics = train_run(spec, parts, recipe, folder, checkpoint_rows, after_epoch, watch, before, keys, ranks)
     except KeyboardInterrupt:
+        if not ranks.first:
+            raise typer.Exit(130) from None
         console.fail("stopped; the same command goes on from here", 130)
     finally:
         if no_cache:  # else they are known before

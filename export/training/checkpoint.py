@@ -25,8 +25,8 @@ from thimble.models.spec import Ancestor, Metrics, ModelSpec, PlattScaling, Prov
 class Progress(BaseModel):
     """How far a run has come.
 
-    `epoch` counts those that are done, and `position` the rows of the one at hand. `loss` is the sum over the last
-    `loss_rows` rows, those since the history's last point. `seconds` were spent on training. `validation` has the
+    `epoch` counts those that are done, and `position` the rows of the one at hand. `loss_rows` were trained
+    on since the history's last point. `seconds` were spent on training. `validation` has the
     metrics after each epoch. `golden` are held-out rows in the form of a request, `trained_on` and `held_out` say where
     an export can read rows again. `metrics` and `curves`, on the held-out rows, appear when the run is over, and with
     them `advice`, what a user should know of it.
@@ -35,7 +35,6 @@ class Progress(BaseModel):
     epoch: int = 0
     position: int = 0
     rows_trained: int = 0
-    loss: float = 0
     loss_rows: int = 0
     seconds: float = 0
     history: list[Point] = []

@@ -6,12 +6,17 @@ from torch.optim import Adam, Optimizer, SparseAdam
 
 from thimble.export.training.errors import RunError
 from thimble.export.training.recipe import Recipe
-from thimble.models.nn.embeddings import FullTables
+from thimble.models.nn.embeddings import SharedMemory
 from thimble.models.nn.recommender import Recommender
+from thimble.models.schemes.base import EmbeddingScheme, HashedEmbedding
+
+# How many times what a batch can touch the array holds, for it to be cheaper to touch that alone. Where both take the
+# same time lies between 4 and 8 on a CPU (benchmarks/training/results/updates-time.md).
+TIMES = 8
 
 
 def optimizers(model: Recommender, recipe: Recipe) -> list[Optimizer]:
-    """What trains a model: Adam, which of full tables changes the rows that a batch touched.
+    """What trains a model: Adam, and for embeddings of which a batch touches little Adam that touches no more.
 
     RunError: a parameter that would not be trained, or twice.
     """
@@ -20,9 +25,24 @@ def optimizers(model: Recommender, recipe: Recipe) -> list[Optimizer]:
     for name, parameter in model.named_parameters():
         if (count := counts[id(parameter)]) != 1:
             raise RunError(f"parameter {name} is in {count} optimizer groups of {type(model).__name__}, not in one")
-    if isinstance(model.sparse_arch, FullTables):
-        return [Adam(groups.dense, lr=recipe.dense_lr, fused=True), SparseAdam(groups.sparse, lr=recipe.sparse_lr)]
-    found: list[Optimizer] = [Adam(groups.dense, lr=recipe.dense_lr, fused=True)]
-    if groups.sparse:  # a model of numbers alone has none
-        found.append(Adam(groups.sparse, lr=recipe.sparse_lr, fused=True))
-    return found
+    dense = Adam(groups.dense, lr=recipe.dense_lr, fused=True)
+    if not groups.sparse:
+        return [dense]
+    arch = model.sparse_arch
+    if isinstance(arch, SharedMemory):
+        fields = arch.constants.shape[1]
+        arch.sparse_gradients = touches_little(arch.embedding, fields, arch.dim, recipe.batch_size)
+        if not arch.sparse_gradients:
+            return [dense, Adam(groups.sparse, lr=recipe.sparse_lr, fused=True)]
+    return [dense, SparseAdam(groups.sparse, recipe.sparse_lr)]
+
+
+def touches_little(embedding: EmbeddingScheme, fields: int, dim: int, batch_size: int) -> bool:
+    """Whether a batch touches so little of a shared array that the rest of it is better left alone in a step.
+
+    Sizes alone decide, so that a run does the same everywhere. Chunks that start anywhere, as ROBE's, are no rows that
+    could be updated alone.
+    """
+    if not isinstance(embedding, HashedEmbedding) or len(embedding.memory_shape) == 1:
+        return False
+    return embedding.memory_shape[0] >= TIMES * batch_size * fields * embedding.chunks(dim)

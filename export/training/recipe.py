@@ -1,12 +1,14 @@
 """How a model is trained, and how that follows from the number of rows."""
 
 import math
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from thimble.models.base import Positive, PositiveShare
 
+TrainingPrecision = Literal["fp32", "bf16", "fp16"]
+"""Of matrix products in training. Weights, their sums and the loss are float32 in each."""
 Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 LEAST_BATCH, MOST_BATCH = 32, 2048
@@ -32,6 +34,7 @@ class Recipe(BaseModel):
     seed: Annotated[int, Field(ge=0)] = 0
     negatives_kept: PositiveShare = 1.0
     platt: bool = False
+    training_precision: TrainingPrecision = "fp32"
 
     def __str__(self) -> str:
         rates = f"learning rates {self.dense_lr:.2g} (MLPs) and {self.sparse_lr:.2g} (embeddings)"
@@ -49,6 +52,7 @@ def recipe_for(
     seed: int = 0,
     negatives_kept: float = 1,
     platt: bool = False,
+    training_precision: TrainingPrecision = "fp32",
 ) -> Recipe:
     """The recipe for so many training rows; what is given stays as it is. ValueError: a value that can't be.
 
@@ -67,4 +71,5 @@ def recipe_for(
         seed=seed,
         negatives_kept=negatives_kept,
         platt=platt,
+        training_precision=training_precision,
     )

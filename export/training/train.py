@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 
-import torch
 from tqdm import tqdm
 
 from thimble.export.clicks.golden import golden_features
@@ -20,6 +19,7 @@ from thimble.export.training.evaluation import SCORING_BATCH, evaluate, scored
 from thimble.export.training.history import Point
 from thimble.export.training.intercept import INTERCEPT_ROWS, fit_intercept
 from thimble.export.training.platt import PlattError, calibrate
+from thimble.export.training.ranks import ALONE, Ranks
 from thimble.export.training.recipe import Recipe
 from thimble.export.training.start import START_ROWS, fit_start, started
 from thimble.export.training.step import Step
@@ -48,6 +48,7 @@ def train(
     watch: Watch = lambda *_: None,
     parent: Parent | None = None,
     keys: Int64s | None = None,
+    ranks: Ranks = ALONE,
 ) -> Metrics:
     """Train into `folder`, or go on where its checkpoint left off, and evaluate on the held-out rows.
 
@@ -55,7 +56,9 @@ def train(
     after all epochs. The same spec, rows and recipe give the same weights on the same machine, whether interrupted or
     not. With a `parent` it begins where that one ended. `keys` are the ids that have a row each, where the spec has an
     index of them (`full_tables.indexed`). `after_epoch` is called after each epoch, and before the next one begins;
-    `watch` when there is more to see of how the run goes, and when it is over, even if it was before.
+    `watch` when there is more to see of how the run goes, and when it is over, even if it was before. Several `ranks`
+    take the steps that one would, up to the order of sums, and the first one alone calls these, evaluates and writes
+    files.
     RunError when the folder holds another run.
     """
     rows, held_out, validation = parts
@@ -76,26 +79,34 @@ def train(
         ancestors=parent.ancestors if parent else (),
         parent=parent.digest if parent else None,
     )
-    run = _Run(config, folder, watch, parent, keys)
+    run = _Run(config, folder, watch, parent, keys, ranks)
     metrics = run.progress.metrics or run.fit(parts, checkpoint_rows, after_epoch)
-    watch(config, run.progress)
+    if ranks.first:
+        watch(config, run.progress)
     return metrics
 
 
 class _Run:
     def __init__(
-        self, config: RunConfig, folder: Path, watch: Watch, parent: Parent | None, keys: Int64s | None
+        self,
+        config: RunConfig,
+        folder: Path,
+        watch: Watch,
+        parent: Parent | None,
+        keys: Int64s | None,
+        ranks: Ranks,
     ) -> None:
         self.config = config
         self.watch = watch
+        self.ranks = ranks
         self.checkpoint = Checkpoint(folder)
         self.best = Checkpoint(folder, "best.pt")
         self.progress = Progress()
         self.since = time.monotonic()
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.model = started(config.spec, config.recipe.seed, device, keys)
-        self.step = Step(self.model, config.recipe)
-        if self.checkpoint.path.exists():
+        self.model = started(config.spec, config.recipe.seed, ranks.device, keys)
+        self.step = Step(self.model, config.recipe, ranks)
+        self.resumed = ranks.from_first(self.checkpoint.path.exists)
+        if self.resumed:
             self._resume()
         elif parent:
             self.step.go_on_from(parent.state)
@@ -104,27 +115,30 @@ class _Run:
         rows, held_out, validation = parts
         for part in filter(None, (held_out, validation)):  # what cannot be evaluated on ends the run now, not later
             self._metrics(part.first(WATCHED_ROWS))
-        self.progress.golden = golden_features(self.config.spec, held_out)
+        self.progress.golden = self.ranks.from_first(lambda: golden_features(self.config.spec, held_out))
         self.progress.trained_on, self.progress.held_out = origin(rows), origin(held_out)
-        if not self.checkpoint.path.exists():
+        if not self.resumed:
             self._start(rows)
+        self.ranks.same_weights(self.model)
         with stop_requests() as stop:
             self._save()  # what cannot be saved ends the run before there is work to lose
             while self.progress.epoch < self.config.recipe.epochs and not is_over(self.progress.validation):
                 self._epoch(rows, validation, checkpoint_rows, stop)
-                after_epoch(self.progress)
-                if stop.is_set():
+                if self.ranks.first:
+                    after_epoch(self.progress)
+                if self.ranks.any(stop.is_set()):
                     raise KeyboardInterrupt
         if self.progress.validation and best_epoch(self.progress.validation) < self.progress.epoch:
             self._return_to_best()
         self._save()
         notes = self._calibrate(validation) if self.config.recipe.platt and validation else []
-        found = scored(self.model, held_out.read(SCORING_BATCH), self.config.recipe.negatives_kept)
+        kept = self.config.recipe.negatives_kept
+        found = self.ranks.from_first(lambda: scored(self.model, held_out.read(SCORING_BATCH), kept))
         metrics = self.progress.metrics = found.metrics()
         self.progress.curves = found.curves()
         self.progress.advice = [*notes, *advice(self.config, self.progress)]
         self._save()
-        self.best.path.unlink(missing_ok=True)
+        self.ranks.from_first(lambda: self.best.path.unlink(missing_ok=True))
         return metrics
 
     def _start(self, rows: Rows) -> None:
@@ -146,6 +160,7 @@ class _Run:
             unit=" rows",
             unit_scale=True,
             mininterval=0.5 if sys.stderr.isatty() else 10,
+            disable=not self.ranks.first,
         )
         with bar:
             for clicks in rows.read(size, progress.position, progress.epoch):
@@ -155,11 +170,13 @@ class _Run:
                     point = self._add_point(self._metrics(validation.first(WATCHED_ROWS)) if validation else None)
                     auc = {} if point.auc is None else {"AUC": f"{point.auc:.4f}"}
                     bar.set_postfix({"loss": f"{point.loss:.4f}", **auc}, refresh=False)
-                    self.watch(self.config, progress)
+                    if self.ranks.first:
+                        self.watch(self.config, progress)
                 bar.update(progress.position - before)
-                if stop.is_set() or _passed(checkpoint_rows, start + before, start + progress.position):
+                stopping = self.ranks.any(stop.is_set())
+                if stopping or _passed(checkpoint_rows, start + before, start + progress.position):
                     self._save()
-                if stop.is_set():
+                if stopping:
                     raise KeyboardInterrupt
         last = max(0, len(rows) - INTERCEPT_ROWS)
         fit_intercept(self.model, rows.read(SCORING_BATCH, last, progress.epoch), self.config.recipe.negatives_kept)
@@ -171,16 +188,18 @@ class _Run:
             if best_epoch(progress.validation) == progress.epoch:
                 self._save(self.best)
         self._save()
-        self.watch(self.config, progress)
+        if self.ranks.first:
+            self.watch(self.config, progress)
 
     def _learn(self, clicks: Clicks) -> None:
         if rows := len(clicks.labels):
-            self.progress.loss += self.step(clicks) * rows
+            self.step(clicks)
             self.progress.loss_rows += rows
             self.progress.rows_trained += rows
 
     def _metrics(self, rows: Rows) -> Metrics:
-        return evaluate(self.model, rows.read(SCORING_BATCH), self.config.recipe.negatives_kept)
+        kept = self.config.recipe.negatives_kept
+        return self.ranks.from_first(lambda: evaluate(self.model, rows.read(SCORING_BATCH), kept))
 
     def _calibrate(self, validation: Rows) -> list[str]:
         """Why it cannot be done, if so. It is saved together with the metrics, so a run that resumes does it once."""
@@ -198,12 +217,12 @@ class _Run:
             epoch=progress.epoch + 1,
             rows=progress.rows_trained,
             seconds=progress.seconds,
-            loss=progress.loss / progress.loss_rows if progress.loss_rows else progress.history[-1].loss,
+            loss=self.step.take_loss() / progress.loss_rows if progress.loss_rows else progress.history[-1].loss,
             log_loss=metrics.log_loss if metrics else None,
             auc=metrics.auc if metrics else None,
         )
         progress.history.append(point)
-        progress.loss, progress.loss_rows = 0, 0
+        progress.loss_rows = 0
         return point
 
     def _take_time(self) -> None:
@@ -213,15 +232,16 @@ class _Run:
 
     def _save(self, checkpoint: Checkpoint | None = None) -> None:
         self._take_time()
-        (checkpoint or self.checkpoint).save(self.config, self.progress, self.step.state_dict())
+        state = self.step.state_dict()
+        self.ranks.from_first(lambda: (checkpoint or self.checkpoint).save(self.config, self.progress, state))
 
     def _return_to_best(self) -> None:
-        _, progress, state = self.best.load()
+        _, progress, state = self.ranks.from_first(self.best.load)
         self.progress.rows_trained = progress.rows_trained
         self.step.load_state_dict(state)
 
     def _resume(self) -> None:
-        config, self.progress, state = self.checkpoint.load()
+        config, self.progress, state = self.ranks.from_first(self.checkpoint.load)
         if differing := config.differing(self.config):
             raise RunError(
                 f"{self.checkpoint.folder} holds another run ({', '.join(differing)} differ); "

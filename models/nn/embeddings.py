@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from thimble.models.nn.hashing import hashes
 from thimble.models.nn.indexed import IndexedTable
+from thimble.models.nn.touched_rows import touched_rows
 from thimble.models.schemes.base import HashedEmbedding
 from thimble.models.schemes.full import FullEmbedding
 from thimble.models.schemes.indexed import IndexedEmbedding
@@ -15,7 +16,10 @@ from thimble.models.spec import ModelSpec
 
 
 class SharedMemory(nn.Module):
-    """One trainable array that every field reads in chunks at hashed places (`thimble.models.hashing`)."""
+    """One trainable array that every field reads in chunks at hashed places (`thimble.models.hashing`).
+
+    With `sparse_gradients` the array's gradient is sparse and holds only what a batch touched; chunks must be rows.
+    """
 
     memory: nn.Parameter
     constants: Tensor
@@ -25,6 +29,7 @@ class SharedMemory(nn.Module):
         self.map = embedding.hash_map(spec.embedding_dim)
         self.embedding = embedding
         self.dim = spec.embedding_dim
+        self.sparse_gradients = False
         # Uniform(+-sqrt(1 / max rows)) is the authors' initialisation of the array.
         bound = math.sqrt(1 / max(field.rows for field in spec.fields))
         self.memory = nn.Parameter(torch.empty(embedding.memory_shape).uniform_(-bound, bound))
@@ -35,8 +40,10 @@ class SharedMemory(nn.Module):
         width = slots.shape[2] * self.embedding.chunk_size
         if self.memory.dim() == 1:  # a chunk starts anywhere, else it is a row
             slots = slots.unsqueeze(-1) + torch.arange(self.embedding.chunk_size, device=ids.device)
-        # index_select's backward is several times faster than an embedding's on CPU
-        chunks = self.memory.index_select(0, slots.flatten())
+        if self.sparse_gradients:
+            chunks = touched_rows(self.memory, slots.flatten())
+        else:  # index_select's dense backward is several times faster than an embedding's on CPU
+            chunks = self.memory.index_select(0, slots.flatten())
         joined = chunks.view(*ids.shape, width)
         return joined[..., : self.dim].float()
 

@@ -1,0 +1,72 @@
+"""Which Adam trains what: all of an array, or the rows that a batch touched."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from testing.samples import criteo_spec, small_spec, write_csv
+from tests.export.conftest import Run
+from thimble.export.clicks.generate import GeneratedClicks
+from thimble.export.training.optimizers import optimizers
+from thimble.export.training.recipe import Recipe
+from thimble.export.training.start import started
+from thimble.export.training.step import Step
+from thimble.models.nn.registry import recommender
+from thimble.models.schemes.base import HashedEmbedding
+
+
+@pytest.mark.parametrize(
+    ("scheme", "batch_size", "lazy"),
+    [("block", 2, True), ("block", 3, False), ("block", 2048, False), ("full", 2048, True), ("robe-v2", 1, False)],
+)
+def test_which_adam_trains_the_embeddings(scheme: str, batch_size: int, lazy: bool) -> None:
+    """26 fields of 2 chunks: a batch of 2 touches 104 slots at most, an eighth of 1,024 is 128."""
+    model = recommender(criteo_spec(scheme))
+    _, embeddings = optimizers(model, Recipe(batch_size=batch_size))
+    assert isinstance(embeddings, torch.optim.SparseAdam) == lazy
+    ids = torch.randint(0, 1000, (batch_size, 26))
+    model(torch.randn(batch_size, 13), ids).sum().backward()
+    assert all(
+        parameter.grad is not None and parameter.grad.is_sparse == lazy for parameter in model.sparse_arch.parameters()
+    )
+
+
+def test_a_step_leaves_alone_what_its_batch_does_not_touch() -> None:
+    spec = criteo_spec(memory=65536)
+    model = started(spec, 0, torch.device("cpu"))
+    step = Step(model, Recipe(batch_size=32))
+    memory = model.sparse_arch.get_parameter("memory")
+    for clicks in GeneratedClicks(spec, 96, 0).read(0, 96, 32):
+        before = memory.detach().clone()
+        step(clicks)
+        assert isinstance(spec.embedding, HashedEmbedding)
+        touched = np.unique(spec.embedding.hash_map(spec.embedding_dim).starts(clicks.batch.ids) // 4)
+        changed = (memory != before).any(1).nonzero().flatten().numpy()
+        assert 0 < len(changed) < len(memory) / 8
+        assert {*changed} <= {*touched}
+
+
+def test_both_ways_give_the_same_gradient() -> None:
+    model = recommender(small_spec(memory=100_000))
+    dense, ids = torch.randn(9, 3), torch.randint(0, 1 << 60, (9, 7))
+    gradients = []
+    for batch_size in (2, 2048):
+        optimizers(model, Recipe(batch_size=batch_size))
+        model.zero_grad()
+        model(dense, ids).sum().backward()
+        gradient = model.sparse_arch.get_parameter("memory").grad
+        assert gradient is not None
+        gradients.append(gradient.to_dense() if gradient.is_sparse else gradient)
+    assert torch.equal(*gradients)
+
+
+@pytest.mark.parametrize(("memory", "said"), [(66_000, True), (65_000, False)])
+def test_a_run_says_if_it_leaves_most_of_the_array_alone(tmp_path: Path, run: Run, memory: int, said: bool) -> None:
+    """A batch of 64 touches 256 slots of 32 bytes at most; eight times as many are 65,536 bytes."""
+    csv = write_csv(tmp_path / "clicks.csv", 300)
+    columns = ["--label", "clicked", "--dense", "age", "--string", "city,shop"]
+    ended = run("train", csv, *columns, "--batch-size", 64, "--epochs", 1, "--memory", memory)
+    assert ended.status == 0, ended.err
+    assert ("each step updates that part alone (SparseAdam)" in ended.out) == said

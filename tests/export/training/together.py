@@ -1,0 +1,33 @@
+"""What test_ranks.py has torchrun start: small runs of every way to update embeddings, one after the other."""
+
+import sys
+from pathlib import Path
+
+from testing.samples import criteo_spec
+from thimble.export.clicks.generate import GeneratedClicks
+from thimble.export.clicks.rows import Parts, Rows
+from thimble.export.training.ranks import ALONE, Ranks, joined
+from thimble.export.training.recipe import Recipe
+from thimble.export.training.train import train
+from thimble.models.spec import Metrics
+
+# A dense gradient, a sparse one, and a sparse one for each table.
+SPECS = {"dense": criteo_spec(), "sparse": criteo_spec(memory=65536), "full": criteo_spec("full")}
+# 31 whole batches and one of a single row, of which the first of two processes has none.
+BATCH_SIZE, TRAIN_ROWS, HELD_OUT_ROWS = 32, 31 * 32 + 1, 500
+
+
+def fit(folder: Path, ranks: Ranks = ALONE) -> dict[str, Metrics]:
+    """Train each into a folder of its name."""
+    results = {}
+    for name, spec in SPECS.items():
+        source = GeneratedClicks(spec, TRAIN_ROWS + HELD_OUT_ROWS, 0)
+        held_out = Rows(source, TRAIN_ROWS, TRAIN_ROWS + HELD_OUT_ROWS)
+        parts = Parts(Rows(source, 0, TRAIN_ROWS), held_out, held_out)
+        recipe = Recipe(batch_size=BATCH_SIZE, epochs=2, dense_lr=1e-3, sparse_lr=1e-3)
+        results[name] = train(spec, parts, recipe, folder / name, ranks=ranks)
+    return results
+
+
+if __name__ == "__main__":
+    fit(Path(sys.argv[1]), joined())
