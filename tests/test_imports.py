@@ -166,5 +166,5 @@ def test_every_package_says_what_it_is(path: Path) -> None:
 def test_there_is_something_to_check() -> None:
     assert len(FILES) > 100
     assert {room_of(module) for module in FILES} == set(ROOMS)
-    assert "torch" in others("export.training.train")
+    assert "torch" in others("export.training.step")
     assert "models.nn.dlrm" in reached("export.cli")
