@@ -123,7 +123,10 @@ class LineFile(TextFile, ABC):
 
 def unified(text: bytes) -> bytes:
     """With line ends of line feeds alone. The last line of a file may have none."""
-    return text.replace(b"\r\n", b"\n").removesuffix(b"\r") if b"\r" in text else text
+    if b"\r" not in text:
+        return text
+    text = text.replace(b"\r\n", b"\n")
+    return text.removesuffix(b"\r") + b"\n" if text.endswith(b"\r") else text
 
 
 def lines_of(text: bytes) -> list[bytes]:

@@ -69,6 +69,7 @@ FORMS: list[tuple[str, Callable[[FoundFile], ClickFile], Callable[[bytes], list[
 @pytest.mark.parametrize(("start", "open_file", "expected"), FORMS, ids=["criteo", "csv"])
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=TEXT, block=st.integers(1, 40), piece=st.integers(1, 9), packed=st.booleans(), data=st.data())
+@example(text="\r", block=1, piece=9, packed=False, data=None)
 @example(text='x\t"\ty\n\ufeff1,2\n"1","2"\n', block=1, piece=9, packed=False, data=None)
 def test_rows_are_those_of_the_lines_one_by_one(
     tmp_path: Path,

@@ -107,7 +107,7 @@ def test_another_split_or_order_is_another_run(tmp_path: Path, csv: Path) -> Non
 
 
 def test_a_run_is_exported_below_float32_without_its_cache(tmp_path: Path, csv: Path) -> None:
-    parts = parts_of(csv, "time:age", False, tmp_path / "cache")
+    parts = parts_of(csv, "group:city", False, tmp_path / "cache")
     fit(parts, tmp_path / "run")
     for file in (*(tmp_path / "cache").rglob("*.arrow"), *(tmp_path / "cache").rglob("*.json")):
         file.unlink()

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 from pydantic import ValidationError
 
-from thimble.export.training.recipe import recipe_for
+from thimble.export.training.recipe import Recipe, recipe_for
 
 
 def test_larger_files_have_larger_batches_and_each_epoch_has_steps() -> None:
@@ -29,7 +29,8 @@ def test_rates_follow_from_a_batch_that_is_given() -> None:
 
 def test_what_is_given_stays() -> None:
     recipe = recipe_for(500, validated=True, batch_size=7, epochs=3, dense_lr=0.0, sparse_lr=0.5, seed=9)
-    assert recipe.model_dump() == {"batch_size": 7, "epochs": 3, "dense_lr": 0.0, "sparse_lr": 0.5, "seed": 9}
+    given = {"batch_size": 7, "epochs": 3, "dense_lr": 0.0, "sparse_lr": 0.5, "seed": 9}
+    assert recipe == Recipe.model_validate(given)
 
 
 def test_without_validation_rows_there_is_one_epoch() -> None:
