@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 
+from thimble.export.metrics.calibration import entropy
 from thimble.export.training.checkpoint import Progress, RunConfig
 from thimble.export.training.stopping import best_epoch
 from thimble.models.schemes.base import HashedEmbedding
@@ -10,6 +11,8 @@ from thimble.models.spec import Metrics, ModelSpec
 
 # An epoch of fewer steps teaches little, whatever the learning rate.
 FEW_STEPS = 10
+# How far the scores' mean may be from the base rate, as a share of it.
+FAR_OFF = 0.02
 
 
 def advice(config: RunConfig, progress: Progress) -> list[str]:
@@ -23,16 +26,23 @@ def advice(config: RunConfig, progress: Progress) -> list[str]:
 
 
 def _of_metrics(metrics: Metrics) -> Iterator[str]:
-    rows, constant = f"{metrics.rows:,} held-out rows", _entropy(metrics.base_rate)
-    if metrics.auc is None or metrics.auc_interval is None:
+    rows, constant = f"{metrics.rows:,} held-out rows", entropy(metrics.base_rate)
+    if metrics.auc is None:
         yield f"all {rows} are of one class and say nothing of the model; hold out more, or others"
     elif metrics.log_loss >= constant:
         yield (
             f"no better than a constant score: log loss {metrics.log_loss:.4f}, the base rate's is {constant:.4f}; "
             "these columns say too little of the clicks, or there are too few rows: bring more of either"
         )
-    elif metrics.auc_interval[0] <= 0.5:
+    elif metrics.auc_interval is not None and metrics.auc_interval[0] <= 0.5:
         yield f"{rows} do not tell the AUC of {metrics.auc:.4f} from chance, 0.5; bring more rows, or hold out more"
+    if metrics.calibration is not None and metrics.calibration_interval is not None:
+        low, high = metrics.calibration_interval
+        if abs(metrics.calibration - 1) > FAR_OFF and not low <= 1 <= high:
+            yield (
+                f"the scores' mean is {metrics.calibration:.2f} times the base rate of the {rows} ({low:.2f} to "
+                f"{high:.2f}); --platt fits it in a new --run, if these rows are as those that will be scored"
+            )
 
 
 def _of_epochs(config: RunConfig, progress: Progress) -> Iterator[str]:
@@ -49,8 +59,3 @@ def _of_memory(spec: ModelSpec) -> Iterator[str]:
             f"the shared array has {spec.embedding_bytes:,} bytes and full tables of these columns would have "
             f"{spec.full_table_bytes:,}; leave out --memory, or take --scheme full"
         )
-
-
-def _entropy(rate: float) -> float:
-    """Log loss in nats of a constant score, the base rate."""
-    return -sum(p * math.log(p) for p in (rate, 1 - rate) if p)

@@ -37,6 +37,10 @@ def said(
 
 def test_nothing_is_said_where_all_is_well() -> None:
     assert said() == []
+    near, unsure = (1.015, (1.01, 1.02)), (1.05, (0.97, 1.13))
+    for calibration, interval in (near, unsure):
+        assert said({"calibration": calibration, "calibration_interval": interval}) == []
+    assert said({"auc_interval": None}) == []  # of one group
 
 
 @pytest.mark.parametrize(
@@ -48,6 +52,10 @@ def test_nothing_is_said_where_all_is_well() -> None:
         ),
         ({"metrics": {"auc": 0.55, "auc_interval": (0.48, 0.62)}}, "do not tell the AUC of 0.5500 from chance"),
         ({"metrics": {"base_rate": 0.0, "auc": None, "auc_interval": None}}, "are of one class"),
+        (
+            {"metrics": {"calibration": 1.12, "calibration_interval": (1.05, 1.19)}},
+            "the scores' mean is 1.12 times the base rate of the 1,000 held-out rows (1.05 to 1.19); --platt fits it",
+        ),
         ({"losses": (0.5, 0.45, 0.44), "recipe": Recipe(epochs=3)}, "try --epochs 6 in a new --run"),
         ({"rows": 5000, "recipe": Recipe(batch_size=2048)}, "only 3 steps of 2,048 rows; a smaller --batch-size"),
         ({"spec": small_spec(memory=5000, rows=5)}, "the shared array has 20,000 bytes"),
