@@ -114,7 +114,8 @@ def train(
     """
     from thimble.export.clicks.files import FileClicks
     from thimble.export.clicks.generate import GeneratedClicks
-    from thimble.export.clicks.parts import Plan, described, parse_split, prepared
+    from thimble.export.clicks.parts import Plan, parse_split, prepared
+    from thimble.export.clicks.parts_in_words import described
     from thimble.export.clicks.rows import ClickError, Parts, Rows
     from thimble.export.clicks.survey import survey
     from thimble.export.commands.going_on import Reading, given, next_folder, next_recipe, same_model, same_reading

@@ -178,8 +178,8 @@ class _Run:
                     self._save()
                 if stopping:
                     raise KeyboardInterrupt
-        last = max(0, len(rows) - INTERCEPT_ROWS)
-        fit_intercept(self.model, rows.read(SCORING_BATCH, last, progress.epoch), self.config.recipe.negatives_kept)
+        last = rows.last(INTERCEPT_ROWS, SCORING_BATCH, progress.epoch)
+        fit_intercept(self.model, last, self.config.recipe.negatives_kept)
         metrics = self._metrics(validation) if validation else None
         self._add_point(metrics)
         progress.epoch, progress.position = progress.epoch + 1, 0
