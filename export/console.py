@@ -2,15 +2,16 @@
 
 import os
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import TYPE_CHECKING, NoReturn, ParamSpec
 
 import typer
 
 from thimble.export.clicks.bad_rows import BadRows
 from thimble.export.clicks.cached import Selection
 from thimble.export.clicks.rows import Parts
-from thimble.export.wording import listed, size, times
+from thimble.export.wording import counted, listed, size, times
 from thimble.models.schemes.base import HashedEmbedding
 from thimble.models.schemes.indexed import IndexedEmbedding
 from thimble.models.spec import Metrics, ModelSpec, PlattScaling, PrecisionCost, Provenance
@@ -18,11 +19,26 @@ from thimble.models.spec import Metrics, ModelSpec, PlattScaling, PrecisionCost,
 if TYPE_CHECKING:  # it imports torch
     from thimble.export.artifact.agreement import Agreement
 
+Options = ParamSpec("Options")
+
 
 def fail(message: str, status: int = 1) -> NoReturn:
     """End with one sentence on stderr."""
     print(f"thimble-export: {message}", file=sys.stderr)
     sys.exit(status)
+
+
+def stoppable(command: Callable[Options, None]) -> Callable[Options, None]:
+    """A command that Ctrl-C stops with a sentence, whatever it is at."""
+
+    @wraps(command)
+    def run(*arguments: Options.args, **options: Options.kwargs) -> None:
+        try:
+            command(*arguments, **options)
+        except KeyboardInterrupt:
+            fail("stopped; the same command goes on from here", 130)
+
+    return run
 
 
 def echo_all(lines: Sequence[str]) -> None:
@@ -70,7 +86,7 @@ def metrics_line(metrics: Metrics) -> str:
         parts.append(f"calibration {metrics.calibration:.3f}")
     if metrics.calibration_error is not None:
         parts.append(f"calibration error {metrics.calibration_error:.4f}")
-    return ", ".join([*parts, f"{metrics.rows:,} rows"])
+    return ", ".join([*parts, counted(metrics.rows, "row")])
 
 
 def advice(sentences: Sequence[str]) -> list[str]:
@@ -89,7 +105,7 @@ def cost_line(cost: PrecisionCost) -> str:
     """What a precision costs, in one line."""
     parts = ["AUC undefined" if cost.auc is None else f"AUC {cost.auc:+.6f}", f"log loss {cost.log_loss:+.6f}"]
     parts.append(f"logits change by {cost.logit_mean:.1e} on average and {cost.logit_largest:.1e} at most")
-    return ", ".join([*parts, f"{cost.rows:,} held-out rows"])
+    return ", ".join([*parts, counted(cost.rows, "held-out row")])
 
 
 def bad_rows(bad: BadRows, fate: str = "were left out") -> list[str]:
@@ -124,7 +140,8 @@ def inspection(spec: ModelSpec, file_bytes: int) -> list[tuple[str, str]]:
         rows.append(("as full tables", f"{size(spec.full_table_bytes)}, {times(spec.compression)} as much"))
     if spec.provenance:
         p = spec.provenance
-        rows.append(("trained on", f"{p.source}: {p.rows_trained:,} rows, batch {p.batch_size}, seed {p.seed}"))
+        trained = counted(p.rows_trained, "row")
+        rows.append(("trained on", f"{p.source}: {trained}, batch {p.batch_size}, seed {p.seed}"))
         rows += training_lines(p)
         rows.append(("written by", p.tool))
     if spec.metrics:
@@ -138,7 +155,7 @@ def inspection(spec: ModelSpec, file_bytes: int) -> list[tuple[str, str]]:
 
 def platt_line(platt: PlattScaling) -> str:
     """What scores were scaled by, in one line."""
-    return f"slope {platt.slope:.4f}, intercept {platt.intercept:+.4f}, from {platt.rows:,} validation rows"
+    return f"slope {platt.slope:.4f}, intercept {platt.intercept:+.4f}, from {counted(platt.rows, 'validation row')}"
 
 
 def training_lines(provenance: Provenance) -> list[tuple[str, str]]:
@@ -146,8 +163,8 @@ def training_lines(provenance: Provenance) -> list[tuple[str, str]]:
     rows = []
     if before := provenance.ancestors:
         trained = sum(ancestor.rows_trained for ancestor in before)
-        runs = "1 run" if len(before) == 1 else f"{len(before):,} runs"
-        rows.append(("went on from", f"{runs} of {trained:,} rows: {listed([ancestor.source for ancestor in before])}"))
+        sources = listed([ancestor.source for ancestor in before])
+        rows.append(("went on from", f"{counted(len(before), 'run')} of {counted(trained, 'row')}: {sources}"))
     if provenance.negatives_kept < 1:
         rows.append(("negatives kept", f"{provenance.negatives_kept:g}, which scores and metrics make up for"))
     if platt := provenance.platt:

@@ -31,7 +31,7 @@ ROOMS: dict[str, set[str]] = {
     "ops": {"models"},
     "export.clicks": {"export.wording", "models"},
     "export.metrics": {"models"},
-    "export.training": {"export.clicks", "export.metrics", "models", "models.nn"},
+    "export.training": {"export.clicks", "export.metrics", "export.wording", "models", "models.nn"},
     "export.artifact": {"export.clicks", "export.metrics", "export.training", "models", "models.nn", "ops"},
     "export.scoring": {"export.artifact", "export.clicks", "export.metrics", "models"},
     "export.report": {"export.metrics", "export.training", "export.wording", "models"},

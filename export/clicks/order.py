@@ -25,7 +25,7 @@ class ShuffledRows(Rows):
 
     @property
     def identity(self) -> str:
-        return f"{self.source.identity}; shuffled"
+        return f"{self.source.identity}; shuffled by seed {self.seed}"
 
     def read(self, size: int, skip: int = 0, epoch: int = 0) -> Iterator[Clicks]:
         numbers = self.source.numbers[self.start : self.stop].copy()
@@ -44,7 +44,7 @@ class BufferedRows(Rows):
 
     @property
     def identity(self) -> str:
-        return f"{self.source.identity}; shuffled among {BUFFER_ROWS}"
+        return f"{self.source.identity}; shuffled among {BUFFER_ROWS} by seed {self.seed}"
 
     def read(self, size: int, skip: int = 0, epoch: int = 0) -> Iterator[Clicks]:
         random = np.random.default_rng([self.seed, epoch])

@@ -8,12 +8,15 @@ import typer
 
 from thimble.export.clicks.rows import ClickError
 from thimble.export.training.ancestry import Parent
-from thimble.export.training.recipe import Recipe
-from thimble.export.wording import listed
+from thimble.export.training.recipe import Recipe, batch_for
+from thimble.export.wording import counted, listed
 from thimble.models.inputs import Kind, ValueKind
 from thimble.models.spec import ModelSpec
 
 _MODEL_OPTIONS = ("preset", "scheme", "memory", "chunk", "dense_transform", "embedding_dim", "dense_arch", "over_arch")
+
+# How many times larger or smaller the batch of the run before has to be for a word about it.
+FAR = 4
 
 
 class Reading(NamedTuple):
@@ -65,9 +68,21 @@ def same_reading(parent: Parent, options: Mapping[str, Any], reading: Reading) -
 
 
 def next_recipe(parent: Parent, options: Mapping[str, Any]) -> Recipe:
-    """RUN's, its batch size too, for which its rates are right; one pass; but for what was given."""
+    """RUN's but for what was given, and with one pass; with another batch its rates follow."""
+    recipe = parent.recipe.with_batch(options.get("batch_size", parent.recipe.batch_size))
     changed = {name: options[name] for name in Recipe.model_fields if name in options}
-    return Recipe.model_validate({**parent.recipe.model_dump(), "epochs": 1, **changed})
+    return Recipe.model_validate({**recipe.model_dump(), "epochs": 1, **changed})
+
+
+def batch_notes(parent: Parent, options: Mapping[str, Any], rows: int) -> list[str]:
+    """That RUN's batch is far from what so many rows would have by themselves, if nobody has chosen one."""
+    batch, suited = parent.recipe.batch_size, batch_for(rows)
+    if "batch_size" in options or max(batch, suited) < FAR * min(batch, suited):
+        return []
+    return [
+        f"batches of {counted(batch, 'row')} are those of {parent.folder}; "
+        f"{counted(rows, 'row')} by themselves would have {suited:,}, which --batch-size {suited} gives them"
+    ]
 
 
 def next_folder(parent: Parent) -> Path:

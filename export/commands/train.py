@@ -26,6 +26,7 @@ from thimble.models.schemes import SCHEMES
 from thimble.models.transforms import TransformKind
 
 
+@console.stoppable
 def train(
     context: typer.Context,
     clicks: Annotated[list[Path] | None, typer.Argument(help="click files, or folders of them")] = None,
@@ -118,7 +119,15 @@ def train(
     from thimble.export.clicks.parts_in_words import described
     from thimble.export.clicks.rows import ClickError, Parts, Rows
     from thimble.export.clicks.survey import survey
-    from thimble.export.commands.going_on import Reading, given, next_folder, next_recipe, same_model, same_reading
+    from thimble.export.commands.going_on import (
+        Reading,
+        batch_notes,
+        given,
+        next_folder,
+        next_recipe,
+        same_model,
+        same_reading,
+    )
     from thimble.export.report.run import FinishedRun
     from thimble.export.report.tensorboard import require_tensorboard
     from thimble.export.report.watch import PAGE, watched
@@ -130,6 +139,7 @@ def train(
     from thimble.export.training.recipe import recipe_for
     from thimble.export.training.schema import OwnModel, preset_spec
     from thimble.export.training.train import train as train_run
+    from thimble.export.wording import counted
     from thimble.models.transforms import learnt
 
     ranks = joined()
@@ -146,6 +156,7 @@ def train(
     reading = Reading(label, multiline, missing or (), timestamps)
     if before:
         reading = same_reading(before, options, reading)
+        seed = options.get("seed", before.recipe.seed)
     plan = Plan(*parse_split(split, in_order), held_out_share, validation_share, in_order, seed)
     if plan.group and group and plan.group != group:
         raise ClickError(
@@ -210,8 +221,6 @@ def train(
                     source, held_out_source, plan, None if no_cache else cache, partial(typer.echo, err=True)
                 )
             console.echo_all([*console.cached(parts), *described(parts, plan)])
-        except KeyboardInterrupt:
-            console.fail("stopped; the same command goes on from here", 130)
         finally:
             if not no_cache:
                 console.echo_all([line for it in sources for line in console.bad_rows(it.bad)])
@@ -228,12 +237,13 @@ def train(
 
     folder = run or (next_folder(before) if before else Path("runs") / spec.name)
     validated = f"{len(parts.validation):,} for validation, " if parts.validation else ""
-    rows = f"{len(parts.training):,} rows to train on, {validated}{len(parts.held_out):,} held out"
+    rows = f"{counted(len(parts.training), 'row')} to train on, {validated}{len(parts.held_out):,} held out"
     typer.echo(f"{rows}; checkpoints in {folder}")
     if before:
         recipe = next_recipe(before, options)
-        runs = f"{len(before.ancestors):,} runs of {sum(run.rows_trained for run in before.ancestors):,} rows"
-        typer.echo(f"going on from {from_run}, {runs}")
+        trained = counted(sum(run.rows_trained for run in before.ancestors), "row")
+        typer.echo(f"going on from {from_run}, {counted(len(before.ancestors), 'run')} of {trained}")
+        console.echo_all(console.advice(batch_notes(before, options, len(parts.training))))
     else:
         recipe = recipe_for(
             len(parts.training),
@@ -247,7 +257,7 @@ def train(
             platt=platt,
             training_precision=training_precision,
         )
-    typer.echo(f"recipe: {recipe}")
+    typer.echo(f"recipe: {recipe.line(embeddings=bool(spec.fields))}")
     if touches_little(spec.embedding, len(spec.fields), spec.embedding_dim, recipe.batch_size):
         typer.echo("a batch touches little of the shared array, so each step updates that part alone (SparseAdam)")
     events = tensorboard and ranks.first  # a second file of events would have readers forget what the first says
@@ -255,9 +265,9 @@ def train(
         with watched(folder, others, events) as watch:
             metrics = train_run(spec, parts, recipe, folder, checkpoint_rows, after_epoch, watch, before, keys, ranks)
     except KeyboardInterrupt:
-        if not ranks.first:
-            raise typer.Exit(130) from None
-        console.fail("stopped; the same command goes on from here", 130)
+        if ranks.first:
+            raise
+        raise typer.Exit(130) from None  # the first process says it for all
     finally:
         if no_cache:  # else they are known before
             console.echo_all([line for it in sources for line in console.bad_rows(it.bad)])

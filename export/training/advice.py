@@ -5,7 +5,9 @@ from collections.abc import Iterator
 
 from thimble.export.metrics.calibration import entropy
 from thimble.export.training.checkpoint import Progress, RunConfig
+from thimble.export.training.platt import enough_rows
 from thimble.export.training.stopping import best_epoch
+from thimble.export.wording import counted
 from thimble.models.schemes.base import HashedEmbedding
 from thimble.models.spec import Metrics, ModelSpec
 
@@ -20,15 +22,16 @@ def advice(config: RunConfig, progress: Progress) -> list[str]:
     assert progress.metrics is not None
     return [
         *_of_metrics(progress.metrics),
+        *_of_calibration(config, progress, progress.metrics),
         *_of_epochs(config, progress),
         *_of_memory(config.spec),
     ]
 
 
 def _of_metrics(metrics: Metrics) -> Iterator[str]:
-    rows, constant = f"{metrics.rows:,} held-out rows", entropy(metrics.base_rate)
+    rows, constant = counted(metrics.rows, "held-out row"), entropy(metrics.base_rate)
     if metrics.auc is None:
-        yield f"all {rows} are of one class and say nothing of the model; hold out more, or others"
+        yield f"one class alone in {rows}, which tells nothing of the model; hold out more, or others"
     elif metrics.log_loss >= constant:
         yield (
             f"no better than a constant score: log loss {metrics.log_loss:.4f}, the base rate's is {constant:.4f}; "
@@ -36,21 +39,31 @@ def _of_metrics(metrics: Metrics) -> Iterator[str]:
         )
     elif metrics.auc_interval is not None and metrics.auc_interval[0] <= 0.5:
         yield f"{rows} do not tell the AUC of {metrics.auc:.4f} from chance, 0.5; bring more rows, or hold out more"
-    if metrics.calibration is not None and metrics.calibration_interval is not None:
-        low, high = metrics.calibration_interval
-        if abs(metrics.calibration - 1) > FAR_OFF and not low <= 1 <= high:
-            yield (
-                f"the scores' mean is {metrics.calibration:.2f} times the base rate of the {rows} ({low:.2f} to "
-                f"{high:.2f}); --platt fits it in a new --run, if these rows are as those that will be scored"
-            )
+
+
+def _of_calibration(config: RunConfig, progress: Progress, metrics: Metrics) -> Iterator[str]:
+    if metrics.calibration is None or metrics.calibration_interval is None:
+        return
+    low, high = metrics.calibration_interval
+    if abs(metrics.calibration - 1) <= FAR_OFF or low <= 1 <= high:
+        return
+    recipe, validation = config.recipe, progress.validation
+    remedy = "bring more rows, or more for validation (--validation-share)"
+    if not recipe.platt and validation and enough_rows(validation[-1], recipe.negatives_kept):
+        remedy = "--platt fits it in a new --run, if these rows are as those that will be scored"
+    yield (
+        f"the scores' mean is {metrics.calibration:.2f} times the base rate of the "
+        f"{counted(metrics.rows, 'held-out row')} ({low:.2f} to {high:.2f}); {remedy}"
+    )
 
 
 def _of_epochs(config: RunConfig, progress: Progress) -> Iterator[str]:
     epochs, batch = config.recipe.epochs, config.recipe.batch_size
     if 1 < epochs == len(progress.validation) == best_epoch(progress.validation):
         yield f"still improving after the last epoch; try --epochs {2 * epochs} in a new --run"
-    if (steps := math.ceil(config.train_rows / batch)) < FEW_STEPS and batch > 1:
-        yield f"an epoch has only {steps} steps of {batch:,} rows; a smaller --batch-size learns more in each"
+    if (count := math.ceil(config.train_rows / batch)) < FEW_STEPS and batch > 1:
+        steps = counted(count, "step")
+        yield f"an epoch has only {steps} of {batch:,} rows; a smaller --batch-size learns more in each"
 
 
 def _of_memory(spec: ModelSpec) -> Iterator[str]:

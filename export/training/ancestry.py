@@ -7,7 +7,7 @@ from thimble.export.clicks.origin import Origin
 from thimble.export.training.checkpoint import Checkpoint, finished_run, provenance
 from thimble.export.training.recipe import Recipe
 from thimble.models.files import file_digest
-from thimble.models.spec import Ancestor, ModelSpec
+from thimble.models.spec import Ancestor, ModelSpec, PlattScaling
 
 
 class Parent(NamedTuple):
@@ -15,6 +15,7 @@ class Parent(NamedTuple):
 
     `digest` is that of its checkpoint, so that a run resumes only upon the very same weights. `ancestors` are all runs
     that the new one builds on, this one the last. `trained_on` says how its rows were read, where they came from files.
+    `platt` is what its last layer was scaled by.
     """
 
     folder: Path
@@ -24,6 +25,7 @@ class Parent(NamedTuple):
     digest: str
     ancestors: tuple[Ancestor, ...]
     trained_on: Origin | None
+    platt: PlattScaling | None
 
 
 def parent(folder: Path) -> Parent:
@@ -41,4 +43,5 @@ def parent(folder: Path) -> Parent:
         digest,
         (*known.ancestors, this),
         progress.trained_on,
+        progress.platt,
     )

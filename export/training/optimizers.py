@@ -1,6 +1,7 @@
 """What changes the weights."""
 
 from collections import Counter
+from typing import Any
 
 from torch.optim import Adam, Optimizer, SparseAdam
 
@@ -35,6 +36,15 @@ def optimizers(model: Recommender, recipe: Recipe) -> list[Optimizer]:
         if not arch.sparse_gradients:
             return [dense, Adam(groups.sparse, lr=recipe.sparse_lr, fused=True)]
     return [dense, SparseAdam(groups.sparse, recipe.sparse_lr)]
+
+
+def take_over(optimizer: Optimizer, saved: dict[str, Any]) -> None:
+    """Remember what an optimizer of another run did, which may be the other kind of Adam; rates stay as they are.
+
+    Both remember the same of a weight, but one counts steps in a tensor, which it makes of a number by itself.
+    """
+    state = {number: {**values, "step": int(values["step"])} for number, values in saved["state"].items()}
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
 def touches_little(embedding: EmbeddingScheme, fields: int, dim: int, batch_size: int) -> bool:

@@ -10,11 +10,16 @@ from torch import nn
 from thimble.export.clicks.rows import Clicks
 from thimble.export.metrics.negatives import row_weights
 from thimble.export.training.evaluation import labelled_logits
+from thimble.export.wording import counted
 from thimble.models.hashing import Floats
 from thimble.models.nn.recommender import Recommender
-from thimble.models.spec import PlattScaling
+from thimble.models.spec import Metrics, PlattScaling
 
 Doubles = npt.NDArray[np.float64]
+
+# Of clicks and of other rows, each, for a slope that is known within about a tenth. Fewer leave it to chance: ten
+# clicks made right scores worse by 5 % of their log loss on average, and by 37 % at the worst of sixty draws.
+LEAST = 100
 
 _STEPS = 100
 _GRADIENT = 1e-10  # of the mean log loss, where the steps are over: far below what any score could show
@@ -35,15 +40,21 @@ def platt_scaling(labels: Floats, logits: Doubles, weights: Doubles | None = Non
     clicked = labels > 0.5
     if not len(labels) or clicked.all() or not clicked.any():
         raise PlattError("the validation rows are all of one class")
+    clicks = int(clicked.sum())
+    if min(clicks, len(labels) - clicks) < LEAST:
+        raise PlattError(
+            f"{counted(clicks, 'click')} and {counted(len(labels) - clicks, 'other row')} for validation are too few, "
+            f"it takes {LEAST} of each; bring more rows, or a larger --validation-share"
+        )
     if not np.isfinite(logits).all():
         raise PlattError("not all logits of the validation rows are finite")
-    mean, deviation = logits.mean(), logits.std()
-    if deviation == 0:
+    if logits.min() == logits.max():
         raise PlattError("the validation rows all have the same score")
     if logits[clicked].min() >= logits[~clicked].max():
         raise PlattError("on the validation rows no click has a lower score than another row")
     if logits[clicked].max() <= logits[~clicked].min():
         raise PlattError(_WRONG_WAY)
+    mean, deviation = logits.mean(), logits.std()
     x = np.stack([(logits - mean) / deviation, np.ones(len(logits))], axis=1)
     slope, intercept = _logistic_regression(x, clicked, np.ones(len(labels)) if weights is None else weights)
     if slope <= 0:
@@ -68,6 +79,20 @@ def fold(scaling: PlattScaling, last_layer: nn.Linear) -> None:
     with torch.no_grad():
         last_layer.weight.mul_(scaling.slope)
         last_layer.bias.mul_(scaling.slope).add_(scaling.intercept)
+
+
+def unfold(scaling: PlattScaling, last_layer: nn.Linear) -> None:
+    """Take a scaling out of the layer again: what an optimizer remembers is of the weights without it."""
+    with torch.no_grad():
+        last_layer.weight.div_(scaling.slope)
+        last_layer.bias.sub_(scaling.intercept).div_(scaling.slope)
+
+
+def enough_rows(metrics: Metrics, negatives_kept: float = 1) -> bool:
+    """Whether rows with these metrics, of whose negatives that share was kept, are enough for a scaling."""
+    clicked = metrics.base_rate / (metrics.base_rate + negatives_kept * (1 - metrics.base_rate))  # of the rows at hand
+    clicks = metrics.rows * clicked
+    return round(min(clicks, metrics.rows - clicks)) >= LEAST
 
 
 def _logistic_regression(x: Doubles, clicked: npt.NDArray[np.bool_], weights: Doubles) -> Doubles:

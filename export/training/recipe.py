@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from thimble.export.wording import counted
 from thimble.models.base import Positive, PositiveShare
 
 TrainingPrecision = Literal["fp32", "bf16", "fp16"]
@@ -36,9 +37,29 @@ class Recipe(BaseModel):
     platt: bool = False
     training_precision: TrainingPrecision = "fp32"
 
-    def __str__(self) -> str:
-        rates = f"learning rates {self.dense_lr:.2g} (MLPs) and {self.sparse_lr:.2g} (embeddings)"
-        return f"batches of {self.batch_size:,} rows, {rates}, at most {self.epochs} epochs, seed {self.seed}"
+    def line(self, *, embeddings: bool) -> str:
+        """The recipe of a model with or without embeddings, in one line."""
+        rates = f"learning rate {self.dense_lr:.2g}"
+        if embeddings:
+            rates = f"learning rates {self.dense_lr:.2g} (MLPs) and {self.sparse_lr:.2g} (embeddings)"
+        epochs = "one epoch" if self.epochs == 1 else f"at most {self.epochs:,} epochs"
+        return f"batches of {counted(self.batch_size, 'row')}, {rates}, {epochs}, seed {self.seed}"
+
+    def with_batch(self, size: int) -> "Recipe":
+        """The same with batches of another size, and the rates that are to it what these are to this one.
+
+        By the trials of benchmarks/training/recipe.py: the larger a batch is, the larger is the MLPs' rate, whose
+        gradients are then less noisy, and the smaller the embeddings', each of which more of the steps touch.
+        """
+        times = size / self.batch_size
+        rates = {"dense_lr": self.dense_lr * times**0.25, "sparse_lr": self.sparse_lr / times**0.5}
+        return self.model_copy(update={"batch_size": size, **rates})
+
+
+def batch_for(rows: int) -> int:
+    """Rows a step, for so many training rows."""
+    suited: int = 2 ** round(math.log2(2 * math.sqrt(rows)))
+    return min(max(suited, LEAST_BATCH), MOST_BATCH)
 
 
 def recipe_for(
@@ -57,17 +78,15 @@ def recipe_for(
     """The recipe for so many training rows; what is given stays as it is. ValueError: a value that can't be.
 
     Ours, by the trials of benchmarks/training/recipe.py. A batch has about four times as many rows as an epoch has
-    steps. The larger it is, the larger is the MLPs' rate, whose gradients are then less noisy, and the smaller the
-    embeddings', each of which more of the steps touch. `validated` says whether there are validation rows: without
+    steps, and the rates suit it (`Recipe.with_batch`). `validated` says whether there are validation rows: without
     them more than one epoch is a risk that only the user can take.
     """
-    batch = batch_size or min(max(2 ** round(math.log2(2 * math.sqrt(rows))), LEAST_BATCH), MOST_BATCH)
-    share = batch / MOST_BATCH
+    suited = Recipe().with_batch(batch_size or batch_for(rows))
     return Recipe(
-        batch_size=batch,
+        batch_size=suited.batch_size,
         epochs=epochs or (EPOCHS if validated else 1),
-        dense_lr=DENSE_LR * share**0.25 if dense_lr is None else dense_lr,
-        sparse_lr=SPARSE_LR / share**0.5 if sparse_lr is None else sparse_lr,
+        dense_lr=suited.dense_lr if dense_lr is None else dense_lr,
+        sparse_lr=suited.sparse_lr if sparse_lr is None else sparse_lr,
         seed=seed,
         negatives_kept=negatives_kept,
         platt=platt,

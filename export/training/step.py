@@ -10,7 +10,7 @@ from torch.amp import GradScaler, autocast
 from thimble.export.clicks.rows import Clicks
 from thimble.export.metrics.negatives import sampled_log_odds
 from thimble.export.training.errors import RunError
-from thimble.export.training.optimizers import optimizers
+from thimble.export.training.optimizers import optimizers, take_over
 from thimble.export.training.ranks import ALONE, Ranks
 from thimble.export.training.recipe import Recipe
 from thimble.models.nn.recommender import Recommender
@@ -96,15 +96,18 @@ class Step:
         }
 
     def go_on_from(self, state: dict[str, Any]) -> None:
-        """Take over what another run has learnt, but not its learning rates. RunError: it is of another kind."""
-        rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in self.optimizers]
+        """Take over what another run has learnt, but not its learning rates. RunError: it is of another kind.
+
+        It may have been trained in another precision, or with batches that touch more or less of the embeddings.
+        """
         try:
-            self.load_state_dict(state)
-        except (RuntimeError, ValueError, KeyError):
-            raise RunError("the run to go on from was trained by another version of this program") from None
-        for optimizer, own in zip(self.optimizers, rates, strict=True):
-            for group, rate in zip(optimizer.param_groups, own, strict=True):
-                group["lr"] = rate
+            self.model.load_state_dict(state["model"])
+            for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+                take_over(optimizer, saved)
+            if state["scaler"]:  # only fp16 has one
+                self.scaler.load_state_dict(state["scaler"])
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise RunError("the run to go on from was trained by another version of this program") from error
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])

@@ -18,7 +18,7 @@ from thimble.export.training.errors import RunError
 from thimble.export.training.evaluation import SCORING_BATCH, evaluate, scored
 from thimble.export.training.history import Point
 from thimble.export.training.intercept import INTERCEPT_ROWS, fit_intercept
-from thimble.export.training.platt import PlattError, calibrate
+from thimble.export.training.platt import PlattError, calibrate, unfold
 from thimble.export.training.ranks import ALONE, Ranks
 from thimble.export.training.recipe import Recipe
 from thimble.export.training.start import START_ROWS, fit_start, started
@@ -62,7 +62,7 @@ def train(
     RunError when the folder holds another run.
     """
     rows, held_out, validation = parts
-    if recipe.platt and not validation:
+    if recipe.platt and not validation and not (parent and parent.recipe.platt):  # that one's recipe may ask in vain
         raise RunError("--platt needs validation rows to fit the scores to, and there are none")
     if parent and folder.resolve() == parent.folder.resolve():
         raise RunError(f"{folder} is the run to go on from, which stays as it is; choose another --run")
@@ -110,6 +110,8 @@ class _Run:
             self._resume()
         elif parent:
             self.step.go_on_from(parent.state)
+            if parent.platt:
+                unfold(parent.platt, self.model.last_layer)
 
     def fit(self, parts: Parts, checkpoint_rows: int, after_epoch: AfterEpoch) -> Metrics:
         rows, held_out, validation = parts
@@ -131,7 +133,7 @@ class _Run:
         if self.progress.validation and best_epoch(self.progress.validation) < self.progress.epoch:
             self._return_to_best()
         self._save()
-        notes = self._calibrate(validation) if self.config.recipe.platt and validation else []
+        notes = self._calibrate(validation) if self.config.recipe.platt else []
         kept = self.config.recipe.negatives_kept
         found = self.ranks.from_first(lambda: scored(self.model, held_out.read(SCORING_BATCH), kept))
         metrics = self.progress.metrics = found.metrics()
@@ -201,8 +203,10 @@ class _Run:
         kept = self.config.recipe.negatives_kept
         return self.ranks.from_first(lambda: evaluate(self.model, rows.read(SCORING_BATCH), kept))
 
-    def _calibrate(self, validation: Rows) -> list[str]:
+    def _calibrate(self, validation: Rows | None) -> list[str]:
         """Why it cannot be done, if so. It is saved together with the metrics, so a run that resumes does it once."""
+        if not validation:
+            return ["no Platt scaling: no validation rows"]
         try:
             rows = validation.read(SCORING_BATCH)
             self.progress.platt = calibrate(self.model, rows, self.config.recipe.negatives_kept)

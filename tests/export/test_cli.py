@@ -199,6 +199,16 @@ def test_unfinished_and_absent_runs_are_not_exported(run: Run, tmp_path: Path) -
     assert not list(tmp_path.glob("artifacts/*"))
 
 
+@pytest.mark.parametrize("interrupted", ["clicks.survey.survey", "training.full_tables.indexed"])
+def test_what_is_stopped_before_there_is_a_checkpoint_says_so(
+    run: Run, csv: Path, interrupted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"thimble.export.{interrupted}", lambda *_: signal.raise_signal(signal.SIGINT))
+    said = run("train", csv, *COLUMNS, "--scheme", "full")
+    assert said.status == 130
+    assert said.err.splitlines()[-1] == "thimble-export: stopped; the same command goes on from here"
+
+
 def test_files_that_are_no_artifacts(run: Run, csv: Path, tmp_path: Path) -> None:
     (tmp_path / "empty.onnx").touch()
     foreign = onnx.parser.parse_model(

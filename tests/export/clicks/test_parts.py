@@ -114,7 +114,8 @@ def test_each_epoch_has_an_order_of_its_own_that_can_be_resumed(tmp_path: Path, 
     assert ids(training, 1, skip=64 * 7) == second[64 * 7 :]
     assert ids(training, 1, size=1000) == second
     other = parts_of(path, Plan(seed=1), folder).training
-    assert ids(other, 0) != first and other.identity != parts_of(path, Plan(in_order=True), folder).training.identity
+    assert ids(other, 0) != first and other.identity != training.identity
+    assert other.identity != parts_of(path, Plan(in_order=True), folder).training.identity
     # no row is nearer to its place in the file than chance has it
     assert cache or "among 131,072 rows at a time" in described(parts_of(path, Plan(), None), Plan())[1]
     distance = np.abs(np.argsort(np.argsort(first)) - np.arange(len(first))).mean() / len(first)

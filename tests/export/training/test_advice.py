@@ -20,6 +20,7 @@ def said(
     recipe: Recipe | None = None,
     rows: int = 50_000,
     spec: ModelSpec = SPEC,
+    validated: int = 1000,
 ) -> list[str]:
     config = RunConfig(
         spec=spec,
@@ -30,7 +31,7 @@ def said(
         held_out_rows=1000,
         recipe=recipe or Recipe(batch_size=512, epochs=10),
     )
-    validation = [Metrics.model_validate(GOOD | {"log_loss": loss}) for loss in losses]
+    validation = [Metrics.model_validate(GOOD | {"rows": validated, "log_loss": loss}) for loss in losses]
     found = Metrics.model_validate(GOOD | (metrics or {}))
     return advice(config, Progress(epoch=len(losses), validation=validation, metrics=found))
 
@@ -51,11 +52,24 @@ def test_nothing_is_said_where_all_is_well() -> None:
             "than a constant score: log loss 0.5100, the base rate's is 0.5004",
         ),
         ({"metrics": {"auc": 0.55, "auc_interval": (0.48, 0.62)}}, "do not tell the AUC of 0.5500 from chance"),
-        ({"metrics": {"base_rate": 0.0, "auc": None, "auc_interval": None}}, "are of one class"),
+        ({"metrics": {"base_rate": 0.0, "auc": None, "auc_interval": None}}, "one class alone in 1,000 held-out"),
+        (
+            {"metrics": {"rows": 1, "base_rate": 1.0, "auc": None, "auc_interval": None}},
+            "one class alone in 1 held-out row, which tells nothing",
+        ),
         (
             {"metrics": {"calibration": 1.12, "calibration_interval": (1.05, 1.19)}},
             "the scores' mean is 1.12 times the base rate of the 1,000 held-out rows (1.05 to 1.19); --platt fits it",
         ),
+        *(
+            (
+                {"metrics": {"calibration": 1.12, "calibration_interval": (1.05, 1.19)}, **change},
+                "held-out rows (1.05 to 1.19); bring more rows, or more for validation (--validation-share)",
+            )
+            # too few, none, and where it was fitted
+            for change in ({"validated": 22}, {"losses": ()}, {"recipe": Recipe(batch_size=512, epochs=10, platt=True)})
+        ),
+        ({"rows": 500, "recipe": Recipe(batch_size=2048)}, "an epoch has only 1 step of 2,048 rows; a smaller"),
         ({"losses": (0.5, 0.45, 0.44), "recipe": Recipe(epochs=3)}, "try --epochs 6 in a new --run"),
         ({"rows": 5000, "recipe": Recipe(batch_size=2048)}, "only 3 steps of 2,048 rows; a smaller --batch-size"),
         ({"spec": small_spec(memory=5000, rows=5)}, "the shared array has 20,000 bytes"),

@@ -11,6 +11,7 @@ from testing.clicks import RARE_SPEC, ClicksInMemory, part, rare_clicks, sampled
 from thimble.export.artifact.agreement import onnx_scores, onnx_session
 from thimble.export.artifact.pipeline import export
 from thimble.export.clicks.rows import Clicks, Parts
+from thimble.export.training.ancestry import Parent, parent
 from thimble.export.training.checkpoint import Checkpoint, load_trained
 from thimble.export.training.errors import RunError
 from thimble.export.training.evaluation import score
@@ -25,12 +26,16 @@ RECIPE = Recipe(batch_size=50, epochs=12, dense_lr=0.01)
 
 
 def fit(
-    folder: Path, recipe: Recipe, validation: ClicksInMemory | None = None, held_out: ClicksInMemory | None = None
+    folder: Path,
+    recipe: Recipe,
+    validation: ClicksInMemory | None = None,
+    held_out: ClicksInMemory | None = None,
+    before: Parent | None = None,
 ) -> Metrics:
     training = ClicksInMemory(part(CLICKS, TRAINING))
     validation = validation or ClicksInMemory(part(CLICKS, VALIDATION))
     held_out = held_out or ClicksInMemory(part(CLICKS, HELD_OUT))
-    return train(RARE_SPEC, Parts(training.rows(), held_out.rows(), validation.rows()), recipe, folder)
+    return train(RARE_SPEC, Parts(training.rows(), held_out.rows(), validation.rows()), recipe, folder, parent=before)
 
 
 def test_scores_fit_rows_that_were_not_trained_on(tmp_path: Path) -> None:
@@ -87,6 +92,29 @@ def test_without_validation_rows_nothing_is_trained(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="--platt needs validation rows to fit the scores to"):
         train(RARE_SPEC, Parts(rows.rows(), rows.rows()), Recipe(platt=True), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_goes_on_begins_without_the_scaling(tmp_path: Path) -> None:
+    """With rates of 0 all but the last bias is what it was before the scaling, and the scaling is that once more."""
+    scaled, still = RECIPE.model_copy(update={"platt": True, "epochs": 1}), {"dense_lr": 0.0, "sparse_lr": 0.0}
+    fit(tmp_path / "raw", scaled.model_copy(update={"platt": False}))
+    fit(tmp_path / "scaled", scaled)
+    before = parent(tmp_path / "scaled")
+    assert before.platt and abs(before.platt.slope - 1) > 0.01
+    fit(tmp_path / "on", scaled.model_copy(update=still | {"platt": False}), before=before)
+    raw, on = (Checkpoint(tmp_path / name).load()[2]["model"]["over_arch.2.weight"] for name in ("raw", "on"))
+    torch.testing.assert_close(on, raw)
+    fit(tmp_path / "again", scaled.model_copy(update=still), before=parent(tmp_path / "scaled"))
+    again = Checkpoint(tmp_path / "again").load()[1].platt
+    assert again and again.slope == pytest.approx(before.platt.slope, rel=1e-3)
+
+
+def test_a_recipe_that_was_taken_over_asks_in_vain_for_validation_rows(tmp_path: Path) -> None:
+    fit(tmp_path / "scaled", RECIPE.model_copy(update={"platt": True, "epochs": 1}))
+    before, rows = parent(tmp_path / "scaled"), ClicksInMemory(part(CLICKS, TRAINING))
+    train(RARE_SPEC, Parts(rows.rows(), rows.rows()), before.recipe, tmp_path / "on", parent=before)
+    _, progress, _ = Checkpoint(tmp_path / "on").load()
+    assert progress.platt is None and progress.advice[:1] == ["no Platt scaling: no validation rows"]
 
 
 def test_rows_that_tell_no_scaling_leave_the_model_as_it_was(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Which Adam trains what: all of an array, or the rows that a batch touched."""
 
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,28 @@ def test_both_ways_give_the_same_gradient() -> None:
         assert gradient is not None
         gradients.append(gradient.to_dense() if gradient.is_sparse else gradient)
     assert torch.equal(*gradients)
+
+
+@pytest.mark.parametrize(("before", "after"), [(2, 64), (64, 2), (2, 2), (64, 64)])
+def test_either_adam_takes_over_what_the_other_remembers(before: int, after: int) -> None:
+    """And stays of its own kind, with its own rates."""
+    first, second = (
+        Step(started(criteo_spec(), 0, torch.device("cpu")), Recipe(batch_size=size, sparse_lr=size / 1000))
+        for size in (before, after)
+    )
+    batches = list(GeneratedClicks(criteo_spec(), 6, 0).read(0, 6, 2))
+    for clicks in batches[:2]:
+        first(clicks)
+    second.go_on_from(deepcopy(first.state_dict()))
+    ((theirs,), (ours,)) = (step.optimizers[1].state.values() for step in (first, second))
+    assert int(ours["step"]) == 2 and all(torch.equal(ours[name], theirs[name]) for name in ("exp_avg", "exp_avg_sq"))
+    for step in (first, second):
+        step(batches[2])
+    assert int(ours["step"]) == 3
+    assert second.optimizers[1].param_groups[0]["lr"] == after / 1000
+    memories = [step.model.sparse_arch.get_parameter("memory") for step in (first, second)]
+    assert torch.equal(*memories) == (before == after)
+    assert isinstance(second.optimizers[1], torch.optim.SparseAdam) == (after == 2)
 
 
 @pytest.mark.parametrize(("memory", "said"), [(66_000, True), (65_000, False)])

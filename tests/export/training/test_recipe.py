@@ -27,6 +27,25 @@ def test_rates_follow_from_a_batch_that_is_given() -> None:
     assert small.dense_lr < large.dense_lr and small.sparse_lr > large.sparse_lr
 
 
+def test_another_batch_brings_other_rates_of_the_same_kind() -> None:
+    before = recipe_for(500, validated=True, seed=3)
+    expected = recipe_for(500, validated=True, seed=3, batch_size=2048)
+    after = before.with_batch(2048)
+    rates = ("dense_lr", "sparse_lr")
+    assert [getattr(after, rate) for rate in rates] == pytest.approx([getattr(expected, rate) for rate in rates])
+    assert after.model_dump(exclude={*rates}) == expected.model_dump(exclude={*rates})
+    own = before.model_copy(update={"dense_lr": 0.5}).with_batch(before.batch_size * 16)
+    assert own.dense_lr == pytest.approx(1.0)
+
+
+def test_a_recipe_in_one_line() -> None:
+    recipe = Recipe(batch_size=32, epochs=10, dense_lr=0.0014, sparse_lr=0.016)
+    rates = "learning rates 0.0014 (MLPs) and 0.016 (embeddings)"
+    assert recipe.line(embeddings=True) == f"batches of 32 rows, {rates}, at most 10 epochs, seed 0"
+    once = recipe.model_copy(update={"batch_size": 1, "epochs": 1})
+    assert once.line(embeddings=False) == "batches of 1 row, learning rate 0.0014, one epoch, seed 0"
+
+
 def test_what_is_given_stays() -> None:
     recipe = recipe_for(500, validated=True, batch_size=7, epochs=3, dense_lr=0.0, sparse_lr=0.5, seed=9)
     given = {"batch_size": 7, "epochs": 3, "dense_lr": 0.0, "sparse_lr": 0.5, "seed": 9}

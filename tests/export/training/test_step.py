@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.amp import GradScaler
 
 from testing.samples import criteo_spec
 from thimble.export.clicks.generate import GeneratedClicks
@@ -42,6 +43,26 @@ def test_fp16_needs_a_gpu(tmp_path: Path) -> None:
     ):
         fit(tmp_path, "fp16")
     assert not (tmp_path / "checkpoint.pt").exists()
+
+
+def test_a_run_of_whole_numbers_goes_on_in_halves_and_the_other_way_round() -> None:
+    """Only fp16 has a scale of the loss, for which GPUs are needed, but not to keep one."""
+    whole, half = (Step(started(SPEC, 0, CPU), Recipe()) for _ in range(2))
+    half.scaler = GradScaler("cpu", init_scale=64, enabled=True)
+    half.go_on_from(whole.state_dict())
+    assert half.scaler.get_scale() == 64
+    whole.go_on_from(half.state_dict())
+    another = Step(started(SPEC, 0, CPU), Recipe())
+    another.scaler = GradScaler("cpu", enabled=True)
+    another.go_on_from(half.state_dict())
+    assert another.scaler.get_scale() == 64
+
+
+def test_why_nothing_can_be_gone_on_from_is_kept() -> None:
+    step = Step(started(SPEC, 0, CPU), Recipe())
+    with pytest.raises(RunError, match="trained by another version") as raised:
+        step.go_on_from(step.state_dict() | {"model": {}})
+    assert "Missing key" in str(raised.value.__cause__)
 
 
 def test_another_precision_is_another_run(tmp_path: Path) -> None:
