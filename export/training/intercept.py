@@ -1,11 +1,12 @@
 """Scores whose mean is the base rate."""
 
 from collections.abc import Iterable
+from itertools import islice
 
 import numpy as np
 import torch
 
-from thimble.export.clicks.rows import Clicks
+from thimble.export.clicks.rows import Clicks, Rows
 from thimble.export.metrics.negatives import row_weights
 from thimble.export.training.evaluation import score
 from thimble.models.nn.recommender import Recommender
@@ -13,6 +14,27 @@ from thimble.models.nn.recommender import Recommender
 # Where a fifth is clicked, so many rows place the mean score within 1 % of that (one standard error).
 INTERCEPT_ROWS = 65_536
 _HALVINGS = 50
+
+
+class LastRows:
+    """An epoch's last rows, kept as they are trained on, so that files need not be read once more for them.
+
+    They begin with a batch, the one with the first of the last INTERCEPT_ROWS. Where an epoch is resumed behind that,
+    those before are read again: the rows are the same wherever it was stopped.
+    """
+
+    def __init__(self, rows: Rows, batch_size: int, position: int, epoch: int) -> None:
+        """The epoch goes on at this row."""
+        self.first = max(0, len(rows) - INTERCEPT_ROWS) // batch_size * batch_size
+        self.kept: list[Clicks] = []
+        if (passed := -(-(position - self.first) // batch_size)) > 0:
+            for clicks in islice(rows.read(batch_size, self.first, epoch), passed):
+                self.add(clicks, self.first)
+
+    def add(self, clicks: Clicks, position: int) -> None:
+        """The batch that begins at this row."""
+        if position >= self.first:
+            self.kept.append(Clicks(clicks.labels, clicks.batch))
 
 
 def fit_intercept(model: Recommender, batches: Iterable[Clicks], negatives_kept: float = 1) -> None:
