@@ -105,11 +105,11 @@ class Client:
         return answers.scores(self._ask(request), request.rows)
 
     def score_arrays(
-        self, dense: npt.ArrayLike | None, ids: npt.ArrayLike | None, timeout: float | None = None
+        self, dense: npt.ArrayLike | None = None, ids: npt.ArrayLike | None = None, timeout: float | None = None
     ) -> Floats:
         """The same for rows that are arrays already, which is much faster: dense [rows, numbers], ids [rows, fields].
 
-        None for what the model does not have, numbers or fields. Arrays may be of any dtype or layout, but float32 and
+        Leave out what the model does not have, numbers or fields. Arrays may be of any dtype or layout, but float32 and
         integers are sent fastest. NaN and None in them are missing, and so is an id of 0.
         """
         if self._wire.model is None:
@@ -176,7 +176,7 @@ class AsyncClient:
         return answers.scores(await self._ask(request), request.rows)
 
     async def score_arrays(
-        self, dense: npt.ArrayLike | None, ids: npt.ArrayLike | None, timeout: float | None = None
+        self, dense: npt.ArrayLike | None = None, ids: npt.ArrayLike | None = None, timeout: float | None = None
     ) -> Floats:
         """As `Client.score_arrays`."""
         if self._wire.model is None:

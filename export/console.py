@@ -45,7 +45,7 @@ def passed_over(names: Sequence[str]) -> list[str]:
 
 def cached(parts: Parts) -> list[str]:
     """A line a cache, which says what it costs."""
-    caches = {part.source.cache for part in parts if part and isinstance(part.source, Selection)}
+    caches = dict.fromkeys(part.source.cache for part in parts if part and isinstance(part.source, Selection))
     return [f"{it.description}: {it.count():,} good rows, {size(it.size)} in {it.folder}" for it in caches]
 
 
@@ -96,7 +96,7 @@ def bad_rows(bad: BadRows, fate: str = "were left out") -> list[str]:
     """Lines that say what became of bad rows, and what is wrong with the first."""
     if not bad.count:
         return []
-    more = " or more" if bad.count == bad.MOST else ""
+    more = " or more" if bad.may_be_more else ""
     lines = [f"{bad.count:,}{more} bad rows {fate}:", *(f"  {message}" for message in bad.first.values())]
     return lines if bad.count <= len(bad.first) else [*lines, "  ..."]
 

@@ -39,6 +39,11 @@ class BadRows:
     def count(self) -> int:
         return self._before + len(self.seen)
 
+    @property
+    def may_be_more(self) -> bool:
+        """Whether counting has stopped."""
+        return len(self.seen) >= self.MOST
+
     def found_before(self, count: int, first: Mapping[str, str], valued: Collection[str]) -> None:
         """Rows that an earlier reading left out, and the columns of which it read a value. ClickError as `add`."""
         if self.strict and count:

@@ -41,11 +41,13 @@ def cached(source: FileClicks, folder: Path, say: Say = lambda _: None) -> Cache
         with _alone(own, say):
             manifest = _whole(own, contents)
             _know_bad_rows(source, manifest)
-            if manifest.total_rows is None:
+            if manifest.file_rows is None:
                 gone_on = f", from row {manifest.stop + 1:,} on" if manifest.shards else ""
                 say(f"reading {source.description} once{gone_on}, into {own}")
                 manifest = _fill(own, manifest, source)
                 _remove_outdated(folder, contents)
+            else:
+                source.know_counts(manifest.file_rows)
             shards = [open_shard(own / shard.name) for shard in manifest.shards]
     except OSError as error:
         way_out = "--cache FOLDER puts it elsewhere, and --no-cache does without"
@@ -94,7 +96,7 @@ def _is_whole(path: Path, shard: Shard) -> bool:
 
 def _know_bad_rows(source: FileClicks, manifest: Manifest) -> None:
     """Tell of the bad rows among those that are not read again. ClickError: there are to be none."""
-    stop = manifest.stop if manifest.total_rows is None else manifest.total_rows
+    stop = manifest.stop if manifest.file_rows is None else sum(manifest.file_rows)
     valued = [source.label, *source.spec.feature_names] if manifest.rows else []
     source.bad.found_before(stop - manifest.rows, manifest.bad, valued)
 
@@ -107,12 +109,13 @@ def _fill(folder: Path, manifest: Manifest, source: FileClicks) -> Manifest:
         if path.name not in whole:
             path.unlink()
     with tqdm(initial=manifest.rows, desc="reading", unit=" rows", unit_scale=True, disable=None) as bar:
-        for clicks in rebatched(source.blocks(manifest.stop), SHARD_ROWS):
+        blocks = (block._replace(raw=None) for block in source.blocks(manifest.stop))  # it holds the text of the file
+        for clicks in rebatched(blocks, SHARD_ROWS):
             manifest = _with_shard(folder, manifest, source, clicks)
             bar.update(len(clicks.labels))
     if Contents.of(source) != manifest.contents:
         raise ClickError(f"{source.description} has changed while it was read; give the command again")
-    manifest = manifest.model_copy(update={"total_rows": source.count(), "bad": source.bad.first})
+    manifest = manifest.model_copy(update={"file_rows": source.counts(), "bad": source.bad.first})
     manifest.save(folder)
     return manifest
 

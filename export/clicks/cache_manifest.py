@@ -11,7 +11,7 @@ from thimble.export.clicks.rows import ClickError
 from thimble.models.publishing import replaced
 
 # Another number for another form of the files, so that a cache of an older one is written anew.
-VERSION = 1
+VERSION = 2
 _NAME = "manifest.json"
 
 
@@ -93,7 +93,7 @@ class Shard(BaseModel):
 
 
 class Manifest(BaseModel):
-    """Which shards are whole. `total_rows` of the click files, bad ones included, are known when all are read.
+    """Which shards are whole. `file_rows` of each click file, bad ones included, are known when all are read.
 
     `bad` are the first bad rows, as `BadRows` names them.
     """
@@ -103,7 +103,7 @@ class Manifest(BaseModel):
     contents: Contents
     shards: tuple[Shard, ...] = ()
     bad: dict[str, str] = {}
-    total_rows: int | None = None
+    file_rows: tuple[int, ...] | None = None
 
     @property
     def rows(self) -> int:

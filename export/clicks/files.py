@@ -16,7 +16,7 @@ from thimble.export.clicks.criteo_binary import CriteoBinaryFile
 from thimble.export.clicks.folders import FoundFile, find
 from thimble.export.clicks.formats import TypedForm, typed_form
 from thimble.export.clicks.parquet import ParquetFile
-from thimble.export.clicks.row_marks import Marks, row_marks
+from thimble.export.clicks.row_marks import Marks, holds_moments, row_marks
 from thimble.export.clicks.rows import ClickError, Clicks
 from thimble.export.clicks.tables import ClickFile, Columns, Table
 from thimble.export.clicks.text import open_text_clicks
@@ -29,6 +29,8 @@ from thimble.models.hashing import Int64s
 from thimble.models.spec import ModelSpec
 
 _TYPED: dict[TypedForm, type[TypedFile]] = {"parquet": ParquetFile, "arrow": ArrowFile, "criteo": CriteoBinaryFile}
+
+_LOOKED_AT = 100
 
 
 class FileClicks:
@@ -91,7 +93,20 @@ class FileClicks:
         return "; ".join(read_as)
 
     def count(self) -> int:
-        return sum(map(self._count, self._files))
+        return sum(self.counts())
+
+    def counts(self) -> tuple[int, ...]:
+        """Rows of each file, bad ones included."""
+        return tuple(map(self._count, self._files))
+
+    def know_counts(self, counts: Sequence[int]) -> None:
+        """What an earlier reading counted, so that no text has to be read for it."""
+        self._counts |= zip(self.files, counts, strict=True)
+
+    def has_moments(self) -> bool:
+        """Whether the column of times holds moments rather than numbers, as the first rows show."""
+        table = next(self._files[0].tables(0, _LOOKED_AT), None) if self.time is not None else None
+        return table is not None and holds_moments(table.columns[-1])
 
     def read(self, start: int, stop: int, size: int) -> Iterator[Clicks]:
         return batches(self._blocks(start, stop), start, size)
@@ -150,7 +165,7 @@ class FileClicks:
     def _marks(self, file: ClickFile, table: Table) -> Marks:
         columns = table.columns[1 + len(self.spec.features) :]
         try:
-            return row_marks(columns, self.group, self.time)
+            return row_marks(columns, self.group, self.time, self.options)
         except ClickError as error:
             raise ClickError(f"{file.name}: {error}") from None
 

@@ -9,8 +9,8 @@ import numpy.typing as npt
 from thimble.export.clicks.cache import Say, cached
 from thimble.export.clicks.cached import CachedClicks, Numbers, Selection
 from thimble.export.clicks.files import FileClicks
-from thimble.export.clicks.filtered import Filtered, filtered
-from thimble.export.clicks.order import BUFFER_ROWS, BufferedRows, ShuffledRows
+from thimble.export.clicks.filtered import filtered
+from thimble.export.clicks.order import BufferedRows, ShuffledRows
 from thimble.export.clicks.rows import ClickError, ClickSource, Parts, Rows, checked, refuse_shared, split
 from thimble.export.clicks.split import By, Doubles, Part, Split, fitted, keys
 
@@ -71,7 +71,7 @@ def cached_parts(cache: CachedClicks, held_out: CachedClicks | None, plan: Plan)
 
     training = selection(Part.TRAINING)
     if plan.in_order and plan.by == "time":
-        times = _keys(plan, cache)[training.numbers]
+        times = keys_of(plan, cache)[training.numbers]
         training.numbers = training.numbers[np.argsort(times, kind="stable")]
     apart = Selection(held_out, _numbers(np.ones(held_out.count(), bool)), _ALL, Part.HELD_OUT) if held_out else None
     validation = selection(Part.VALIDATION)
@@ -87,7 +87,7 @@ def cached_parts(cache: CachedClicks, held_out: CachedClicks | None, plan: Plan)
 def streamed_parts(source: FileClicks, held_out: FileClicks | None, plan: Plan) -> Parts:
     """Parts of files that are read in every epoch, once now to count them. ClickError: as `cached_parts`."""
     if plan.by == "time":
-        raise ClickError("rows are split by time only in a cache; leave out --no-cache, or give --held-out FILES")
+        raise ClickError("rows are split by time only in a cache; leave out --no-cache or --split")
     if plan.by == "group":
         parts = _streamed_groups(source, held_out, plan)
     else:
@@ -107,6 +107,12 @@ def _streamed_groups(source: FileClicks, held_out: FileClicks | None, plan: Plan
         by="group", seed=plan.seed, validation_from=(1 - share) * (1 - plan.validation_share), held_out_from=1 - share
     )
     of = filtered(source, rule)
+    wanted = {Part.TRAINING: "trained on", **({} if held_out else {Part.HELD_OUT: "held out"})}
+    for part, use in wanted.items():
+        if not of[part].count() and any(it.count() for it in of.values()):
+            drawn = f"no value of {plan.column!r} was drawn to be {use}"
+            ways_out = "give other shares or another --seed, or leave out --no-cache"
+            raise ClickError(f"{source.description}: {drawn}; {ways_out}")
     return checked(
         Parts(
             _all(of[Part.TRAINING]),
@@ -116,52 +122,6 @@ def _streamed_groups(source: FileClicks, held_out: FileClicks | None, plan: Plan
     )
 
 
-def described(parts: Parts, plan: Plan) -> list[str]:
-    """What the rows are split by, and the order in which they are trained on."""
-    return [f"split {_rule(parts, plan)}", f"order: {_order(parts.training, plan)}"]
-
-
-def _rule(parts: Parts, plan: Plan) -> str:
-    source = parts.training.source
-    rule = source.split if isinstance(source, Selection | Filtered) else None
-    held_out = [] if parts.held_out.source.files != source.files else ["held out"]
-    drawn = " and ".join([*held_out, "for validation"] if parts.validation else held_out)
-    if not drawn:
-        return "by nothing: what is held out is in files of its own"
-    match plan.by:
-        case "share" if rule:
-            return f"by share: rows {drawn} are drawn by seed {plan.seed}"
-        case "time" if rule:
-            bounds = {"held out": rule.held_out_from, "for validation": rule.validation_from}
-            named = [f"{name} are rows from {bound:.15g} on" for name, bound in bounds.items() if bound is not None]
-            return f"by {plan.column!r}: {', '.join(named)}"
-        case "group":
-            together = f"all rows of one value stay together{_values(parts, plan)}"
-            return f"by {plan.column!r}: {together}, drawn by seed {plan.seed}"
-    return f"by share: rows {drawn} are the last"
-
-
-def _values(parts: Parts, plan: Plan) -> str:
-    """How many values of the column there are in each part."""
-    named = {"trained on": parts.training, "for validation": parts.validation, "held out": parts.held_out}
-    sources = {name: rows.source for name, rows in named.items() if rows and isinstance(rows.source, Selection)}
-    counts = [
-        f"{len(np.unique(_keys(plan, source.cache)[source.numbers])):,} {name}"
-        for name, source in sources.items()
-        if source.split.by == "group"
-    ]
-    return f" ({', '.join(counts)})" if counts else ""
-
-
-def _order(training: Rows, plan: Plan) -> str:
-    match training:
-        case ShuffledRows():
-            return f"shuffled anew in each epoch, by seed {plan.seed}"
-        case BufferedRows():
-            return f"shuffled anew in each epoch among {BUFFER_ROWS:,} rows at a time, by seed {plan.seed}"
-    return f"that of {plan.column!r}" if plan.by == "time" else "that of the files"
-
-
 def _fitted(plan: Plan, cache: CachedClicks, held_out_share: float) -> Split:
     rows = cache.count()
     if not rows:
@@ -169,13 +129,13 @@ def _fitted(plan: Plan, cache: CachedClicks, held_out_share: float) -> Split:
     if rows == 1 and held_out_share:
         raise ClickError(f"{cache.description}: one row is too few to train on some and hold out others")
     try:
-        return fitted(plan.by, plan.seed, _keys(plan, cache), held_out_share, plan.validation_share)
+        return fitted(plan.by, plan.seed, keys_of(plan, cache), held_out_share, plan.validation_share)
     except ClickError:
         same = f"column {plan.column!r} is the same in all {rows:,} rows"
         raise ClickError(f"{cache.description}: {same}, so they cannot be split by it") from None
 
 
-def _keys(plan: Plan, cache: CachedClicks) -> Doubles:
+def keys_of(plan: Plan, cache: CachedClicks) -> Doubles:
     """What each row is split by."""
     return np.concatenate([keys(marks, plan.by, plan.seed) for marks in cache.marks()])
 

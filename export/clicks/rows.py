@@ -72,20 +72,21 @@ def joined(parts: Sequence[Clicks]) -> Clicks:
 
 
 def rebatched(blocks: Iterator[Clicks], size: int, skip: int = 0) -> Iterator[Clicks]:
-    """All but the first `skip` of some rows, `size` at a time."""
+    """All but the first `skip` of some rows, `size` at a time.
+
+    Each block is cut by itself: what is left of one must not hold those before it, which `raw` of joined rows does.
+    """
     held: list[Clicks] = []
     rows = 0
     for block in blocks:
-        passed = min(skip, len(block.labels))
-        skip -= passed
-        held.append(block.take(slice(passed, None)))
-        rows += len(block.labels) - passed
-        if rows < size:
-            continue
-        whole = joined(held)
-        for first in range(0, rows - size + 1, size):
-            yield whole.take(slice(first, first + size))
-        held, rows = [whole.take(slice(rows - rows % size, None))], rows % size
+        first = min(skip, len(block.labels))
+        skip -= first
+        while (left := len(block.labels) - first) >= (wanted := size - rows):
+            yield joined([*held, block.take(slice(first, first + wanted))])
+            held, rows, first = [], 0, first + wanted
+        if left:
+            held.append(block.take(slice(first, None)))
+            rows += left
     if rows:
         yield joined(held)
 
@@ -191,8 +192,13 @@ def refuse_shared(training: Sequence[Path], held_out: Sequence[Path]) -> None:
 
 def checked(parts: Parts) -> Parts:
     """The same. ClickError: there is none to train on, or none is held out."""
-    if not len(parts.training) or not len(parts.held_out):
-        source = parts.training.source if not len(parts.training) else parts.held_out.source
-        rows = source.count()
-        raise ClickError(f"{source.description}: {rows} rows are too few to train on some and hold out others")
+    training, held_out, validation = parts
+    apart = held_out.source.files != training.source.files
+    if apart and not len(held_out):
+        raise ClickError(f"{held_out.source.description}: no usable row to evaluate on")
+    if not len(training) or not len(held_out):
+        rows = sum(len(part) for part in (training, validation, *([] if apart else [held_out])) if part)
+        few = "1 row is" if rows == 1 else f"{rows} rows are"
+        wrong = f"{few} too few to train on some and hold out others" if rows else "no usable row to train on"
+        raise ClickError(f"{training.source.description}: {wrong}")
     return parts

@@ -21,7 +21,7 @@ TABLE_ROWS = 16_384
 class Columns(NamedTuple):
     """What is read of a file, and in which order: the label, if one is named, the features, and keys as they stand.
 
-    `options` are for the features alone.
+    `options` are for the features; of keys, what is made of them knows its own way.
     """
 
     label: str | None

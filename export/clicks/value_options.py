@@ -41,7 +41,7 @@ class ValueOptions(NamedTuple):
     def _meaning(self, kind: ValueKind, token: str) -> datetime | Decimal | str:
         """What words and values are compared by: the moment or the number that they are, or else their letters."""
         text = token.strip().lower()
-        moment = _moment(text) if self.timestamps and kind == "number" else None
+        moment = as_moment(text) if self.timestamps and kind == "number" else None
         number = exact_number(text) if kind in ("number", "int") else None
         return next((it for it in (moment, number) if it is not None), text)
 
@@ -53,11 +53,11 @@ def value_options(missing: Collection[str], timestamps: bool) -> ValueOptions:
 
 def as_seconds(token: str) -> str:
     """Text in the form of ISO 8601 as seconds, any other as it is."""
-    moment = _moment(token)
+    moment = as_moment(token)
     return token if moment is None else repr(moment.timestamp())
 
 
-def _moment(token: str) -> datetime | None:
+def as_moment(token: str) -> datetime | None:
     """What text in the form of ISO 8601 says, None of any other."""
     token = token.strip().upper()
     if not _DATE.match(token):

@@ -33,17 +33,25 @@ def evaluate(
     """Say how good an artifact's scores of click files are. The scores themselves, also without labels: `score`."""
     from thimble.export.report.evaluation import evaluation_page
     from thimble.export.scoring.evaluate import evaluate_artifact, labelled, read_spec
+    from thimble.export.scoring.output import make_folder_of, require_output
 
     def scored(artifact: Path) -> "ScoredRows":
-        source = labelled(clicks, specs[artifact], label, strict, multiline, missing or (), timestamps, group)
-        if artifact == file:
-            console.echo_all(console.passed_over(source.passed_over))
+        source = sources[artifact]
         try:
-            return evaluate_artifact(artifact, source, negatives_kept or 1)
+            return evaluate_artifact(artifact, source, kept)
         finally:
             console.echo_all(console.bad_rows(source.bad))
 
+    kept = negatives_kept or 1
     specs = {artifact: read_spec(artifact) for artifact in (file, *(compare or ()))}
+    sources = {
+        artifact: labelled(clicks, spec, label, strict, multiline, missing or (), timestamps, group)
+        for artifact, spec in specs.items()
+    }
+    if report:
+        require_output(report, "a report is", [".html"], [*specs, *sources[file].files])
+        make_folder_of(report)
+    console.echo_all(console.passed_over(sources[file].passed_over))
     rows = scored(file)
     models = {str(file): rows.metrics()}
     typer.echo(console.metrics_line(models[str(file)]))
@@ -52,5 +60,5 @@ def evaluate(
         typer.echo(f"{other}: {console.metrics_line(models[str(other)])}")
     if report:
         names = listed([path.name for path in clicks])
-        evaluation_page(specs[file], names, models, rows.curves()).write(report)
+        evaluation_page(specs[file], names, models, rows.curves(), kept).write(report)
         typer.echo(f"report: {report}")

@@ -114,12 +114,14 @@ def train(
     """
     from thimble.export.clicks.files import FileClicks
     from thimble.export.clicks.generate import GeneratedClicks
-    from thimble.export.clicks.parts import Plan, described, parse_split, prepared
+    from thimble.export.clicks.parts import Plan, parse_split, prepared
+    from thimble.export.clicks.parts_in_words import described
     from thimble.export.clicks.rows import ClickError, Parts, Rows
     from thimble.export.clicks.survey import survey
     from thimble.export.commands.going_on import Reading, given, next_folder, next_recipe, same_model, same_reading
     from thimble.export.commands.ignored import refuse_ignored
     from thimble.export.report.run import FinishedRun
+    from thimble.export.report.tensorboard import require_tensorboard
     from thimble.export.report.watch import PAGE, watched
     from thimble.export.training.ancestry import parent
     from thimble.export.training.checkpoint import Checkpoint, Progress
@@ -138,6 +140,8 @@ def train(
         raise ClickError("give click files or --generate N, one of the two")
     if generate and (from_run or negatives_kept):
         raise ClickError("--generate makes all rows anew; --from and --negatives-kept are for click files")
+    if tensorboard:
+        require_tensorboard()
     options = given(context)
     refuse_ignored(options)
     before = parent(from_run) if from_run else None
@@ -199,7 +203,7 @@ def train(
         typer.echo("order: as they are generated, each independent of all others")
     else:
         source = files(clicks or [], spec)
-        held_out_source = files(held_out, spec, group=group, time=None) if held_out else None
+        held_out_source = files(held_out, spec, time=None) if held_out else None
         sources += [it for it in (source, held_out_source) if it]
         console.echo_all(console.passed_over([name for it in sources for name in it.passed_over]))
         try:
@@ -248,8 +252,9 @@ def train(
     typer.echo(f"recipe: {recipe}")
     if touches_little(spec.embedding, len(spec.fields), spec.embedding_dim, recipe.batch_size):
         typer.echo("a batch touches little of the shared array, so each step updates that part alone (SparseAdam)")
+    events = tensorboard and ranks.first  # a second file of events would have readers forget what the first says
     try:
-        with watched(folder, others, tensorboard) as watch:
+        with watched(folder, others, events) as watch:
             metrics = train_run(spec, parts, recipe, folder, checkpoint_rows, after_epoch, watch, before, keys, ranks)
     except KeyboardInterrupt:
         if not ranks.first:

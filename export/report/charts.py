@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from thimble.export.metrics.calibration import ReliabilityBin
+from thimble.export.metrics.calibration import ReliabilityBin, expected_error
 from thimble.export.metrics.curves import Curves, ScoreBin
 from thimble.export.report.numbers import count, duration, figure, short, span
 from thimble.export.report.svg import Axis, Bars, Line, axis, plot
@@ -26,16 +26,20 @@ class Chart(NamedTuple):
     table: Table | None
 
 
-def history_charts(history: Sequence[Point]) -> Iterator[Chart]:
-    """Loss and AUC against rows and against time, of what there is."""
+def history_charts(history: Sequence[Point], negatives_kept: float = 1) -> Iterator[Chart]:
+    """Loss and AUC against rows and against time, of what there is.
+
+    The training loss is that of the rows as they are, the rest is of the full log: with sampled negatives they differ.
+    """
     if not history:
         return
-    table: Table | None = _history_table(history)
+    sampled = ", sampled rows" if negatives_kept < 1 else ""
+    table: Table | None = _history_table(history, f"training loss{sampled}")
     rows = [float(point.rows) for point in history]
     for across, places in ((axis("rows trained on", rows, short, zero=True), rows), _time(history)):
         placed = list(zip(places, history, strict=True))
         losses = [
-            Line("training", "a dashed", [(place, point.loss) for place, point in placed]),
+            Line(f"training{sampled}", "a dashed", [(place, point.loss) for place, point in placed]),
             Line("validation", "b", [(place, point.log_loss) for place, point in placed if point.log_loss is not None]),
         ]
         aucs = Line("validation", "b", [(place, point.auc) for place, point in placed if point.auc is not None])
@@ -56,14 +60,9 @@ def reliability_chart(bins: Sequence[ReliabilityBin]) -> Chart:
         Line("a calibrated model", "soft dashed", [(0, 0), (across.high, across.high)], dots=False),
         Line("click rate, 95 % interval", "b", [(b.score, b.rate) for b in bins], [found.interval for found in bins]),
     ]
-    rows = sum(found.rows for found in bins)
-    rate = sum(found.rate * found.rows for found in bins) / rows
-    # of a bin's rate, which is off by E|Z| = sqrt(2 / pi) standard errors on average
-    chance = math.sqrt(2 / math.pi * rate * (1 - rate) * len(bins) / rows)
-    caption = (
-        f"Reliability: {len(bins)} bins of as many rows each. Scores are right where the interval meets the line. "
-        f"On so many rows chance alone makes a calibration error of about {chance:.4f}."
-    )
+    caption = f"Reliability: {len(bins)} bins of equal weight. Scores are right where the interval meets the line."
+    if (chance := expected_error(bins)) is not None:
+        caption += f" On so many rows chance alone makes a calibration error of about {chance:.4f}."
     head = ["rows", "mean score", "click rate", "95 % interval"]
     table = Table(
         "Reliability", "", head, [[count(b.rows), figure(b.score), figure(b.rate), span(b.interval)] for b in bins]
@@ -71,8 +70,9 @@ def reliability_chart(bins: Sequence[ReliabilityBin]) -> Chart:
     return Chart(plot("Click rate against score", across, up, marks), caption, table)
 
 
-def histogram_chart(bins: Sequence[ScoreBin]) -> Chart:
-    """How many rows have which score, on an axis of log-odds."""
+def histogram_chart(bins: Sequence[ScoreBin], negatives_kept: float = 1) -> Chart:
+    """How many rows, of the full log, have which score, on an axis of log-odds."""
+    title = "Share of the rows by score" if negatives_kept == 1 else "Share of the full log's rows by score"
     low, high = _log_odds(bins[0].low), _log_odds(bins[-1].high)
     ticks = [(_log_odds(p), f"{p:.1%}".replace(".0%", "%")) for p in ODDS if low <= _log_odds(p) <= high]
     across = Axis("score, on a scale of log-odds", low, high, ticks)
@@ -85,19 +85,19 @@ def histogram_chart(bins: Sequence[ScoreBin]) -> Chart:
     head = ["score from", "to", "clicked", "not clicked"]
     rows = [[figure(b.low), figure(b.high), f"{b.clicked:.2%}", f"{b.others:.2%}"] for b in bins]
     return Chart(
-        plot("Share of the rows by score", across, up, marks),
-        "Share of the rows by score.",
+        plot(title, across, up, marks),
+        f"{title}.",
         Table("Scores", "", head, rows),
     )
 
 
-def curve_charts(curves: Curves) -> list[Chart]:
+def curve_charts(curves: Curves, negatives_kept: float = 1) -> list[Chart]:
     """Of scores of held-out rows."""
-    return [reliability_chart(curves.reliability), histogram_chart(curves.histogram)]
+    return [reliability_chart(curves.reliability), histogram_chart(curves.histogram, negatives_kept)]
 
 
-def _history_table(history: Sequence[Point]) -> Table:
-    head = ["epoch", "rows", "time", "training loss", "validation log loss", "validation AUC"]
+def _history_table(history: Sequence[Point], loss: str) -> Table:
+    head = ["epoch", "rows", "time", loss, "validation log loss", "validation AUC"]
     rows = [
         [str(p.epoch), count(p.rows), duration(p.seconds), figure(p.loss), figure(p.log_loss), figure(p.auc)]
         for p in history

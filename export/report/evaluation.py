@@ -9,22 +9,32 @@ from thimble.export.report.numbers import count
 from thimble.export.report.page import Page, headlines
 from thimble.models.spec import Metrics, ModelSpec
 
-SAME_ROWS = "All models scored the same files. Intervals are 95 % intervals."
+SAME_FILES = "All models scored the same files. Intervals are 95 % intervals."
+OTHER_ROWS = " Not all of them scored the same rows: each leaves out those that are bad for the features it has."
 
 
-def evaluation_page(spec: ModelSpec, clicks: str, models: Mapping[str, Metrics], curves: Curves) -> Page:
+def evaluation_page(
+    spec: ModelSpec, clicks: str, models: Mapping[str, Metrics], curves: Curves, negatives_kept: float = 1
+) -> Page:
     """`models` are the metrics of artifacts by their paths on these clicks, first those of the one that it is about.
 
-    `spec` and `curves` are that one's.
+    `spec` and `curves` are that one's. The clicks hold the share `negatives_kept` of the negatives, and what is said of
+    them is true of the full log, except for numbers of rows.
     """
     path, metrics = next(iter(models.items()))
+    clicked = f"{metrics.base_rate:.2%} of them clicked"
+    facts = list(artifact_facts(spec))
+    if negatives_kept < 1:
+        clicked = f"base rate {metrics.base_rate:.2%} of the full log"
+        facts.insert(0, ("negatives kept in these rows", f"{negatives_kept:g}, which the figures make up for"))
+    differing = len({other.rows for other in models.values()}) > 1
     return Page(
         title=f"{spec.name} on {clicks}",
-        standing=f"{path} scored {count(metrics.rows)} rows, {metrics.base_rate:.2%} of them clicked.",
+        standing=f"{path} scored {count(metrics.rows)} rows, {clicked}.",
         headlines=headlines(metrics),
-        charts=curve_charts(curves),
-        tables=[tables.compared(models, SAME_ROWS), *tables.fields(spec)],
-        facts=list(artifact_facts(spec)),
+        charts=curve_charts(curves, negatives_kept),
+        tables=[tables.compared(models, SAME_FILES + (OTHER_ROWS if differing else "")), *tables.fields(spec)],
+        facts=facts,
     )
 
 

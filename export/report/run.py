@@ -33,7 +33,7 @@ class FinishedRun(NamedTuple):
 
 def run_page(config: RunConfig, progress: Progress, compared: Sequence[FinishedRun] = ()) -> Page:
     """A run as far as it has come, beside others."""
-    metrics = progress.metrics
+    metrics, kept = progress.metrics, config.recipe.negatives_kept
     shown = [tables.epochs(progress.validation, best_epoch(progress.validation))] if progress.validation else []
     if metrics:
         models = {"this run": metrics} | {_called(other, config): other.metrics for other in compared}
@@ -43,7 +43,10 @@ def run_page(config: RunConfig, progress: Progress, compared: Sequence[FinishedR
         standing=_standing(config, progress),
         headlines=headlines(metrics) if metrics else [],
         advice=progress.advice,
-        charts=[*history_charts(progress.history), *(curve_charts(progress.curves) if progress.curves else [])],
+        charts=[
+            *history_charts(progress.history, kept),
+            *(curve_charts(progress.curves, kept) if progress.curves else []),
+        ],
         tables=[*shown, *tables.fields(config.spec)],
         facts=[*_facts(config), *artifact_facts(config.spec)],
     )

@@ -22,15 +22,20 @@ class Table(NamedTuple):
 
 
 def compared(models: Mapping[str, Metrics], note: str) -> Table:
-    """Metrics of models by name, the first of them beside the constant that it has to beat."""
+    """Metrics of models by name, the first of them beside the constant that it has to beat.
+
+    What is undefined on rows of one class is so for the constant too, and left blank.
+    """
     first = next(iter(models.values()))
     head = ["", "log loss", "normalised\nentropy", "AUC", "calibration", "calibration\nerror", "rows"]
     grouped = any(metrics.groups is not None for metrics in models.values())
     rows = [[name, *_metrics(metrics, grouped)] for name, metrics in models.items()]
-    constant = [figure(entropy(first.base_rate)), *map(figure, (1, 0.5, 1, 0)), count(first.rows)]
+    figures = [(first.normalised_entropy, 1), (first.auc, 0.5), (first.calibration, 1), (first.calibration_error, 0)]
     if grouped:
         head.insert(4, "AUC within\ngroups")
-        constant.insert(3, figure(0.5))
+        figures.insert(2, (first.group_auc, 0.5))
+    constant = [figure(entropy(first.base_rate)), *(figure(None if of is None else value) for of, value in figures)]
+    constant.append(count(first.rows))
     return Table("Against a constant and other models", note, head, [*rows, ["the base rate for all", *constant]])
 
 

@@ -3,14 +3,29 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 
 from thimble.export.training.errors import RunError
 from thimble.export.training.history import Point
 
+MODULES = [
+    "tensorboard.compat.proto.event_pb2",
+    "tensorboard.compat.proto.summary_pb2",
+    "tensorboard.summary.writer.record_writer",
+]
 SCALARS = {"loss/training": "loss", "loss/validation": "log_loss", "AUC/validation": "auc"}
 
 Follow = Callable[[Sequence[Point]], None]
+
+
+def require_tensorboard() -> None:
+    """RunError: it is not installed."""
+    try:
+        for module in MODULES:
+            import_module(module)
+    except ImportError:
+        raise RunError("--tensorboard needs a package: pip install 'thimble-ctr[tensorboard]'") from None
 
 
 @contextmanager
@@ -22,12 +37,10 @@ def tensorboard(folder: Path) -> Iterator[Follow]:
     PyTorch's SummaryWriter would write from a thread, which cannot say that a disk is full.
     RunError: TensorBoard is not installed, or the folder cannot be written to.
     """
-    try:
-        from tensorboard.compat.proto.event_pb2 import Event, SessionLog
-        from tensorboard.compat.proto.summary_pb2 import Summary
-        from tensorboard.summary.writer.record_writer import RecordWriter
-    except ImportError:
-        raise RunError("--tensorboard needs a package: pip install 'thimble-ctr[tensorboard]'") from None
+    require_tensorboard()
+    from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.summary.writer.record_writer import RecordWriter
 
     def write(moment: float, rows: int, **what: object) -> None:
         records.write(Event(wall_time=moment, step=rows, **what).SerializeToString())

@@ -16,6 +16,7 @@ from thimble.export.artifact.agreement import onnx_scores
 from thimble.export.clicks.arrow_types import is_text, texts
 from thimble.export.clicks.file_rows import FileRows
 from thimble.export.scoring.evaluate import artifact_session
+from thimble.export.scoring.output import OutputError, require_output
 from thimble.models.conversions import shown
 from thimble.models.publishing import replaced
 
@@ -26,7 +27,7 @@ Part = Sequence[Any]
 """Some rows of the output: the keys as `KeyedRows` has them, and the scores as an Arrow array, null for a bad row."""
 
 
-class ScoreError(ValueError):
+class ScoreError(OutputError):
     """Scores that cannot be written as asked."""
 
 
@@ -34,9 +35,9 @@ def score_files(artifact: Path, source: FileRows, output: Path) -> int:
     """Write `output`, a .csv or .parquet file, and return its number of rows.
 
     It takes the place of another when it is whole; until then, and when anything goes wrong, there is what was there.
-    ScoreError: it cannot be written, or no row can be scored. ExportError and ClickError: something cannot be read.
+    OutputError: it cannot be written, or no row can be scored. ExportError and ClickError: something cannot be read.
     """
-    write = _writer(output, source)
+    write = _writer(artifact, source, output)
     schema = pa.schema([*zip(source.keys, source.key_types(), strict=True), (SCORE, pa.float32())])
     session = artifact_session(artifact)
     rows = scored = 0
@@ -63,20 +64,15 @@ def score_files(artifact: Path, source: FileRows, output: Path) -> int:
     return rows
 
 
-def _writer(output: Path, source: FileRows) -> Callable[[Path, pa.Schema, Iterable[Part]], None]:
-    """What writes a file of that name. ScoreError: nothing may be written there."""
-    writer = {".csv": _write_csv, ".parquet": _write_parquet}.get(output.suffix.lower())
-    if writer is None:
-        raise ScoreError(f"{output}: scores are written as .csv or .parquet")
-    if output.exists() and not output.is_file():
-        raise ScoreError(f"{output}: a folder, a pipe or a device, not a file")
-    if output.exists() and any(output.samefile(file) for file in source.files):
-        raise ScoreError(f"{output} is one of the files to be scored")
+def _writer(artifact: Path, source: FileRows, output: Path) -> Callable[[Path, pa.Schema, Iterable[Part]], None]:
+    """What writes a file of that name. OutputError: nothing may be written there."""
+    writers = {".csv": _write_csv, ".parquet": _write_parquet}
+    require_output(output, "scores are", writers, [artifact, *source.files])
     columns = [*source.keys, SCORE]
     twice = next((name for name in columns if columns.count(name) > 1), None)
     if twice is not None:
         raise ScoreError(f"{output} would have two columns called {twice!r}")
-    return writer
+    return writers[output.suffix.lower()]
 
 
 class _LineFeeds:

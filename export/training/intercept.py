@@ -1,14 +1,15 @@
 """Scores whose mean is the base rate."""
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 import numpy as np
 import torch
 
-from thimble.export.clicks.rows import Clicks, Rows
+from thimble.export.clicks.rows import Clicks, Rows, rebatched
 from thimble.export.metrics.negatives import row_weights
-from thimble.export.training.evaluation import score
+from thimble.export.training.evaluation import SCORING_BATCH, score
 from thimble.models.nn.recommender import Recommender
 
 # Where a fifth is clicked, so many rows place the mean score within 1 % of that (one standard error).
@@ -17,24 +18,30 @@ _HALVINGS = 50
 
 
 class LastRows:
-    """An epoch's last rows, kept as they are trained on, so that files need not be read once more for them.
+    """An epoch's last INTERCEPT_ROWS, kept as they are trained on, so that files need not be read once more for them.
 
-    They begin with a batch, the one with the first of the last INTERCEPT_ROWS. Where an epoch is resumed behind that,
-    those before are read again: the rows are the same wherever it was stopped.
+    Which batches these are is known at the end alone, since bad rows are counted, and may not come. The rows are the
+    same wherever the epoch was stopped.
     """
 
     def __init__(self, rows: Rows, batch_size: int, position: int, epoch: int) -> None:
         """The epoch goes on at this row."""
-        self.first = max(0, len(rows) - INTERCEPT_ROWS) // batch_size * batch_size
-        self.kept: list[Clicks] = []
-        if (passed := -(-(position - self.first) // batch_size)) > 0:
-            for clicks in islice(rows.read(batch_size, self.first, epoch), passed):
-                self.add(clicks, self.first)
+        self.rows, self.batch_size, self.epoch = rows, batch_size, epoch
+        self.passed = -(-position // batch_size)
+        self.kept: deque[Clicks] = deque(maxlen=INTERCEPT_ROWS // batch_size + 2)  # one more, as the last may be short
 
-    def add(self, clicks: Clicks, position: int) -> None:
-        """The batch that begins at this row."""
-        if position >= self.first:
-            self.kept.append(Clicks(clicks.labels, clicks.batch))
+    def add(self, clicks: Clicks) -> None:
+        """The next batch."""
+        self.kept.append(Clicks(clicks.labels, clicks.batch))
+
+    def read(self) -> Iterator[Clicks]:
+        """At the end. Only batches that this process has not trained on are read from files."""
+        assert self.kept.maxlen is not None
+        kept = list(self.kept)
+        if (wanted := min(self.kept.maxlen - len(kept), self.passed)) > 0:
+            batches = self.rows.read(self.batch_size, (self.passed - wanted) * self.batch_size, self.epoch)
+            kept = [Clicks(clicks.labels, clicks.batch) for clicks in islice(batches, wanted)] + kept
+        return rebatched(iter(kept), SCORING_BATCH, max(0, sum(len(clicks.labels) for clicks in kept) - INTERCEPT_ROWS))
 
 
 def fit_intercept(model: Recommender, batches: Iterable[Clicks], negatives_kept: float = 1) -> None:

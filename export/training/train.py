@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from thimble.export.clicks.golden import golden_features
 from thimble.export.clicks.origin import origin
-from thimble.export.clicks.rows import ClickError, Clicks, Parts, Rows, rebatched
+from thimble.export.clicks.rows import ClickError, Clicks, Parts, Rows
 from thimble.export.metrics.curves import Curves
 from thimble.export.metrics.scored import ScoredRows
 from thimble.export.training.advice import advice
@@ -185,7 +185,7 @@ class _Run:
             for clicks in rows.read(size, progress.position, progress.epoch):
                 before, progress.position = progress.position, min(progress.position + size, len(rows))
                 self._learn(clicks)
-                last.add(clicks, before)
+                last.add(clicks)
                 if _passed(point_rows, before, progress.position):
                     point = self._add_point(None if watched is None else self._metrics(watched))
                     auc = {} if point.auc is None else {"AUC": f"{point.auc:.4f}"}
@@ -198,7 +198,7 @@ class _Run:
                     self._save()
                 if stopping:
                     raise KeyboardInterrupt
-        fit_intercept(self.model, rebatched(iter(last.kept), SCORING_BATCH), self.config.recipe.negatives_kept)
+        fit_intercept(self.model, last.read(), self.config.recipe.negatives_kept)
         metrics = self._metrics(validation.read(SCORING_BATCH)) if validation else None
         self._add_point(metrics)
         progress.epoch, progress.position = progress.epoch + 1, 0

@@ -1,9 +1,17 @@
+from pathlib import Path
+
+import numpy as np
 import pytest
 
+from testing.clicks import CLICK_SPEC, lines, write_lines
 from testing.samples import small_spec
 from thimble.export.artifact.agreement import Agreement
 from thimble.export.clicks.bad_rows import BadRows
-from thimble.export.console import agreement_line, bad_rows, cost_line, inspection, metrics_line, training_lines
+from thimble.export.clicks.cached import CachedClicks, Selection
+from thimble.export.clicks.files import FileClicks
+from thimble.export.clicks.rows import Parts, Rows
+from thimble.export.clicks.split import Part, Split
+from thimble.export.console import agreement_line, bad_rows, cached, cost_line, inspection, metrics_line, training_lines
 from thimble.export.wording import size
 from thimble.models.presets import preset
 from thimble.models.spec import Ancestor, Metrics, PlattScaling, PrecisionCost, Provenance
@@ -49,6 +57,29 @@ def test_bad_rows(tmp_path_factory: pytest.TempPathFactory) -> None:
     assert bad_rows(bad)[0] == "6 bad rows were left out:"
     assert bad_rows(bad)[-1] == "  ..."
     assert bad_rows(bad, "have no score")[0] == "6 bad rows have no score:"
+
+
+def test_a_count_that_stopped_is_said_to_be_no_whole_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BadRows, "MOST", 3)
+    known, going_on = BadRows(), BadRows()
+    known.found_before(3, {}, ())  # exact, since a cache counts all
+    assert bad_rows(known)[0] == "3 bad rows were left out:"
+    going_on.found_before(4, {}, ())
+    for line in range(5):
+        going_on.add(Path("a"), line, "why")
+    assert bad_rows(going_on)[0] == "7 or more bad rows were left out:"
+
+
+def test_caches_are_named_in_the_order_of_the_parts(tmp_path: Path) -> None:
+    rule = Split(by="share")
+    source = FileClicks([write_lines(tmp_path / "clicks", lines(3))], CLICK_SPEC)
+    for _ in range(20):
+        selections = [
+            Selection(CachedClicks(source, Path(name), [], 0), np.empty(0, np.uint32), rule, part)
+            for name, part in (("a", Part.TRAINING), ("b", Part.HELD_OUT))
+        ]
+        parts = Parts(*(Rows(selection, 0, 1) for selection in selections))
+        assert [line[-1] for line in cached(parts)] == ["a", "b"]
 
 
 def test_agreement_line() -> None:

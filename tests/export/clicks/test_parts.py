@@ -12,8 +12,10 @@ from testing.clicks import CLICK_SPEC, lines, numbers, write_lines
 from thimble.export.clicks.cache import cached
 from thimble.export.clicks.files import FileClicks
 from thimble.export.clicks.origin import origin
-from thimble.export.clicks.parts import Plan, described, parse_split, prepared
+from thimble.export.clicks.parts import Plan, parse_split, prepared
+from thimble.export.clicks.parts_in_words import described
 from thimble.export.clicks.rows import ClickError, Clicks, Parts, Rows
+from thimble.export.training.intercept import LastRows
 
 ROWS = 1500
 
@@ -67,7 +69,7 @@ def test_rows_are_split_and_ordered(
     plan = Plan(*parse_split(text, in_order), in_order=in_order, seed=3)
     folder = tmp_path / cache if cache else None
     if by == "time" and not cache:
-        with pytest.raises(ClickError, match="only in a cache; leave out --no-cache, or give --held-out FILES"):
+        with pytest.raises(ClickError, match="only in a cache; leave out --no-cache or --split"):
             parts_of(path, plan, folder)
         return
     parts = parts_of(path, plan, folder)
@@ -189,6 +191,43 @@ def test_rows_that_cannot_be_split(tmp_path: Path, text: str, split: str, senten
     path.write_text("label,d0,d1,f0,f1,f2,user,at\n" + text)
     with pytest.raises(ClickError, match=sentence):
         parts_of(path, Plan(*parse_split(split, False)), tmp_path / "cache")
+
+
+@pytest.mark.parametrize("cache", ["cache", None])
+def test_held_out_files_without_a_good_row(tmp_path: Path, cache: str | None) -> None:
+    path, apart = write(tmp_path / "a.csv"), write(tmp_path / "b.csv", 20)
+    header = apart.read_text().splitlines()[0]
+    apart.write_text(header + "\n" + ("x,1,1,1,1,a,u,3\n" * 9 if cache else ""))
+    with pytest.raises(ClickError, match=r"^b\.csv: no usable row to evaluate on$"):
+        parts_of(path, Plan("group", "user"), tmp_path / cache if cache else None, apart)
+
+
+def test_few_groups_of_which_none_is_drawn(tmp_path: Path) -> None:
+    path = write(tmp_path / "clicks.csv", users=2)
+    refused = r"^clicks\.csv: no value of 'user' was drawn to be held out; give other shares or another --seed"
+    with pytest.raises(ClickError, match=refused):
+        parts_of(path, Plan("group", "user", held_out_share=0.001), None)
+    with pytest.raises(ClickError, match=r"no value of 'user' was drawn to be trained on; "):
+        parts_of(path, Plan("group", "user", held_out_share=0.999), None)
+    assert len(parts_of(path, Plan("group", "user"), tmp_path / "cache").held_out) > 0
+    write(path, 10).write_text("label,d0,d1,f0,f1,f2,user,at\n" + "x,1,1,1,1,a,u,3\n" * 9)
+    with pytest.raises(ClickError, match=r"^clicks\.csv: no usable row to train on$"):
+        parts_of(path, Plan("group", "user"), None)
+
+
+def test_the_last_rows_of_a_stream_with_bad_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("thimble.export.clicks.order.BUFFER_ROWS", 100)
+    path = write(tmp_path / "clicks.csv")
+    path.write_text(re.sub("(?m)^1,(?=[0-9]*[147],)", "x,", path.read_text()))
+    training = parts_of(path, Plan(), None).training
+    order = ids(training, 1)
+    assert len(order) < len(training) - 300
+    for rows, position in [(1, 0), (50, 0), (128, 64 * (len(order) // 64 - 1)), (10_000, 128)]:
+        monkeypatch.setattr("thimble.export.training.intercept.INTERCEPT_ROWS", rows)
+        last = LastRows(training, 64, position, 1)
+        for clicks in training.read(64, position, 1):
+            last.add(clicks)
+        assert numbers(last.read()) == order[-rows:]
 
 
 def test_cached_rows_as_they_stood_in_the_files(tmp_path: Path) -> None:

@@ -87,6 +87,29 @@ def test_a_row_without_a_time_is_a_bad_row(tmp_path: Path) -> None:
         assert everything(FileClicks([path], CLICK_SPEC)).times is None
 
 
+def test_what_is_missing_of_a_group_is_what_is_missing_of_text(tmp_path: Path) -> None:
+    for path, known in (
+        (write_csv(tmp_path / "c.csv", ["-", "a", "\\N", "", "-"], ["1"] * 5), 1),
+        (write_parquet(tmp_path / "c.parquet", pa.array(["-", "a", None, "", "-"]), [1] * 5), 1),
+        (write_parquet(tmp_path / "f.parquet", pa.array([np.nan, 7.0, None, np.nan, -1.0]), [1] * 5), 2),
+    ):
+        groups = everything(FileClicks([path], CLICK_SPEC, missing=["-"], group="user")).groups
+        assert groups is not None and np.count_nonzero(groups) == known and groups[1] != 0
+
+
+def test_times_are_the_numbers_that_other_columns_take(tmp_path: Path) -> None:
+    texts = ["1e3", " 7 ", "1_000", "infinity", "\u0661", "-1", "-1.0", "2026-01-02", "1e999"]
+    for path in (
+        write_csv(tmp_path / "c.csv", ["a"] * 9, texts),
+        write_parquet(tmp_path / "c.parquet", ["a"] * 9, pa.array(texts).dictionary_encode()),
+    ):
+        times = everything(FileClicks([path], CLICK_SPEC, time="at", missing=["-1"])).times
+        assert times is not None and times.tolist() == [1000, 7, SECONDS[0]]
+    path = write_parquet(tmp_path / "n.parquet", ["a"] * 3, pa.array([-1, 5, 6]))
+    times = everything(FileClicks([path], CLICK_SPEC, time="at", missing=["-1"])).times
+    assert times is not None and times.tolist() == [5, 6]
+
+
 @pytest.mark.parametrize("wanted", ["group", "time"])
 def test_a_column_that_cannot_be_carried_along_is_named(tmp_path: Path, wanted: str) -> None:
     nested = pa.array([{"x": 1}] * 2)

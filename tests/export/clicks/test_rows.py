@@ -20,5 +20,5 @@ def test_split(tmp_path: Path, spec: ModelSpec) -> None:
     apart = FileClicks([write_lines(tmp_path / "b", lines(4))], spec)
     train, held_out, _ = split(source, apart)
     assert (len(train), len(held_out)) == (15, 4)
-    with pytest.raises(ClickError, match="c: 1 rows are too few"):
+    with pytest.raises(ClickError, match="c: 1 row is too few"):
         split(FileClicks([write_lines(tmp_path / "c", lines(1))], spec))

@@ -1,3 +1,4 @@
+import os
 import shutil
 from pathlib import Path
 
@@ -56,12 +57,22 @@ def test_a_report_compares_artifacts_on_the_same_rows(run: Run, artifacts: list[
         (["--label", "clicked", "--group", "user"], "no column 'clicked'; there are"),
         (["--compare", "clicks.csv"], "clicks.csv: not an ONNX file"),
         (["--report", "clicks.csv/page.html"], "clicks.csv: File exists"),
+        (["--report", "clicks.csv"], "clicks.csv: a report is written as .html"),
+        (["--report", "folder.html"], "folder.html: a folder, a pipe or a device, not a file"),
+        (["--report", "clicks.html"], "clicks.html is one of the files to be read"),
+        (["--report", "copy.html", "--compare", "copy.html"], "copy.html is one of the files to be read"),
+        (["--report", "/proc/page.html"], "/proc/page.html: No such file or directory"),
     ],
 )
 def test_what_cannot_be_done_is_a_sentence(
     options: list[str], sentence: str, run: Run, artifacts: list[Path], clicks: Path
 ) -> None:
+    (clicks.parent / "folder.html").mkdir()
+    for name, file in ("clicks.html", clicks), ("copy.html", artifacts[1]):
+        os.link(file, clicks.parent / name)
+    before = clicks.read_bytes(), artifacts[1].read_bytes()
     said = run("evaluate", artifacts[0], clicks, *options)
-    assert (said.status, said.err.count("\n")) == (1, 1)
+    assert (said.status, said.out, said.err.count("\n")) == (1, "", 1)  # nothing was scored
+    assert (clicks.read_bytes(), artifacts[1].read_bytes()) == before
     assert sentence in said.err
     assert ("`--label` says" in said.err) == (options[0] == "--label")

@@ -57,9 +57,21 @@ def test_tensorboard_that_is_not_installed_is_a_sentence(
     monkeypatch.setitem(sys.modules, "tensorboard.summary.writer.record_writer", None)
     csv = write_csv(tmp_path / "clicks.csv", 600)
     said = run("train", csv, *COLUMNS, *SMALL, "--tensorboard")
-    assert said.status == 1
-    assert said.err.endswith("thimble-export: --tensorboard needs a package: pip install 'thimble-ctr[tensorboard]'\n")
-    assert not Path("runs/model/checkpoint.pt").exists()
+    needed = "thimble-export: --tensorboard needs a package: pip install 'thimble-ctr[tensorboard]'\n"
+    assert (said.status, said.out, said.err) == (1, "", needed)
+    assert not Path("runs").exists()  # before a file was read
+
+
+def test_held_out_files_have_the_group_that_rows_are_split_by(run: Run, tmp_path: Path) -> None:
+    csv, day = write_csv(tmp_path / "clicks.csv", 400), write_csv(tmp_path / "day.csv", 300, seed=1)
+    split = ["train", csv, *COLUMNS, *SMALL, "--epochs", "1", "--split", "group:shop", "--held-out"]
+    said = run(*split, day)
+    assert said.status == 0, said.err
+    assert "AUC within groups 0." in said.out.split("\nheld out: ")[1]
+    day.write_text(day.read_text().replace("shop", "store", 1))
+    said = run(*split, day)
+    assert (said.status, said.err.count("\n")) == (1, 1)
+    assert "day.csv: no column 'shop'" in said.err
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from thimble.export.metrics.calibration import BINS, calibration_error, entropy, log_loss, reliability
+from thimble.export.metrics.calibration import BINS, calibration_error, entropy, expected_error, log_loss, reliability
 from thimble.export.metrics.curves import curves
 
 Array = npt.NDArray[Any]
@@ -29,6 +29,7 @@ def test_log_loss() -> None:
 @pytest.mark.parametrize("rate", [0.001, 0.2, 0.5, 1.0, 0.0])
 def test_entropy_is_the_log_loss_of_the_base_rate(rate: float) -> None:
     labels = (np.arange(1000) < 1000 * rate).astype(np.float32)
+    assert not np.signbit(entropy(rate))  # -0 would be shown
     assert entropy(rate) == pytest.approx(log_loss(labels, np.full(1000, rate)), abs=2e-7)
 
 
@@ -80,6 +81,29 @@ def test_a_weight_is_that_many_rows() -> None:
         assert (mine.score, mine.rate) == pytest.approx((theirs.score, theirs.rate))
         assert mine.interval[0] <= theirs.interval[0] + 1e-12  # it knows fewer rows
         assert theirs.interval[1] <= mine.interval[1] + 1e-12
+
+
+@pytest.mark.parametrize("kept", [1.0, 0.1, 0.02])
+def test_what_chance_alone_makes_of_right_scores_is_told(kept: float) -> None:
+    expected, found, right = [], [], []
+    for seed in range(20):
+        labels, scores = calibrated(20_000, seed)
+        stays = (labels > 0) | (np.random.default_rng(seed).random(len(labels)) < kept)
+        labels, scores = labels[stays], scores[stays]
+        weights = np.where(labels > 0, 1, 1 / kept)
+        bins = reliability(labels, scores, weights)
+        masses = [found.mass for found in bins]
+        assert max(masses) < 1.1 * min(masses) + 2 / kept  # equal, but for the rows between two bins
+        expected.append(expected_error(bins) or 0)
+        found.append(calibration_error(labels, scores, weights))
+        right += [low <= it.score <= high for it in bins for low, high in [it.interval]]
+    assert np.mean(found) == pytest.approx(np.mean(expected), rel=0.15)
+    assert 0.9 < np.mean(right) < 0.99
+
+
+def test_unweighted_rows_are_all_effective() -> None:
+    for found in reliability(*calibrated(1000)):
+        assert found.mass == found.rows == pytest.approx(found.effective_rows)
 
 
 def test_the_histogram_holds_all_rows() -> None:

@@ -10,7 +10,9 @@ import pytest
 from testing.chromium import answer
 from testing.samples import small_spec
 from tests.export.report.pages import scored
+from thimble.export.metrics.held_out import held_out_metrics
 from thimble.export.metrics.scored import ScoredRows
+from thimble.export.report import tables
 from thimble.export.report.evaluation import evaluation_page
 
 FRAME = Path(__file__).with_name("frame.html")
@@ -61,6 +63,34 @@ def test_whatever_the_rows_are_there_is_a_page(rows: str, tmp_path: Path) -> Non
     page = written(tmp_path, found)
     assert not re.search(r"\b(nan|inf|None)\b", page)
     assert "the base rate for all" in page
+
+
+@pytest.mark.parametrize("rows", ["one class", "certain"])
+def test_what_is_undefined_for_the_model_is_so_for_the_constant(rows: str) -> None:
+    labels, scores = map(np.array, ROWS[rows])
+    metrics = held_out_metrics(labels, scores, groups=np.zeros(len(labels)))
+    model, constant = tables.compared({"model.onnx": metrics}, "").rows
+    assert [bool(cell) for cell in model] == [bool(cell) for cell in constant]
+    assert constant[1] == ("0.0000" if rows == "one class" else "0.6365")
+
+
+def test_of_sampled_negatives_what_is_said_is_said_of_the_full_log(tmp_path: Path) -> None:
+    sampled = ScoredRows(0.1)
+    sampled.add(np.array([0, 1] * 500, np.float32), np.linspace(0.05, 0.15, 1000, dtype=np.float32))
+    models = {"model.onnx": sampled.metrics()}
+    evaluation_page(small_spec(), "clicks.csv", models, sampled.curves(), 0.1).write(tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert "model.onnx scored 1,000 rows, base rate 9.09% of the full log." in page and "of them clicked" not in page
+    assert "<dt>negatives kept in these rows</dt><dd>0.1, which the figures make up for</dd>" in page
+    assert "20 bins of equal weight" in page and "Share of the full log&#39;s rows by score." in page
+
+
+def test_models_that_left_out_other_rows_are_told_so(tmp_path: Path) -> None:
+    many, few = scored(60).metrics(), scored(50).metrics()
+    for other, said in ((many, False), (few, True)):
+        models = {"model.onnx": many, "other.onnx": other}
+        evaluation_page(small_spec(), "clicks.csv", models, scored(60).curves()).write(tmp_path / "page.html")
+        assert ("Not all of them scored the same rows" in (tmp_path / "page.html").read_text()) == said
 
 
 def test_in_a_real_browser_it_fits_a_phone_and_asks_for_nothing(tmp_path: Path) -> None:

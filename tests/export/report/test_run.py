@@ -57,6 +57,23 @@ def test_a_finished_run_shows_how_it_went_and_what_it_came_to(tmp_path: Path) ->
     assert "<td>this run</td>" in page and "<td>the base rate for all</td>" in page
 
 
+def test_a_training_loss_of_sampled_rows_is_called_so(tmp_path: Path) -> None:
+    assert "sampled rows" not in written(finished(), tmp_path)
+    config = CONFIG.model_copy(update={"recipe": Recipe(batch_size=20, epochs=3, negatives_kept=0.1)})
+    run_page(config, finished()).write(tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert page.count(">training, sampled rows<") == 2 and ">training loss, sampled rows<" in page
+
+
+def test_curves_from_before_bins_told_what_they_weigh_are_shown(tmp_path: Path) -> None:
+    whole = finished()
+    assert "chance alone" in written(whole, tmp_path)
+    old = whole.model_dump(mode="json")
+    old["curves"]["reliability"] = [found[:4] for found in old["curves"]["reliability"]]
+    page = written(Progress.model_validate(old), tmp_path)
+    assert "bins of equal weight" in page and "chance alone" not in page
+
+
 @pytest.mark.parametrize(
     ("history", "plots"),
     [

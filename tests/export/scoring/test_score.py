@@ -23,6 +23,7 @@ from thimble.export.clicks.bad_rows import BadRows
 from thimble.export.clicks.file_rows import FileRows, KeyedRows
 from thimble.export.clicks.files import FileClicks
 from thimble.export.clicks.rows import ClickError
+from thimble.export.scoring.output import OutputError
 from thimble.export.scoring.score import ScoreError, score_files
 from thimble.models.hashing import Floats
 
@@ -299,14 +300,16 @@ def test_outputs_that_are_refused_before_anything_is_read(artifact: Path, labell
     (tmp_path / "rows.csv").write_text("d0,d1,f0,f1,f2,score\n1,1,1,1,1,1\n")
     (tmp_path / "link.csv").symlink_to("rows.csv")
     (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "model.csv").symlink_to(artifact)
     before = sorted(tmp_path.iterdir())
     for output, keys, sentence in [
         ("scores", (), "scores: scores are written as .csv or .parquet"),
         ("scores.csv.gz", (), "scores are written as .csv or .parquet"),
         ("folder.csv", (), "folder.csv: a folder, a pipe or a device, not a file"),
         ("pipe.csv", (), "pipe.csv: a folder, a pipe or a device, not a file"),
-        ("rows.csv", (), "rows.csv is one of the files to be scored"),
-        ("link.csv", (), "link.csv is one of the files to be scored"),
+        ("rows.csv", (), "rows.csv is one of the files to be read"),
+        ("link.csv", (), "link.csv is one of the files to be read"),
+        ("model.csv", (), "model.csv is one of the files to be read"),
         ("none/scores.csv", (), "none/scores.csv: No such file or directory; nothing was written"),
         ("none/scores.parquet", (), "none/scores.parquet: No such file or directory; nothing was written"),
         ("circle/scores.csv", (), "circle/scores.csv: Too many levels of symbolic links; nothing was written"),
@@ -314,7 +317,7 @@ def test_outputs_that_are_refused_before_anything_is_read(artifact: Path, labell
         ("scores.csv", ("f0", "f0"), "scores.csv would have two columns called 'f0'"),
         ("scores.csv", ("score",), "scores.csv would have two columns called 'score'"),
     ]:
-        with pytest.raises(ScoreError) as refused:
+        with pytest.raises(OutputError) as refused:
             score_files(artifact, FileRows([tmp_path / "rows.csv"], CLICK_SPEC, keys), tmp_path / output)
         assert sentence in str(refused.value)
     for clicks, key, sentence in [

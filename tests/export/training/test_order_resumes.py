@@ -14,9 +14,11 @@ from thimble.export.clicks.parts import Plan, parse_split, prepared
 from thimble.export.clicks.rows import ClickError, Clicks, Parts, Rows
 from thimble.export.training.checkpoint import Checkpoint, load_trained
 from thimble.export.training.errors import RunError
+from thimble.export.training.intercept import fit_intercept
 from thimble.export.training.recipe import Recipe
 from thimble.export.training.train import train
 from thimble.models.inputs import Categorical
+from thimble.models.nn.recommender import Recommender
 from thimble.models.spec import Metrics, ModelSpec, Precision
 
 SHAPE = small_spec(dense=2, kinds=("string", "string"))
@@ -97,6 +99,24 @@ def test_a_stopped_run_goes_on_in_its_order(
     assert fit(again, tmp_path / "stopped") == fit(parts, tmp_path / "whole")
     stopped, whole = weights(tmp_path / "stopped"), weights(tmp_path / "whole")
     assert all(torch.equal(stopped[name], whole[name]) for name in whole)
+
+
+def test_bad_rows_of_a_stream_take_none_of_those_the_intercept_is_fitted_on(
+    tmp_path: Path, csv: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    header, *rows = csv.read_text().splitlines()
+    csv.write_text("\n".join([header, *(f"x{row}" if i % 2 else row for i, row in enumerate(rows)), ""]))
+    fitted_on = []
+
+    def fit_on(model: Recommender, batches: Iterator[Clicks], negatives_kept: float) -> None:
+        found = list(batches)
+        fitted_on.append(sum(len(clicks.labels) for clicks in found))
+        fit_intercept(model, found, negatives_kept)
+
+    monkeypatch.setattr("thimble.export.training.intercept.INTERCEPT_ROWS", 200)
+    monkeypatch.setattr("thimble.export.training.train.fit_intercept", fit_on)
+    fit(parts_of(csv, "share", False, None), tmp_path / "run")
+    assert fitted_on == [200, 200]
 
 
 def test_another_split_or_order_is_another_run(tmp_path: Path, csv: Path) -> None:

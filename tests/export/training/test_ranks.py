@@ -52,7 +52,7 @@ def arguments(csv: Path, run: Path) -> list[str]:
 def together(csv: Path, run: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """torchrun, which ends in the block; what is left of it after a failure is killed."""
     code = "from thimble.export.cli import main; main()"
-    command = [*TORCHRUN, "--no-python", "--", sys.executable, "-c", code, *arguments(csv, run)]
+    command = [*TORCHRUN, "--no-python", "--", sys.executable, "-c", code, *arguments(csv, run), "--tensorboard"]
     with log.open("w") as file, subprocess.Popen(command, stdout=file, stderr=file, cwd=run.parent) as agent:
         try:
             yield agent
@@ -109,6 +109,7 @@ def test_what_ended_with_two_processes_goes_on_with_one(
         assert agent.wait(START_SECONDS)
     assert log.read_text().count(f"thimble-export: {sentence}") == 1
     assert progress(folder).metrics is None
+    assert len([*(folder / "tensorboard").iterdir()]) == 1  # a second file would have readers forget the first
     for name in ("two", "one"):
         assert run(*arguments(csv, tmp_path / name)).status == 0
     assert_close(folder, tmp_path / "one")

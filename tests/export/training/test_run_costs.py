@@ -102,7 +102,7 @@ def test_an_epoch_reads_rows_once(source: FileClicks, tmp_path: Path, monkeypatc
 def test_a_run_that_was_stopped_among_the_last_rows_goes_on_as_if_it_had_not(
     source: FileClicks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_at: int
 ) -> None:
-    monkeypatch.setattr(intercept, "INTERCEPT_ROWS", 350)  # from row 640 on
+    monkeypatch.setattr(intercept, "INTERCEPT_ROWS", 350)
     with pytest.raises(KeyboardInterrupt):
         fit(parts(source, stop_at), tmp_path / "stopped")
     position = Checkpoint(tmp_path / "stopped").load()[1].position

@@ -1,5 +1,6 @@
 """Models of ids alone, of one field alone and of a number alone, behind one server and in each form of a request."""
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from tritonclient.utils import np_to_triton_dtype
 from testing.artifacts import write_artifact
 from testing.samples import small_spec
 from testing.servers import Server, running
-from thimble.client import Client, ThimbleError
+from thimble.client import AsyncClient, Client, ThimbleError
 from thimble.export.clicks.golden import golden_batch
 from thimble.export.scoring.evaluate import read_spec
 from thimble.loadtests.results.run import Run
@@ -123,11 +124,22 @@ def test_our_client_sends_features_and_one_array(alone: Server, model: Model) ->
     with Client(alone.url, model.spec.name) as client:
         np.testing.assert_allclose(client.score(model.spec.golden.features), model.scores, atol=1e-6)
         np.testing.assert_allclose(client.score_arrays(dense, ids), model.scores, atol=1e-6)
+        alone_by_name = client.score_arrays(dense=dense) if ids is None else client.score_arrays(ids=ids)
+        np.testing.assert_allclose(alone_by_name, model.scores, atol=1e-6)
         other = "ids" if ids is None else "dense"
         with pytest.raises(ThimbleError, match=f"input '{other}' is none of the model's: {model.tensor}$"):
             client.score_arrays(np.zeros((1, 1), np.float32), np.zeros((1, 1), np.int64))
         with pytest.raises(ThimbleError, match="dense and ids are both None"):
-            client.score_arrays(None, None)
+            client.score_arrays()
+
+
+def test_our_asynchronous_client_takes_one_array_alone(alone: Server, model: Model) -> None:
+    async def found() -> Floats:
+        dense, ids = model.batch.fed().get("dense"), model.batch.fed().get("ids")
+        async with AsyncClient(alone.url, model.spec.name) as client:
+            return await (client.score_arrays(dense=dense) if ids is None else client.score_arrays(ids=ids))
+
+    np.testing.assert_allclose(asyncio.run(found()), model.scores, atol=1e-6)
 
 
 def test_the_description_has_what_can_be_sent(alone: Server, model: Model) -> None:

@@ -1,0 +1,58 @@
+"""What is read of click files is let go again, and nothing is read only to be counted."""
+
+import weakref
+from pathlib import Path
+
+import pytest
+
+from testing.clicks import CLICK_SPEC, lines, write_lines
+from thimble.export.clicks import cache, formats
+from thimble.export.clicks.cache import cached
+from thimble.export.clicks.files import FileClicks
+from thimble.export.clicks.filtered import filtered
+from thimble.export.clicks.rows import Clicks
+from thimble.export.clicks.split import Part, Split
+from thimble.export.clicks.tables import ClickFile, Table
+
+
+class Held(FileClicks):
+    """Knows how many of the tables that it has read are still held by somebody."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__([path], CLICK_SPEC)
+        self.tables: list[weakref.ref[Table]] = []
+        self.most = 0
+
+    def _encode(self, file: ClickFile, table: Table, place: int) -> Clicks:
+        self.tables.append(weakref.ref(table))
+        self.most = max(self.most, sum(it() is not None for it in self.tables))
+        return super()._encode(file, table, place)
+
+
+def test_what_is_read_does_not_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formats, "_BLOCK", 1 << 10)
+    monkeypatch.setattr(formats, "_PIECE", 1 << 10)
+    monkeypatch.setattr(cache, "SHARD_ROWS", 300)
+    path = write_lines(tmp_path / "a", lines(3000))
+    source = Held(path)
+    assert cached(source, tmp_path / "cache").count() == 3000
+    assert len(source.tables) > 30 and source.most < 5
+    streamed = Held(path)
+    part = filtered(streamed, Split(by="last", held_out_from=2990))[Part.TRAINING]
+    found = 0
+    for clicks in part.read(7, 2990, 100):
+        assert clicks.raw is not None and clicks.raw()[0][0] == str(found + 7)  # golden rows are taken of these
+        found += len(clicks.labels)
+    assert found == 2983 and streamed.most < 10
+
+
+def test_no_text_is_read_to_count_what_is_in_the_cache(tmp_path: Path) -> None:
+    folder = tmp_path / "clicks"
+    folder.mkdir()
+    paths = [write_lines(folder / name, [*lines(rows - 1), "nonsense"]) for name, rows in (("1", 300), ("2", 200))]
+    cached(FileClicks([folder], CLICK_SPEC), tmp_path / "cache")
+    again = FileClicks([folder], CLICK_SPEC)
+    assert cached(again, tmp_path / "cache").count() == 498
+    for path in paths:
+        path.unlink()
+    assert again.counts() == (300, 200)
