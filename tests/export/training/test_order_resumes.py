@@ -17,6 +17,7 @@ from thimble.export.training.errors import RunError
 from thimble.export.training.intercept import fit_intercept
 from thimble.export.training.recipe import Recipe
 from thimble.export.training.train import train
+from thimble.models.architectures.dlrm import DlrmArchitecture
 from thimble.models.inputs import Categorical
 from thimble.models.nn.recommender import Recommender
 from thimble.models.spec import Metrics, ModelSpec, Precision
@@ -27,6 +28,8 @@ SPEC = ModelSpec.model_validate(
         **SHAPE.model_dump(),
         "dense": ["age", "price"],
         "fields": [Categorical(name=name, kind="string", rows=50) for name in ("city", "shop")],
+        # wide enough for int8, which a few units take badly
+        "architecture": DlrmArchitecture(dense_arch=[64, SHAPE.embedding_dim], over_arch=[64, 1]),
     }
 )
 RECIPE = Recipe(batch_size=100, epochs=2)
