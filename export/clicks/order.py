@@ -1,6 +1,5 @@
 """The order in which rows are trained on."""
 
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -49,11 +48,6 @@ class BufferedRows(Rows):
     def read(self, size: int, skip: int = 0, epoch: int = 0) -> Iterator[Clicks]:
         random = np.random.default_rng([self.seed, epoch])
         return rebatched(_drawn(self.source.read(self.start, self.stop, _READ_ROWS), random), size, skip)
-
-    def last(self, rows: int, size: int, epoch: int = 0) -> Iterator[Clicks]:
-        """How many come is known at the end alone, since bad rows are counted, and do not come."""
-        kept = deque(self.read(size, 0, epoch), maxlen=rows // size + 2)
-        return rebatched(iter(kept), size, max(0, sum(len(clicks.labels) for clicks in kept) - rows))
 
 
 def _drawn(blocks: Iterator[Clicks], random: np.random.Generator) -> Iterator[Clicks]:

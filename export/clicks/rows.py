@@ -145,10 +145,6 @@ class Rows:
         """All but the first `skip`, `size` rows at a time, in the order of the epoch."""
         return self.source.read(self.start + skip, self.stop, size)
 
-    def last(self, rows: int, size: int, epoch: int = 0) -> Iterator[Clicks]:
-        """The last of them in the order of the epoch, `size` rows at a time."""
-        return self.read(size, max(0, len(self) - rows), epoch)
-
     def first(self, rows: int) -> "Rows":
         """The first of them in the order of the source."""
         return Rows(self.source, self.start, min(self.stop, self.start + rows))

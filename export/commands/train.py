@@ -128,6 +128,7 @@ def train(
         same_model,
         same_reading,
     )
+    from thimble.export.commands.ignored import refuse_ignored
     from thimble.export.report.run import FinishedRun
     from thimble.export.report.tensorboard import require_tensorboard
     from thimble.export.report.watch import PAGE, watched
@@ -152,6 +153,7 @@ def train(
     if tensorboard:
         require_tensorboard()
     options = given(context)
+    refuse_ignored(options)
     before = parent(from_run) if from_run else None
     reading = Reading(label, multiline, missing or (), timestamps)
     if before:
@@ -204,11 +206,11 @@ def train(
     if generate:
         if plan.column or group:
             raise ClickError("generated clicks have no users and no times; leave out --split and --group")
-        held_out_rows, validation_rows = max(20_000, generate // 10), round(generate * validation_share)
-        last = generate + held_out_rows
-        generated = GeneratedClicks(spec, last + validation_rows, seed)
-        validation = Rows(generated, last, last + validation_rows) if validation_rows else None
-        parts = Parts(Rows(generated, 0, generate), Rows(generated, generate, last), validation)
+        # held-out rows are the last, so that an export can draw more of them
+        first = generate + round(generate * validation_share)
+        generated = GeneratedClicks(spec, first + max(20_000, generate // 10), seed)
+        validation = Rows(generated, generate, first) if first > generate else None
+        parts = Parts(Rows(generated, 0, generate), Rows(generated, first, generated.rows), validation)
         typer.echo("order: as they are generated, each independent of all others")
     else:
         source = files(clicks or [], spec)
@@ -271,6 +273,8 @@ def train(
     finally:
         if no_cache:  # else they are known before
             console.echo_all([line for it in sources for line in console.bad_rows(it.bad)])
+    if not ranks.first:  # it would read the whole checkpoint for words that nobody sees
+        return
     typer.echo(f"report: {folder / PAGE}")
     typer.echo(f"held out: {console.metrics_line(metrics)}")
     progress = Checkpoint(folder).load()[1]

@@ -11,6 +11,7 @@ from thimble.models.schemes import SCHEMES
 
 
 def untrained(
+    context: typer.Context,
     preset: Annotated[str, typer.Option(help="criteo-tb, criteo-kaggle or demo")],
     repository: Annotated[Path, typer.Option(help="model repository to write to")] = Path("artifacts"),
     name: Annotated[str | None, typer.Option(help="of the model; the preset's")] = None,
@@ -27,9 +28,12 @@ def untrained(
     Full tables of any size are written as they are drawn, so they need disk, and little memory.
     """
     from thimble.export.artifact.untrained import export_untrained, resized
+    from thimble.export.commands.going_on import given
+    from thimble.export.commands.ignored import refuse_ignored
     from thimble.export.scoring.evaluate import artifact_bytes
     from thimble.export.training.schema import preset_spec
 
+    refuse_ignored(given(context))
     spec = preset_spec(preset, name, scheme, memory, None, seed)
     done = export_untrained(resized(spec, table_rows) if table_rows else spec, repository, version, seed)
     typer.echo(f"{done.path}: {size(artifact_bytes(done.path))}, untrained")

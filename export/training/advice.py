@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from thimble.export.metrics.calibration import entropy
 from thimble.export.training.checkpoint import Progress, RunConfig
 from thimble.export.training.platt import enough_rows
+from thimble.export.training.schema import default_memory
 from thimble.export.training.stopping import best_epoch
 from thimble.export.wording import counted
 from thimble.models.schemes.base import HashedEmbedding
@@ -67,7 +68,11 @@ def _of_epochs(config: RunConfig, progress: Progress) -> Iterator[str]:
 
 
 def _of_memory(spec: ModelSpec) -> Iterator[str]:
-    if isinstance(spec.embedding, HashedEmbedding) and spec.embedding_bytes > spec.full_table_bytes:
+    if not isinstance(spec.embedding, HashedEmbedding):
+        return
+    # which has more than the tables where these are tiny, and there is no --memory to leave out
+    default = default_memory(spec.fields, spec.embedding_dim, spec.embedding.chunk_size)
+    if spec.embedding_bytes > max(spec.full_table_bytes, default):
         yield (
             f"the shared array has {spec.embedding_bytes:,} bytes and full tables of these columns would have "
             f"{spec.full_table_bytes:,}; leave out --memory, or take --scheme full"

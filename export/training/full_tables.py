@@ -42,6 +42,12 @@ def with_rows_for(spec: ModelSpec, ids: Sequence[Int64s]) -> Indexed:
 
 
 def set_keys(model: Recommender, keys: Int64s) -> None:
-    """Have an untrained model of such a spec know whose its rows are."""
+    """Have an untrained model of such a spec know whose its rows are.
+
+    Those of missing ids begin at 0, as shared ones do: where training misses none, they say nothing.
+    """
     assert isinstance(model.sparse_arch, IndexedTable)
-    model.sparse_arch.keys.copy_(torch.from_numpy(keys))
+    sparse = model.sparse_arch
+    sparse.keys.copy_(torch.from_numpy(keys))
+    with torch.no_grad():
+        sparse.table.weight[sparse.row_numbers(sparse.keys.new_zeros(1, len(sparse.shared)))] = 0

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from threading import Event
 
@@ -11,13 +11,15 @@ from tqdm import tqdm
 from thimble.export.clicks.golden import golden_features
 from thimble.export.clicks.origin import origin
 from thimble.export.clicks.rows import ClickError, Clicks, Parts, Rows
+from thimble.export.metrics.curves import Curves
+from thimble.export.metrics.scored import ScoredRows
 from thimble.export.training.advice import advice
 from thimble.export.training.ancestry import Parent
 from thimble.export.training.checkpoint import Checkpoint, Progress, RunConfig
 from thimble.export.training.errors import RunError
 from thimble.export.training.evaluation import SCORING_BATCH, evaluate, scored
 from thimble.export.training.history import Point
-from thimble.export.training.intercept import INTERCEPT_ROWS, fit_intercept
+from thimble.export.training.intercept import LastRows, fit_intercept
 from thimble.export.training.platt import PlattError, calibrate, unfold
 from thimble.export.training.ranks import ALONE, Ranks
 from thimble.export.training.recipe import Recipe
@@ -82,6 +84,7 @@ def train(
     run = _Run(config, folder, watch, parent, keys, ranks)
     metrics = run.progress.metrics or run.fit(parts, checkpoint_rows, after_epoch)
     if ranks.first:
+        run.best.path.unlink(missing_ok=True)  # here, as a run may have been killed before it came to this
         watch(config, run.progress)
     return metrics
 
@@ -115,8 +118,11 @@ class _Run:
 
     def fit(self, parts: Parts, checkpoint_rows: int, after_epoch: AfterEpoch) -> Metrics:
         rows, held_out, validation = parts
-        for part in filter(None, (held_out, validation)):  # what cannot be evaluated on ends the run now, not later
-            self._metrics(part.first(WATCHED_ROWS))
+        # what cannot be evaluated on ends the run now, not later
+        self._metrics(held_out.first(WATCHED_ROWS).read(SCORING_BATCH))
+        watched = self._watched(validation) if validation else None
+        if watched is not None:
+            self._metrics(watched)
         self.progress.golden = self.ranks.from_first(lambda: golden_features(self.config.spec, held_out))
         self.progress.trained_on, self.progress.held_out = origin(rows), origin(held_out)
         if not self.resumed:
@@ -125,7 +131,7 @@ class _Run:
         with stop_requests() as stop:
             self._save()  # what cannot be saved ends the run before there is work to lose
             while self.progress.epoch < self.config.recipe.epochs and not is_over(self.progress.validation):
-                self._epoch(rows, validation, checkpoint_rows, stop)
+                self._epoch(rows, validation, watched, checkpoint_rows, stop)
                 if self.ranks.first:
                     after_epoch(self.progress)
                 if self.ranks.any(stop.is_set()):
@@ -135,12 +141,11 @@ class _Run:
         self._save()
         notes = self._calibrate(validation) if self.config.recipe.platt else []
         kept = self.config.recipe.negatives_kept
-        found = self.ranks.from_first(lambda: scored(self.model, held_out.read(SCORING_BATCH), kept))
-        metrics = self.progress.metrics = found.metrics()
-        self.progress.curves = found.curves()
+        found = self.ranks.from_first(lambda: _found(scored(self.model, held_out.read(SCORING_BATCH), kept)))
+        metrics, self.progress.curves = found
+        self.progress.metrics = metrics
         self.progress.advice = [*notes, *advice(self.config, self.progress)]
         self._save()
-        self.ranks.from_first(lambda: self.best.path.unlink(missing_ok=True))
         return metrics
 
     def _start(self, rows: Rows) -> None:
@@ -150,7 +155,20 @@ class _Run:
         if self.config.parent is None:
             fit_start(self.model, sample, self.config.recipe.negatives_kept)
 
-    def _epoch(self, rows: Rows, validation: Rows | None, checkpoint_rows: int, stop: Event) -> None:
+    def _watched(self, validation: Rows) -> list[Clicks]:
+        """The validation rows that are looked at within epochs, kept: files may have to be read whole to find them."""
+        if not self.ranks.first:  # the others evaluate nothing
+            return []
+        return [clicks._replace(raw=None) for clicks in validation.first(WATCHED_ROWS).read(SCORING_BATCH)]
+
+    def _epoch(
+        self,
+        rows: Rows,
+        validation: Rows | None,
+        watched: Sequence[Clicks] | None,
+        checkpoint_rows: int,
+        stop: Event,
+    ) -> None:
         """What is left of an epoch, and the metrics after it."""
         progress, size = self.progress, self.config.recipe.batch_size
         start = progress.epoch * len(rows)
@@ -164,12 +182,14 @@ class _Run:
             mininterval=0.5 if sys.stderr.isatty() else 10,
             disable=not self.ranks.first,
         )
+        last = LastRows(rows, size, progress.position, progress.epoch)
         with bar:
             for clicks in rows.read(size, progress.position, progress.epoch):
                 before, progress.position = progress.position, min(progress.position + size, len(rows))
                 self._learn(clicks)
+                last.add(clicks)
                 if _passed(point_rows, before, progress.position):
-                    point = self._add_point(self._metrics(validation.first(WATCHED_ROWS)) if validation else None)
+                    point = self._add_point(None if watched is None else self._metrics(watched))
                     auc = {} if point.auc is None else {"AUC": f"{point.auc:.4f}"}
                     bar.set_postfix({"loss": f"{point.loss:.4f}", **auc}, refresh=False)
                     if self.ranks.first:
@@ -180,9 +200,8 @@ class _Run:
                     self._save()
                 if stopping:
                     raise KeyboardInterrupt
-        last = rows.last(INTERCEPT_ROWS, SCORING_BATCH, progress.epoch)
-        fit_intercept(self.model, last, self.config.recipe.negatives_kept)
-        metrics = self._metrics(validation) if validation else None
+        fit_intercept(self.model, last.read(), self.config.recipe.negatives_kept)
+        metrics = self._metrics(validation.read(SCORING_BATCH)) if validation else None
         self._add_point(metrics)
         progress.epoch, progress.position = progress.epoch + 1, 0
         if metrics:
@@ -199,9 +218,9 @@ class _Run:
             self.progress.loss_rows += rows
             self.progress.rows_trained += rows
 
-    def _metrics(self, rows: Rows) -> Metrics:
+    def _metrics(self, batches: Iterable[Clicks]) -> Metrics:
         kept = self.config.recipe.negatives_kept
-        return self.ranks.from_first(lambda: evaluate(self.model, rows.read(SCORING_BATCH), kept))
+        return self.ranks.from_first(lambda: evaluate(self.model, batches, kept))
 
     def _calibrate(self, validation: Rows | None) -> list[str]:
         """Why it cannot be done, if so. It is saved together with the metrics, so a run that resumes does it once."""
@@ -240,18 +259,23 @@ class _Run:
         self.ranks.from_first(lambda: (checkpoint or self.checkpoint).save(self.config, self.progress, state))
 
     def _return_to_best(self) -> None:
-        _, progress, state = self.ranks.from_first(self.best.load)
+        _, progress, state = self.best.load()
         self.progress.rows_trained = progress.rows_trained
         self.step.load_state_dict(state)
 
     def _resume(self) -> None:
-        config, self.progress, state = self.ranks.from_first(self.checkpoint.load)
+        # each process reads the file: sent by the first one, all weights would be in memory several times
+        config, self.progress, state = self.checkpoint.load()
         if differing := config.differing(self.config):
             raise RunError(
                 f"{self.checkpoint.folder} holds another run ({', '.join(differing)} differ); "
                 "choose another --run or remove it"
             )
         self.step.load_state_dict(state)
+
+
+def _found(rows: ScoredRows) -> tuple[Metrics, Curves]:
+    return rows.metrics(), rows.curves()
 
 
 def _passed(rows: int, before: int, after: int) -> bool:

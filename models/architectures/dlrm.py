@@ -52,7 +52,8 @@ class DlrmArchitecture(BaseArchitecture):
     @property
     def float_layers(self) -> frozenset[str]:
         """The first and the last layer: they are small, and the last one's inputs decide the logit."""
-        return frozenset({"dense_arch.0", f"over_arch.{2 * (len(self.over_arch) - 1)}"})
+        first = "dense_arch.0" if self.dense_arch else "over_arch.0"
+        return frozenset({first, f"over_arch.{2 * (len(self.over_arch) - 1)}"})
 
     def __str__(self) -> str:
         return " | ".join(" ".join(map(str, widths)) for widths in (self.dense_arch, self.over_arch) if widths)

@@ -13,6 +13,7 @@ from testing.data import DEMO
 from testing.samples import write_csv
 from tests.export.conftest import Run, Said
 from thimble.export.scoring.evaluate import read_spec
+from thimble.export.training.checkpoint import Checkpoint
 
 COLUMNS = ["--label", "clicked", "--dense", "age,price", "--string", "city, shop"]
 SMALL = ["--memory", "4000", "--batch-size", "128", "--embedding-dim", "8", "--dense-arch", "8", "--over-arch", "16"]
@@ -122,6 +123,8 @@ def test_train_on_generated_clicks(run: Run) -> None:
     said = run("train", "--generate", "1000", "--preset", "criteo-kaggle", *sizes, "--name", "kaggle")
     assert said.status == 0, said.err
     assert "best reachable 0.8" in said.out
+    held_out = Checkpoint(Path("runs/kaggle")).load()[1].held_out
+    assert held_out is not None and held_out.start == 1050  # behind 50 for validation, so that more can be drawn
     again = run("train", "--generate", "1000", "--preset", "criteo-kaggle", *sizes, "--name", "kaggle")
     assert again.out.splitlines()[-1] == said.out.splitlines()[-1]
     assert "order: as they are generated, each independent of all others\n" in said.out

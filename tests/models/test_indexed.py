@@ -46,6 +46,13 @@ def test_each_id_has_a_row_of_its_own_and_all_others_of_a_field_one_together() -
         assert set(rows[len(own) :, f]) == {f}
 
 
+def test_nothing_is_said_of_what_training_did_not_see() -> None:
+    _, model = indexed_model(SPEC, IDS)
+    unseen = table_of(model)(torch.tensor([[0, ID_LIMIT - 2, 0], [1, 0, ID_LIMIT - 2]]))  # a missing id and nobody's
+    assert not unseen[0].any() and not unseen[1, 1:].any()
+    assert unseen[1, 0].any()
+
+
 def test_a_step_changes_the_rows_that_it_read_and_no_other() -> None:
     _, model = indexed_model(SPEC, IDS)
     table = table_of(model)
@@ -58,7 +65,8 @@ def test_a_step_changes_the_rows_that_it_read_and_no_other() -> None:
         torch.optim.Adagrad(table.parameters(), lr=0.1).step()
     changed = (table.table.weight != before).any(1).nonzero().flatten().tolist()
     read = set(table.row_numbers(ids).flatten().tolist())
-    assert set(changed) == read - {0, 1, 2}  # shared rows begin at 0, where a square has no slope
+    zeros = {0, 1, 2, *table.row_numbers(torch.zeros(1, 3, dtype=torch.int64)).flatten().tolist()}
+    assert set(changed) == read - zeros  # shared rows and those of missing ids begin at 0, where a square has no slope
     assert not before[:3].any()
 
 

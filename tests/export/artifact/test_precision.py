@@ -230,8 +230,9 @@ def test_weights_beyond_fp16(runs: dict[str, Path], tmp_path: Path, name: str, s
     assert not (tmp_path / "repository").exists()
 
 
-def test_a_model_without_inner_layers_is_not_for_int8(tmp_path: Path) -> None:
-    spec = with_widths(small_spec(), [20], [1]).model_copy(update={"precision": INT8})
+@pytest.mark.parametrize("spec", [with_widths(small_spec(), [20], [1]), small_spec(dense=0)], ids=["both", "ids alone"])
+def test_a_model_without_inner_layers_is_not_for_int8(tmp_path: Path, spec: ModelSpec) -> None:
+    spec = spec.model_copy(update={"precision": INT8})
     with pytest.raises(ExportError, match="this model has none; use fp16"):
         write_artifact(spec, tmp_path)
 

@@ -15,6 +15,7 @@ from thimble.export.clicks.origin import origin
 from thimble.export.clicks.parts import Plan, parse_split, prepared
 from thimble.export.clicks.parts_in_words import described
 from thimble.export.clicks.rows import ClickError, Clicks, Parts, Rows
+from thimble.export.training.intercept import LastRows
 
 ROWS = 1500
 
@@ -222,8 +223,12 @@ def test_the_last_rows_of_a_stream_with_bad_rows(tmp_path: Path, monkeypatch: py
     training = parts_of(path, Plan(), None).training
     order = ids(training, 1)
     assert len(order) < len(training) - 300
-    for rows in (1, 50, 128, 10_000):
-        assert numbers(training.last(rows, 64, 1)) == order[-rows:]
+    for rows, position in [(1, 0), (50, 0), (128, 64 * (len(order) // 64 - 1)), (10_000, 128)]:
+        monkeypatch.setattr("thimble.export.training.intercept.INTERCEPT_ROWS", rows)
+        last = LastRows(training, 64, position, 1)
+        for clicks in training.read(64, position, 1):
+            last.add(clicks)
+        assert numbers(last.read()) == order[-rows:]
 
 
 def test_cached_rows_as_they_stood_in_the_files(tmp_path: Path) -> None:

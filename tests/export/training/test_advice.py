@@ -8,6 +8,7 @@ from testing.samples import small_spec
 from thimble.export.training.advice import advice
 from thimble.export.training.checkpoint import Progress, RunConfig
 from thimble.export.training.recipe import Recipe
+from thimble.export.training.schema import OwnModel
 from thimble.models.spec import Metrics, ModelSpec
 
 GOOD = {"rows": 1000, "base_rate": 0.2, "log_loss": 0.4, "auc": 0.75, "auc_interval": (0.7, 0.8)}
@@ -42,6 +43,12 @@ def test_nothing_is_said_where_all_is_well() -> None:
     for calibration, interval in (near, unsure):
         assert said({"calibration": calibration, "calibration_interval": interval}) == []
     assert said({"auc_interval": None}) == []  # of one group
+
+
+def test_who_gave_no_memory_is_not_told_to_leave_it_out() -> None:
+    for ids in (1, 2, 3, 100):
+        own = OwnModel(dense=["age"], fields={"string": ["city"]}, embedding_dim=20)
+        assert said(spec=own.spec({"city": ids})) == []
 
 
 @pytest.mark.parametrize(

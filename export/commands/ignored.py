@@ -1,0 +1,65 @@
+"""Options of `thimble-export train` and `untrained` that would do nothing beside others, and are refused."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from thimble.export.clicks.rows import ClickError
+from thimble.export.wording import listed
+
+Options = Mapping[str, Any]
+"""Those that were given, by the names of their parameters."""
+
+
+class _Ignored(NamedTuple):
+    """Options, by the names of their parameters, that nothing is done with, and why."""
+
+    where: Callable[[Options], bool]
+    reason: str
+    options: tuple[str, ...]
+
+
+def _own_columns(options: Options) -> bool:
+    return "preset" not in options and "from_run" not in options
+
+
+def _numbers(options: Options) -> bool:
+    return bool(options.get("dense"))
+
+
+def _ids(options: Options) -> bool:
+    return any(options.get(kind) for kind in ("ints", "hexes", "strings"))
+
+
+_FILES = ("label", "held_out", "held_out_share", "in_order", "cache", "no_cache", "strict", "multiline", "missing")
+_TABLE = (
+    _Ignored(lambda given: "generate" in given, "--generate reads no files", (*_FILES, "timestamps")),
+    _Ignored(
+        lambda given: "preset" in given and "from_run" not in given,
+        "--preset has sizes of its own",
+        ("embedding_dim", "dense_arch", "over_arch"),
+    ),
+    _Ignored(
+        lambda given: given.get("scheme") == "full" and "from_run" not in given,
+        "--scheme full shares no array",
+        ("memory", "chunk"),
+    ),
+    _Ignored(
+        lambda given: _own_columns(given) and _numbers(given) and not _ids(given),
+        "a model of numbers alone has no embeddings",
+        ("scheme", "memory", "chunk"),
+    ),
+    _Ignored(
+        lambda given: _own_columns(given) and _ids(given) and not _numbers(given),
+        "a model of ids alone has no numbers",
+        ("dense_arch", "dense_transform"),
+    ),
+    _Ignored(lambda given: "held_out" in given, "--held-out says what to evaluate on", ("held_out_share",)),
+    _Ignored(lambda given: bool(given.get("no_cache")), "--no-cache keeps nothing", ("cache",)),
+)
+
+
+def refuse_ignored(given: Options) -> None:
+    """ClickError: some of these would do nothing."""
+    for where, reason, options in _TABLE:
+        if where(given) and (ignored := [f"--{name.replace('_', '-')}" for name in options if name in given]):
+            raise ClickError(f"{reason}: leave out {listed(ignored)}")
