@@ -2,12 +2,11 @@
 
 import os
 import random
-import resource
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from testing.clicks import CLICK_SPEC, everything, lines, write_lines
+from testing.disk import files_no_larger_than
 from thimble.export.clicks import cache, formats, parquet
 from thimble.export.clicks.cache import cached
 from thimble.export.clicks.cached import CachedClicks
@@ -225,17 +225,6 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None
     with pytest.raises(ClickError, match=r"^clicks has changed while it was read; give the command again$"):
         cached(Appended([path], CLICK_SPEC), tmp_path / "cache")
     assert cached(FileClicks([path], CLICK_SPEC), tmp_path / "cache").count() == 3001
-
-
-@contextmanager
-def files_no_larger_than(size: int) -> Iterator[None]:
-    """As good as a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("size", [100, 3000, 60_000])

@@ -6,12 +6,12 @@ import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from testing.disk import files_no_larger_than
 from testing.samples import small_spec
 from thimble.export.artifact.pipeline import calibration_rows, held_out_rows
 from thimble.export.clicks.files import FileClicks
@@ -60,17 +60,6 @@ def fit(source: FileClicks, folder: Path) -> Metrics:
 def weights(folder: Path) -> dict[str, Any]:
     _, _, state = Checkpoint(folder).load()
     return {name: tensor.tolist() for name, tensor in state["model"].items()}
-
-
-@contextmanager
-def files_no_larger_than(size: int) -> Iterator[None]:
-    """As good as a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize(
