@@ -6,6 +6,9 @@ from typing import Annotated
 import typer
 
 from thimble.export.metrics.negatives import checked_share
+from thimble.models.presets import MEMORY_BYTES
+from thimble.models.schemes import SCHEMES
+from thimble.models.transforms import TransformKind
 
 Artifact = Annotated[Path, typer.Argument(help="an exported model.onnx")]
 Label = Annotated[str, typer.Option(help="the column that holds 0 or 1, where columns have names")]
@@ -32,6 +35,50 @@ Missing = Annotated[
 Timestamps = Annotated[
     bool, typer.Option("--timestamps", help="dense columns: read timestamps and dates as seconds since 1970")
 ]
+
+# which rows there are, and what becomes of them
+ClickFiles = Annotated[list[Path] | None, typer.Argument(help="click files, or folders of them")]
+Generate = Annotated[int | None, typer.Option(min=1000, help="train on so many generated clicks instead")]
+HeldOut = Annotated[list[Path] | None, typer.Option(help="click files to evaluate on")]
+HeldOutShare = Annotated[
+    float, typer.Option(min=0.001, max=0.9, help="without --held-out: evaluate on this share of the rows")
+]
+ValidationShare = Annotated[
+    float, typer.Option(min=0, max=0.5, help="of the other rows, which decide when training is over")
+]
+SplitBy = Annotated[
+    str,
+    typer.Option(
+        "--split",
+        metavar="share|time:COLUMN|group:COLUMN",
+        help="which rows are held out: any, the latest by a column, or all of some values of one",
+    ),
+]
+InOrder = Annotated[
+    bool,
+    typer.Option("--in-order", help="train in the order of the files, or of --split time:COLUMN; do not shuffle"),
+]
+Cache = Annotated[Path, typer.Option(help="folder for what is read of click files, which later runs find there")]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="read the files in each epoch, and keep nothing")]
+
+# which model
+Preset = Annotated[str | None, typer.Option(help="criteo-tb, criteo-kaggle or demo")]
+Dense = Annotated[str, typer.Option(help="columns of numbers, separated by commas")]
+Ints = Annotated[str, typer.Option("--int", help="columns of integer ids")]
+Hexes = Annotated[str, typer.Option("--hex", help="columns of hexadecimal tokens")]
+Strings = Annotated[str, typer.Option("--string", help="columns of text")]
+Scheme = Annotated[str, typer.Option(help=", ".join(SCHEMES))]
+Memory = Annotated[
+    int | None,
+    typer.Option(min=1, help=f"bytes of the shared array in float32; a tenth of the tables, a preset: {MEMORY_BYTES}"),
+]
+Chunk = Annotated[int | None, typer.Option(min=1, help="floats that are read at one place")]
+DenseTransform = Annotated[
+    TransformKind | None, typer.Option(help="what is done with numbers; own columns: quantiles, a preset: criteo")
+]
+EmbeddingDim = Annotated[int, typer.Option(min=1, help="own columns: floats of an embedding")]
+DenseArch = Annotated[str, typer.Option(help="own columns: hidden widths of the MLP that takes numbers")]
+OverArch = Annotated[str, typer.Option(help="own columns: hidden widths of the MLP that makes the score")]
 
 
 def names_in(text: str) -> list[str]:

@@ -1,0 +1,93 @@
+"""What a command line says of a model, as a spec."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import typer
+
+from thimble.export.clicks.rows import ClickError, Rows
+from thimble.export.clicks.survey import survey
+from thimble.export.options import hidden_in, names_in, widths_in
+from thimble.export.training.full_tables import indexed
+from thimble.export.training.schema import OwnModel, preset_spec
+from thimble.models.hashing import Int64s
+from thimble.models.inputs import Kind
+from thimble.models.spec import ModelSpec
+from thimble.models.transforms import TransformKind, learnt
+
+
+class Learnt(NamedTuple):
+    """A spec, and the ids that have a row each in full tables, if it has such."""
+
+    spec: ModelSpec
+    keys: Int64s | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskedModel:
+    """The options of a model, as they were given."""
+
+    name: str | None
+    preset: str | None
+    dense: str
+    ints: str
+    hexes: str
+    strings: str
+    scheme: str
+    memory: int | None
+    chunk: int | None
+    dense_transform: TransformKind | None
+    embedding_dim: int
+    dense_arch: str
+    over_arch: str
+    seed: int
+
+    def __post_init__(self) -> None:
+        """ClickError: options that go against each other."""
+        if self.preset and (self.numbers or any(self.fields.values())):
+            raise ClickError("--preset has columns of its own; give it or --dense, --int, --hex and --string")
+        if self.preset and self.dense_transform == "quantiles":
+            raise ClickError(
+                "--preset has criteo for its numbers; --dense-transform quantiles is for columns of your own"
+            )
+
+    @property
+    def numbers(self) -> list[str]:
+        """The columns of numbers."""
+        return names_in(self.dense)
+
+    @property
+    def fields(self) -> dict[Kind, list[str]]:
+        """The columns of ids, by their kind."""
+        return {"int": names_in(self.ints), "hex": names_in(self.hexes), "string": names_in(self.strings)}
+
+    def spec(self) -> ModelSpec:
+        """As far as it is known before any row is read. ClickError: no column. ValueError: a bad value."""
+        if self.preset:
+            return preset_spec(self.preset, self.name, self.scheme, self.memory, self.chunk, self.seed)
+        return self._own().spec()
+
+    def learnt_from(self, rows: Rows) -> Learnt:
+        """What rows to train on say of columns is put into the spec; they are read once or twice."""
+        spec = self.spec()
+        if not self.preset:
+            found = survey(rows, spec)
+            spec = self._own().spec(found.ids, learnt(self.dense_transform or "quantiles", found.numbers))
+        if self.scheme != "full" or not spec.fields:
+            return Learnt(spec)
+        typer.echo("full tables: an id that comes at least twice has a row, all others of a column one together")
+        return Learnt(*indexed(spec, rows))
+
+    def _own(self) -> OwnModel:
+        return OwnModel(
+            name=self.name or "model",
+            dense=self.numbers,
+            fields=self.fields,
+            scheme=self.scheme,
+            memory=self.memory,
+            chunk=self.chunk,
+            embedding_dim=self.embedding_dim,
+            dense_arch=widths_in("--dense-arch", self.dense_arch),
+            over_arch=hidden_in("--over-arch", self.over_arch),
+            seed=self.seed,
+        )
