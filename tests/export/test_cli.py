@@ -202,11 +202,13 @@ def test_unfinished_and_absent_runs_are_not_exported(run: Run, tmp_path: Path) -
     assert not list(tmp_path.glob("artifacts/*"))
 
 
-@pytest.mark.parametrize("interrupted", ["clicks.survey.survey", "training.full_tables.indexed"])
+@pytest.mark.parametrize("interrupted", ["survey", "indexed"])
 def test_what_is_stopped_before_there_is_a_checkpoint_says_so(
     run: Run, csv: Path, interrupted: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(f"thimble.export.{interrupted}", lambda *_: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(
+        f"thimble.export.commands.training_model.{interrupted}", lambda *_: signal.raise_signal(signal.SIGINT)
+    )
     said = run("train", csv, *COLUMNS, "--scheme", "full")
     assert said.status == 130
     assert said.err.splitlines()[-1] == "thimble-export: stopped; the same command goes on from here"

@@ -1,8 +1,12 @@
 """What is read of click files is let go again, and nothing is read only to be counted."""
 
+import tracemalloc
 import weakref
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from testing.clicks import CLICK_SPEC, lines, write_lines
@@ -44,6 +48,25 @@ def test_what_is_read_does_not_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert clicks.raw is not None and clicks.raw()[0][0] == str(found + 7)  # golden rows are taken of these
         found += len(clicks.labels)
     assert found == 2983 and streamed.most < 10
+
+
+def test_of_parquet_no_more_than_some_row_groups_are_held(tmp_path: Path) -> None:
+    rows, path = 600_000, tmp_path / "a.parquet"
+    random = np.random.default_rng(0).integers(1 << 60, size=(2, rows))
+    columns = {"label": np.zeros(rows, np.int8), "d0": random[0].astype(float), "f0": random[1]}
+    columns |= dict.fromkeys(("d1", "f1", "f2"), np.zeros(rows, np.int8))
+    pq.write_table(pa.table(columns), path, row_group_size=20_000)
+    source = FileClicks(
+        [path],
+        CLICK_SPEC.model_copy(update={"fields": [f.model_copy(update={"kind": "int"}) for f in CLICK_SPEC.fields]}),
+    )
+    tracemalloc.start()
+    try:
+        assert sum(len(clicks.labels) for clicks in source.read(0, rows, 4096)) == rows
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < path.stat().st_size / 2
 
 
 def test_no_text_is_read_to_count_what_is_in_the_cache(tmp_path: Path) -> None:
