@@ -5,7 +5,6 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 FLOAT_BYTES = 4
-HALF_BYTES = 2
 
 Positive = Annotated[int, Field(gt=0)]
 PositiveShare = Annotated[float, Field(gt=0, le=1)]

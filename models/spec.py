@@ -6,8 +6,9 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import Field, ValidationError, computed_field, model_validator
 
 from thimble.models.architectures import Architecture
-from thimble.models.base import FLOAT_BYTES, HALF_BYTES, Frozen, Name, Positive, PositiveShare, sentence
+from thimble.models.base import FLOAT_BYTES, Frozen, Name, Positive, PositiveShare, sentence
 from thimble.models.inputs import Categorical, Feature, InputTensor, input_tensors
+from thimble.models.quantization import MemoryPrecision, stored_bytes
 from thimble.models.schemes import Embedding
 from thimble.models.schemes.none import NoEmbedding
 from thimble.models.transforms import Transform
@@ -20,7 +21,6 @@ MODEL_FILE = "model.onnx"
 GENERATED_CLICKS = "generated clicks"
 MODEL_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 
-MemoryPrecision = Literal["fp32", "fp16"]
 MlpPrecision = Literal["fp32", "fp16", "int8"]
 
 
@@ -103,7 +103,8 @@ class Metrics(Frozen):
 class Precision(Frozen):
     """How a file holds its weights: the embeddings (shared memory or tables) and the MLPs.
 
-    All arithmetic is float32, but for the inner layers of `int8` MLPs.
+    All arithmetic is float32, but for the inner layers of `int8` MLPs. A model is trained with memories of `int8` and
+    `int4`, or rounded to them by the export.
     """
 
     memory: MemoryPrecision = "fp32"
@@ -119,7 +120,7 @@ class Precision(Frozen):
 
 
 class PrecisionCost(Frozen):
-    """What an artifact's precision changes on held-out rows: its own value less that of the float32 model.
+    """What an artifact's precision changes on held-out rows: its own value less that of the model as it was trained.
 
     The logits' changes are absolute; `auc` is absent when the rows are all of one class.
     """
@@ -204,6 +205,7 @@ class ModelSpec(Frozen):
         if not self.fields and not isinstance(self.embedding, NoEmbedding):
             raise ValueError(f"scheme {self.embedding.scheme} is for models with fields, and this one has none")
         self.embedding.check(len(self.fields), self.embedding_dim)
+        self.embedding.check_precision(self.precision.memory)
         if self.golden is not None and (differing := set(self.golden.features) ^ set(names)):
             raise ValueError(f"golden rows must have exactly the model's features; see {', '.join(sorted(differing))}")
         return self
@@ -236,9 +238,8 @@ class ModelSpec(Frozen):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def embedding_bytes(self) -> int:
-        """What this model's embedding weights weigh."""
-        element = FLOAT_BYTES if self.precision.memory == "fp32" else HALF_BYTES
-        return self.embedding.weights(self.embedding_dim) * element
+        """What this model's embedding weights weigh as they are stored."""
+        return stored_bytes(self.embedding.weights(self.embedding_dim), self.precision.memory)
 
     @property
     def compression(self) -> float:

@@ -16,6 +16,9 @@ from thimble.models.spec import ModelSpec
 # embedding_dim and chunk_size: the one divided by the other with and without a rest, and smaller than it
 SHAPES = [(16, 8), (20, 8), (5, 8), (3, 1), (128, 32), (30, 7)]
 
+STEP = np.float32(0.0123)
+"""Of memories of bytes."""
+
 Memory = npt.NDArray[Any]
 
 
@@ -27,12 +30,21 @@ def hashed(spec: ModelSpec) -> HashedEmbedding:
 
 def lookup(spec: ModelSpec, memory: Memory, ids: Int64s) -> Floats:
     """By numpy's definition: ids [batch, fields] -> [batch, fields, dim], from the flat memory."""
-    return hashed(spec).lookup({"memory": memory}, ids, spec.embedding_dim)
+    embedding = hashed(spec)
+    if memory.dtype != np.uint8:
+        return embedding.lookup({"memory": memory}, ids, spec.embedding_dim)
+    weights = {"memory": memory.reshape(embedding.memory_shape[0], -1), "step": np.array(STEP)}
+    return embedding.lookup(weights, ids, spec.embedding_dim)
 
 
-def random_memory(spec: ModelSpec, dtype: npt.DTypeLike = np.float32) -> Memory:
-    """Flat, [memory_length]. float16 ones hold numbers of every kind, subnormal and infinite ones among them."""
+def random_memory(spec: ModelSpec, dtype: npt.DTypeLike = np.float32, bits: int = 8) -> Memory:
+    """Flat, of memory_length weights; `bits` are those of a weight in uint8.
+
+    float16 ones are numbers of every kind, subnormal and infinite ones among them.
+    """
     random, length = np.random.default_rng(0), hashed(spec).memory_length
+    if dtype == np.uint8:
+        return random.integers(0, 256, length * bits // 8, np.uint8)
     if dtype != np.float16:
         return random.normal(size=length).astype(dtype)
     halves = random.integers(0, 1 << 16, length, np.uint16).view(np.float16)
@@ -43,10 +55,14 @@ def lookup_model(spec: ModelSpec, flat: Memory, body: bool = True, **changes: An
     """`ids` in, embeddings out. `changes` are to attributes, or to the initializers `memory` and `constants`."""
     embedding = hashed(spec)
     weights = {
-        "memory": flat.reshape(embedding.memory_shape),
+        "memory": flat.reshape(*embedding.memory_shape[:-1], -1),
         "constants": embedding.hash_map(spec.embedding_dim).constants,
     }
-    attributes = embedding.op_attributes(spec.embedding_dim)
+    attributes: dict[str, Any] = {**embedding.op_attributes(spec.embedding_dim)}
+    bits = None
+    if flat.dtype == np.uint8:
+        bits = 8 * flat.size // embedding.memory_length
+        attributes |= {"bits": bits, "step": float(STEP)}
     weights = {name: changes.pop(name, value) for name, value in weights.items()}
     node = helper.make_node(OP_NAME, ["ids", *weights], ["out"], domain=OP_DOMAIN, **attributes | changes)
     graph = helper.make_graph(
@@ -60,5 +76,5 @@ def lookup_model(spec: ModelSpec, flat: Memory, body: bool = True, **changes: An
         graph,
         opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid(OP_DOMAIN, 1)],
         ir_version=IR_VERSION,
-        functions=[function(embedding)] if body else [],
+        functions=[function(embedding, bits)] if body else [],
     )

@@ -6,16 +6,21 @@ import warnings
 from collections.abc import Mapping
 from importlib.metadata import version
 
+import numpy as np
 import onnx
 import onnx_ir
 import torch
 
+from thimble.export.artifact.best_step import best_step
 from thimble.export.artifact.lookup_function import OPSET, function
 from thimble.export.artifact.onnx_modules import for_export
 from thimble.models.features import Batch
+from thimble.models.hashing import Floats
+from thimble.models.nn.embeddings import SharedMemory
 from thimble.models.nn.recommender import Recommender, Scorer
+from thimble.models.quantization import BITS, MemoryPrecision, is_quantized
 from thimble.models.schemes.base import HashedEmbedding
-from thimble.models.spec import METADATA_KEY, MemoryPrecision, ModelSpec
+from thimble.models.spec import METADATA_KEY, ModelSpec
 
 # ONNX 1.17's format, the newest that the oldest supported ONNX Runtime (1.21) reads.
 IR_VERSION = 10
@@ -58,7 +63,8 @@ def build(
     model.ir_version = IR_VERSION
     model.producer_name, model.producer_version = "thimble", version("thimble-ctr")
     if isinstance(spec.embedding, HashedEmbedding):
-        model.functions.append(function(spec.embedding))
+        bits = BITS[spec.precision.memory] if is_quantized(spec.precision.memory) else None
+        model.functions.append(function(spec.embedding, bits))
     describe(model, spec)
     return model
 
@@ -69,14 +75,25 @@ def initializer(weight: str) -> str:
 
 
 def with_memory(dlrm: Recommender, precision: MemoryPrecision) -> Recommender:
-    """The same model, its embeddings at a precision. ExportError: a weight is too large for it."""
+    """The same model, its embeddings at a precision. ExportError: a weight is too large for it.
+
+    What was trained in float32 gets the step that changes it least.
+    """
     if precision == "fp32":
         return dlrm
-    halved = copy.deepcopy(dlrm)
-    halved.sparse_arch.half()
-    if not all(torch.isfinite(weights).all() for weights in halved.sparse_arch.parameters()):
+    rounded = copy.deepcopy(dlrm)
+    arch = rounded.sparse_arch
+    if is_quantized(precision):
+        assert isinstance(arch, SharedMemory)
+        weights: Floats = arch.memory.numpy(force=True)
+        if not np.isfinite(weights).all():
+            raise ExportError("an embedding weight is no finite number; export with --memory-precision fp32")
+        arch.quantize(best_step(weights, BITS[precision]), BITS[precision])
+        return rounded
+    arch.half()
+    if not all(torch.isfinite(weights).all() for weights in arch.parameters()):
         raise ExportError("an embedding weight is too large for fp16 (65504); export with --memory-precision fp32")
-    return halved
+    return rounded
 
 
 def forget_origin(model: onnx.ModelProto) -> None:

@@ -4,13 +4,16 @@
 
 The attributes `scheme` and `version` say which map it is, so each has a body of its own and a new one leaves those of
 older files as they are. `constants` are a, b and s of that map (`thimble.models.hashing`). What a float16 memory holds
-is widened.
+is widened. A memory of bytes is quantized (`thimble.models.quantization`); its node has two attributes more, `bits`, 8
+or 4, and the float `step`.
 """
 
+import numpy as np
 import onnx
 from onnx import parser
 
 from thimble.models.hashing import LOW
+from thimble.models.quantization import dequantize
 from thimble.models.schemes.base import OP_DOMAIN, OP_NAME, HashedEmbedding
 
 OPSET = 18
@@ -34,6 +37,24 @@ _HASH = """
     dim_list = Constant <value_int: int = @dim> ()
     dim_1 = Reshape (dim_list, one)
 """
+_HALVES = dequantize(np.arange(256)[:, None], np.float32(1), 4)
+# What is read of a quantized memory is made float32. BitShift would be faster, but CUDA has no kernel for it, and so no
+# graph would be captured.
+_VALUES = {
+    8: """
+    step = Constant <value_float: float = @step> ()
+    centre = Constant <value = uint8 {128}> ()
+    values = DequantizeLinear (chunked, step, centre)
+""",
+    # the two weights of each byte, which one read makes both
+    4: f"""
+    step = Constant <value_float: float = @step> ()
+    multiples = Constant <value = float[256, 2] {{{", ".join(map(str, _HALVES.ravel()))}}}> ()
+    weights = Mul (multiples, step)
+    index = Cast <to = 6> (chunked)
+    values = Gather <axis = 0> (weights, index)
+""",
+}
 # the width is spelt out, for -1 says nothing about an empty batch
 _JOIN = """
     chunk_list = Constant <value_int: int = @chunk_size> ()
@@ -42,19 +63,20 @@ _JOIN = """
     width = Mul (chunks, chunk_1)
     same = Constant <value_ints = [0, 0]> ()
     joined_shape = Concat <axis = 0> (same, width)
-    joined = Reshape (chunked, joined_shape)
+    joined = Reshape ({values}, joined_shape)
     two = Constant <value_ints = [2]> ()
     stored = Slice (joined, zero, dim_1, two)
     embeddings = Cast <to = 1> (stored)
 """
 
 
-def function(embedding: HashedEmbedding) -> onnx.FunctionProto:
-    """The function for an embedding's scheme."""
-    body = _HASH.format(low=LOW, prime=embedding.prime) + embedding.onnx_chunks + _JOIN
+def function(embedding: HashedEmbedding, bits: int | None = None) -> onnx.FunctionProto:
+    """The function for an embedding's scheme, and for a memory that is quantized to so many bits."""
+    values, attributes, read = ("values", ", bits, step", _VALUES[bits]) if bits else ("chunked", "", "")
+    body = _HASH.format(low=LOW, prime=embedding.prime) + embedding.onnx_chunks + read + _JOIN.format(values=values)
     text = (
         f'<opset_import: ["" : {OPSET}], domain: "{OP_DOMAIN}">\n'
-        f"{OP_NAME} <scheme, version, chunk_size, dim> (ids, memory, constants) => (embeddings)\n"
+        f"{OP_NAME} <scheme, version, chunk_size, dim{attributes}> (ids, memory, constants) => (embeddings)\n"
         f"{{{body}}}"
     )
     return parser.parse_function(text)

@@ -6,6 +6,7 @@ is ours.
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -47,13 +48,15 @@ class OnnxSharedMemory(nn.Module):
         self.memory = shared.memory
         self.register_buffer("constants", shared.constants)
         self.dim = shared.dim
-        self.attributes = shared.embedding.op_attributes(shared.dim)
+        self.attributes: dict[str, Any] = {**shared.embedding.op_attributes(shared.dim)}
+        if shared.bits:
+            self.attributes |= {"bits": shared.bits, "step": shared.step.item()}
 
     def forward(self, ids: Tensor) -> Tensor:
         return symbolic(
             f"{OP_DOMAIN}::{OP_NAME}",
             (ids, self.memory, self.constants),
-            attrs={**self.attributes},
+            attrs=self.attributes,
             dtype=torch.float32,
             shape=(*ids.shape, self.dim),
             version=1,

@@ -7,7 +7,8 @@ import typer
 
 from thimble.export import console
 from thimble.export.wording import size
-from thimble.models.spec import MemoryPrecision, MlpPrecision
+from thimble.models.quantization import MemoryPrecision
+from thimble.models.spec import MlpPrecision
 
 
 def export(

@@ -2,12 +2,16 @@
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from thimble.models.hashing import Floats
 from thimble.models.nn.hashing import hashes
 from thimble.models.nn.indexed import IndexedTable
+from thimble.models.nn.quantization import dequantized
 from thimble.models.nn.touched_rows import touched_rows
+from thimble.models.quantization import quantize
 from thimble.models.schemes.base import HashedEmbedding
 from thimble.models.schemes.full import FullEmbedding
 from thimble.models.schemes.indexed import IndexedEmbedding
@@ -21,8 +25,9 @@ class SharedMemory(nn.Module):
     With `sparse_gradients` the array's gradient is sparse and holds only what a batch touched; chunks must be rows.
     """
 
-    memory: nn.Parameter
+    memory: Tensor
     constants: Tensor
+    step: Tensor
 
     def __init__(self, spec: ModelSpec, embedding: HashedEmbedding) -> None:
         super().__init__()
@@ -30,6 +35,7 @@ class SharedMemory(nn.Module):
         self.embedding = embedding
         self.dim = spec.embedding_dim
         self.sparse_gradients = False
+        self.bits: int | None = None
         # Uniform(+-sqrt(1 / max rows)) is the authors' initialisation of the array.
         bound = math.sqrt(1 / max(field.rows for field in spec.fields))
         self.memory = nn.Parameter(torch.empty(embedding.memory_shape).uniform_(-bound, bound))
@@ -44,8 +50,18 @@ class SharedMemory(nn.Module):
             chunks = touched_rows(self.memory, slots.flatten())
         else:  # index_select's dense backward is several times faster than an embedding's on CPU
             chunks = self.memory.index_select(0, slots.flatten())
+        if self.bits:
+            chunks = dequantized(chunks, self.step, self.bits)
         joined = chunks.view(*ids.shape, width)
         return joined[..., : self.dim].float()
+
+    def quantize(self, step: np.float32, bits: int) -> None:
+        """Hold the weights as a file does, in integers, which are trained no more."""
+        weights: Floats = self.memory.numpy(force=True)
+        del self.memory
+        self.register_buffer("memory", torch.from_numpy(quantize(weights, step, bits)))
+        self.register_buffer("step", torch.tensor(step))
+        self.bits = bits
 
 
 class FullTables(nn.Module):

@@ -12,6 +12,7 @@ from typing import Annotated, get_args
 from pydantic import Field
 
 from thimble.models.inputs import Categorical
+from thimble.models.quantization import MemoryPrecision
 from thimble.models.schemes.block import BlockEmbedding
 from thimble.models.schemes.full import FullEmbedding
 from thimble.models.schemes.indexed import IndexedEmbedding
@@ -29,9 +30,15 @@ SCHEMES: dict[str, type[_Scheme]] = {
 
 
 def embedding_for(
-    scheme: str, fields: Sequence[Categorical], dim: int, memory_bytes: int, chunk: int, seed: int
+    scheme: str,
+    fields: Sequence[Categorical],
+    dim: int,
+    memory_bytes: int,
+    chunk: int,
+    seed: int,
+    precision: MemoryPrecision = "fp32",
 ) -> Embedding:
-    """An untrained embedding, of no fields `none`; `memory_bytes` is rounded down to whole chunks.
+    """An untrained embedding, of no fields `none`. `memory_bytes` at this precision are rounded down to whole chunks.
 
     ValueError: no such scheme, few bytes.
     """
@@ -39,4 +46,4 @@ def embedding_for(
         raise ValueError(f"no scheme {scheme!r}; there are {', '.join(SCHEMES)}")
     if not fields:
         return NoEmbedding()
-    return SCHEMES[scheme].create(scheme, fields, dim, memory_bytes, chunk, seed)
+    return SCHEMES[scheme].create(scheme, fields, dim, memory_bytes, precision, chunk, seed)

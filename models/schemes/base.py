@@ -7,9 +7,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from thimble.models.base import FLOAT_BYTES, Frozen, Positive
+from thimble.models.base import Frozen, Positive
 from thimble.models.hashing import Floats, HashMap, Int64s
 from thimble.models.inputs import Categorical
+from thimble.models.quantization import MemoryPrecision, dequantize, is_quantized, weights_in
 
 OP_DOMAIN, OP_NAME = "thimble", "HashLookup"
 
@@ -27,6 +28,11 @@ class EmbeddingScheme(Frozen, ABC):
     def check(self, fields: int, dim: int) -> None:
         """ValueError: it is not one for so many fields and this dimension."""
 
+    def check_precision(self, precision: MemoryPrecision) -> None:
+        """ValueError: weights cannot be stored so."""
+        if is_quantized(precision):
+            raise ValueError(f"{precision} embeddings are for scheme block; {self.scheme} takes fp32 and fp16")
+
     @abstractmethod
     def weights(self, dim: int) -> int:
         """Numbers that are trained."""
@@ -35,7 +41,7 @@ class EmbeddingScheme(Frozen, ABC):
     def lookup(self, weights: Weights, ids: Int64s, dim: int) -> Floats:
         """ids [batch, fields] -> embeddings [batch, fields, dim], from the weights of its torch module, in float32.
 
-        What float16 weights hold is widened, which changes no value.
+        What float16 weights hold is widened, which changes no value. Those that are integers come with their `step`.
         """
 
 
@@ -54,9 +60,16 @@ class HashedEmbedding(EmbeddingScheme):
     @classmethod
     @abstractmethod
     def create(
-        cls, scheme: str, fields: Sequence[Categorical], dim: int, memory_bytes: int, chunk: int, seed: int
+        cls,
+        scheme: str,
+        fields: Sequence[Categorical],
+        dim: int,
+        memory_bytes: int,
+        precision: MemoryPrecision,
+        chunk: int,
+        seed: int,
     ) -> Self:
-        """An untrained embedding. ValueError: too few bytes."""
+        """An untrained embedding that takes at most so many bytes at this precision. ValueError: too few bytes."""
 
     @abstractmethod
     def hash_map(self, dim: int) -> HashMap:
@@ -72,7 +85,8 @@ class HashedEmbedding(EmbeddingScheme):
     def onnx_chunks(self) -> str:
         """ONNX nodes, as text, that make `chunked` [batch, fields, chunks, chunk_size] of `memory` and `hash`.
 
-        `hash` [batch, fields, chunks] is the sum modulo `prime`. The nodes around them, whose results may be used too,
+        `hash` [batch, fields, chunks] is the sum modulo `prime`. Of a quantized memory `chunked` are its bytes, as many
+        as a slot has. The nodes around them, whose results may be used too,
         are in `thimble.export.artifact.lookup_function`.
         """
 
@@ -88,16 +102,22 @@ class HashedEmbedding(EmbeddingScheme):
         return self.memory_length
 
     def lookup(self, weights: Weights, ids: Int64s, dim: int) -> Floats:
-        starts = self.hash_map(dim).starts(ids)
-        positions = starts[..., None] + np.arange(self.chunk_size)  # [batch, fields, chunks, chunk_size]
-        chunks = weights["memory"].ravel()[positions].reshape(*ids.shape, self.chunks(dim) * self.chunk_size)
-        embeddings: Floats = chunks[..., :dim].astype(np.float32)
+        memory, starts = weights["memory"], self.hash_map(dim).starts(ids)
+        if "step" in weights:  # a slot is a row of bytes
+            bits = 8 * memory.shape[1] // self.chunk_size
+            chunks = dequantize(memory[starts // self.chunk_size], weights["step"], bits)
+        else:
+            chunks = memory.ravel()[starts[..., None] + np.arange(self.chunk_size)]
+        joined = chunks.reshape(*ids.shape, self.chunks(dim) * self.chunk_size)
+        embeddings: Floats = joined[..., :dim].astype(np.float32)
         return embeddings
 
     @staticmethod
-    def whole_chunks(memory_bytes: int, chunk: int) -> int:
-        """The floats that so many bytes hold, rounded down to whole chunks. ValueError: not even two chunks."""
-        length = memory_bytes // FLOAT_BYTES // chunk * chunk
+    def whole_chunks(memory_bytes: int, precision: MemoryPrecision, chunk: int) -> int:
+        """The weights that so many bytes hold, rounded down to whole chunks. ValueError: not even two chunks."""
+        length = weights_in(memory_bytes, precision) // chunk * chunk
         if length <= chunk:
-            raise ValueError(f"a memory of {memory_bytes} bytes does not hold two chunks of {chunk} floats")
+            raise ValueError(
+                f"a memory of {memory_bytes} bytes does not hold two {precision} chunks of {chunk} weights"
+            )
         return length

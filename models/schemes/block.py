@@ -9,6 +9,7 @@ from pydantic import model_validator
 from thimble.models.base import Constant
 from thimble.models.hashing import HashMap, Int64s
 from thimble.models.inputs import Categorical
+from thimble.models.quantization import MemoryPrecision
 from thimble.models.schemes.base import HashedEmbedding
 
 
@@ -33,15 +34,26 @@ class BlockEmbedding(HashedEmbedding):
 
     @classmethod
     def create(
-        cls, scheme: str, fields: Sequence[Categorical], dim: int, memory_bytes: int, chunk: int, seed: int
+        cls,
+        scheme: str,
+        fields: Sequence[Categorical],
+        dim: int,
+        memory_bytes: int,
+        precision: MemoryPrecision,
+        chunk: int,
+        seed: int,
     ) -> Self:
         a, b, s = block_constants(seed, len(fields), -(-dim // chunk)).tolist()
-        return cls(memory_length=cls.whole_chunks(memory_bytes, chunk), chunk_size=chunk, a=a, b=b, s=s)
+        return cls(memory_length=cls.whole_chunks(memory_bytes, precision, chunk), chunk_size=chunk, a=a, b=b, s=s)
 
     def check(self, fields: int, dim: int) -> None:
         for letter, table in (("a", self.a), ("b", self.b), ("s", self.s)):
             if len(table) != fields or any(len(row) != self.chunks(dim) for row in table):
                 raise ValueError(f"constants {letter} must be [{fields}, {self.chunks(dim)}]")
+
+    def check_precision(self, precision: MemoryPrecision) -> None:
+        if precision == "int4" and self.chunk_size % 2:
+            raise ValueError(f"int4 embeddings lie two in a byte, so chunk_size {self.chunk_size} must be even")
 
     def hash_map(self, dim: int) -> HashMap:
         constants = np.array([self.a, self.b, self.s], dtype=np.int64)

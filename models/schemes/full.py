@@ -8,6 +8,7 @@ import numpy as np
 from thimble.models.base import Positive
 from thimble.models.hashing import Floats, Int64s
 from thimble.models.inputs import Categorical
+from thimble.models.quantization import MemoryPrecision
 from thimble.models.schemes.base import EmbeddingScheme, Weights
 
 
@@ -23,7 +24,14 @@ class FullEmbedding(EmbeddingScheme):
 
     @classmethod
     def create(
-        cls, scheme: str, fields: Sequence[Categorical], dim: int, memory_bytes: int, chunk: int, seed: int
+        cls,
+        scheme: str,
+        fields: Sequence[Categorical],
+        dim: int,
+        memory_bytes: int,
+        precision: MemoryPrecision,
+        chunk: int,
+        seed: int,
     ) -> Self:
         return cls(table_rows=[full_rows(field) for field in fields])
 

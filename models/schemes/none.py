@@ -7,6 +7,7 @@ import numpy as np
 
 from thimble.models.hashing import Floats, Int64s
 from thimble.models.inputs import Categorical
+from thimble.models.quantization import MemoryPrecision
 from thimble.models.schemes.base import EmbeddingScheme, Weights
 
 
@@ -18,7 +19,14 @@ class NoEmbedding(EmbeddingScheme):
 
     @classmethod
     def create(
-        cls, scheme: str, fields: Sequence[Categorical], dim: int, memory_bytes: int, chunk: int, seed: int
+        cls,
+        scheme: str,
+        fields: Sequence[Categorical],
+        dim: int,
+        memory_bytes: int,
+        precision: MemoryPrecision,
+        chunk: int,
+        seed: int,
     ) -> Self:
         return cls()
 

@@ -17,6 +17,7 @@ from pydantic import Field, model_validator
 from thimble.models.base import Constant
 from thimble.models.hashing import ID_LIMIT, LOW, HashMap
 from thimble.models.inputs import Categorical
+from thimble.models.quantization import MemoryPrecision
 from thimble.models.schemes.base import HashedEmbedding
 
 # R1, R2, R3 as the authors' code draws them from its default seed 1024.
@@ -44,10 +45,17 @@ class RobeEmbedding(HashedEmbedding):
 
     @classmethod
     def create(
-        cls, scheme: Any, fields: Sequence[Categorical], dim: int, memory_bytes: int, chunk: int, seed: int
+        cls,
+        scheme: Any,
+        fields: Sequence[Categorical],
+        dim: int,
+        memory_bytes: int,
+        precision: MemoryPrecision,
+        chunk: int,
+        seed: int,
     ) -> Self:
         starts = [sum(field.rows for field in fields[:f]) for f in range(len(fields))]
-        length = cls.whole_chunks(memory_bytes, chunk)
+        length = cls.whole_chunks(memory_bytes, precision, chunk)
         return cls(scheme=scheme, memory_length=length, chunk_size=chunk, constants=ROBE_CONSTANTS, offsets=starts)
 
     def check(self, fields: int, dim: int) -> None:

@@ -15,6 +15,7 @@ from thimble.export.artifact.graph import build
 from thimble.models.hashing import HashMap
 from thimble.models.inputs import Categorical
 from thimble.models.nn.registry import recommender
+from thimble.models.quantization import MemoryPrecision, stored_bytes
 from thimble.models.schemes import embedding_for
 from thimble.models.schemes.base import HashedEmbedding
 from thimble.models.schemes.full import FullEmbedding, full_rows
@@ -33,9 +34,16 @@ class ModuloEmbedding(HashedEmbedding):
 
     @classmethod
     def create(
-        cls, scheme: str, fields: Sequence[Categorical], dim: int, memory_bytes: int, chunk: int, seed: int
+        cls,
+        scheme: str,
+        fields: Sequence[Categorical],
+        dim: int,
+        memory_bytes: int,
+        precision: MemoryPrecision,
+        chunk: int,
+        seed: int,
     ) -> Self:
-        return cls(memory_length=cls.whole_chunks(memory_bytes, chunk), chunk_size=chunk, fields=len(fields))
+        return cls(memory_length=cls.whole_chunks(memory_bytes, precision, chunk), chunk_size=chunk, fields=len(fields))
 
     def check(self, fields: int, dim: int) -> None:
         assert self.fields == fields
@@ -68,7 +76,7 @@ class ModuloSpec(ModelSpec):
 def test_a_scheme_is_one_class(tmp_path: Path) -> None:
     """Numpy, torch and the file's function all follow from it."""
     plain = small_spec()
-    embedding = ModuloEmbedding.create("modulo", plain.fields, plain.embedding_dim, 4000, 8, 0)
+    embedding = ModuloEmbedding.create("modulo", plain.fields, plain.embedding_dim, 4000, "fp32", 8, 0)
     spec = ModuloSpec.model_validate({**plain.model_dump(), "embedding": embedding})
     memory = np.arange(1000, dtype=np.float32)
     assert lookup(spec, memory, np.full((1, 7), 3))[0, 2].tolist() == [*range(24, 44)]
@@ -88,8 +96,18 @@ def test_memory_is_rounded_down_to_whole_chunks_and_must_hold_two() -> None:
         made = embedding_for(scheme, fields, 8, 1003, 16, 0)
         assert isinstance(made, HashedEmbedding)
         assert made.memory_length == 240
-        with pytest.raises(ValueError, match="127 bytes does not hold two chunks of 16 floats"):
+        with pytest.raises(ValueError, match="127 bytes does not hold two fp32 chunks of 16 weights"):
             embedding_for(scheme, fields, 8, 127, 16, 0)
+
+
+@pytest.mark.parametrize(("precision", "length"), [("fp32", 240), ("fp16", 496), ("int8", 992), ("int4", 1984)])
+def test_memory_is_counted_in_bytes_as_they_are_stored(precision: MemoryPrecision, length: int) -> None:
+    """Of 1,003 bytes the step of integers takes 4."""
+    fields = [Categorical(name="a", kind="int", rows=3)]
+    made = embedding_for("block", fields, 8, 1003, 16, 0, precision)
+    assert isinstance(made, HashedEmbedding)
+    assert made.memory_length == length
+    assert 1003 - 64 < stored_bytes(length, precision) <= 1003
 
 
 def test_robe_offsets_and_full_tables() -> None:

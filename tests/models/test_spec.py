@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from testing.samples import SCHEMES, small_spec
 from thimble.models.directory import fill
+from thimble.models.quantization import MemoryPrecision
 from thimble.models.spec import (
     GoldenRows,
     Metrics,
@@ -54,6 +55,13 @@ def test_fp16_halves_the_embeddings(scheme: str) -> None:
     halved = whole.model_copy(update={"precision": Precision(memory="fp16")})
     assert 2 * halved.embedding_bytes == whole.embedding_bytes
     assert halved.full_table_bytes == whole.full_table_bytes
+
+
+@pytest.mark.parametrize(("memory", "stored"), [("int8", 1004), ("int4", 504)])
+def test_integers_are_counted_with_their_step(memory: MemoryPrecision, stored: int) -> None:
+    spec = ModelSpec.model_validate({**small_spec().model_dump(), "precision": Precision(memory=memory)})
+    assert spec.embedding_bytes == stored
+    assert str(spec.precision) == f"{memory} embeddings, fp32 MLPs"
 
 
 def test_precision_in_words() -> None:
@@ -107,7 +115,20 @@ GOLDEN = {name: [1.0] for name in small_spec().dense} | {field.name: ["a"] for f
         (changed(schema_version=3), ["schema_version 3", "(2)"]),
         (changed(precision="int8"), ["precision"]),
         (changed(precision={"mlps": "int3"}), ["precision", "mlps"]),
-        (changed(precision={"memory": "int8"}), ["precision", "memory"]),
+        (changed(precision={"memory": "int2"}), ["precision", "memory"]),
+        (
+            changed(precision={"memory": "int4"}, embedding=ROBE),
+            ["int4 embeddings are for scheme block; robe-v1"],
+        ),
+        (changed(precision={"memory": "int8"}, embedding=FULL), ["int8 embeddings are for scheme block; full"]),
+        (
+            changed(precision={"memory": "int8"}, embedding=index()),
+            ["int8 embeddings are for scheme block; full"],
+        ),
+        (
+            changed(precision={"memory": "int4"}, embedding=small_spec(chunk=5).embedding),
+            ["int4 embeddings lie two in a byte, so chunk_size 5 must be even"],
+        ),
         (changed(embedding={**BLOCK, "a": BLOCK["a"][:-1]}), ["constants a must be [7, 3]"]),
         (changed(embedding={**BLOCK, "s": [row[:-1] for row in BLOCK["s"]]}), ["constants s must be [7, 3]"]),
         (changed(embedding={**BLOCK, "b": [[1 << 31] * 3] * 7}), ["embedding", "b"]),

@@ -3,6 +3,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import onnxruntime
 import pytest
@@ -25,6 +26,7 @@ from thimble.export.training.train import train
 from thimble.models.architectures.dlrm import DlrmArchitecture
 from thimble.models.features import Batch
 from thimble.models.hashing import Floats
+from thimble.models.quantization import MemoryPrecision
 from thimble.models.spec import ModelSpec, Precision
 from thimble.service.engine.artifact import ArtifactError, read_artifact
 from thimble.service.engine.engine import Engine
@@ -38,7 +40,12 @@ REDUCED = [
     FP16,
     INT8,
 ]
-CASES = [*(("block", precision) for precision in REDUCED), ("full", FP16), *((scheme, INT8) for scheme in SCHEMES[1:])]
+INT4 = Precision(memory="int4", mlps="int8")
+CASES = [
+    *(("block", precision) for precision in [*REDUCED, Precision(memory="int8"), INT4]),
+    ("full", FP16),
+    *((scheme, INT8) for scheme in SCHEMES[1:]),
+]
 MAX_BYTES = 64 << 20
 
 
@@ -74,8 +81,9 @@ def test_every_precision_of_every_scheme_is_exported_and_served(
     batch = random_batch(spec, 200, seed=3)
     trained = load_trained(runs[scheme])
     assert np.abs(engine.score(batch) - score(trained.dlrm, batch)).max() < (0.05 if precision.mlps == "int8" else 2e-3)
-    whole = trained.spec.model_dump()["embedding_bytes"]
-    assert spec.model_dump()["embedding_bytes"] == whole // (2 if precision.memory == "fp16" else 1)
+    whole = trained.spec.embedding_bytes // 4
+    stored = {"fp32": 4 * whole, "fp16": 2 * whole, "int8": whole + 4, "int4": whole // 2 + 4}
+    assert spec.model_dump()["embedding_bytes"] == stored[precision.memory]
 
 
 @pytest.mark.parametrize("precision", [FP16, INT8], ids=str)
@@ -101,11 +109,14 @@ def test_changed_weights_are_refused(tmp_path: Path, precision: Precision) -> No
         served(path)
 
 
-def test_one_bit_of_an_fp16_memory_is_noticed_by_the_exporter(runs: dict[str, Path], tmp_path: Path) -> None:
-    exported = export_run(load_trained(runs["block"]), tmp_path, precision=Precision(memory="fp16"))
+@pytest.mark.parametrize(("precision", "dtype"), [("fp16", np.float16), ("int8", np.uint8), ("int4", np.uint8)])
+def test_one_bit_of_a_rounded_memory_is_noticed_by_the_exporter(
+    runs: dict[str, Path], tmp_path: Path, precision: MemoryPrecision, dtype: npt.DTypeLike
+) -> None:
+    exported = export_run(load_trained(runs["block"]), tmp_path, precision=Precision(memory=precision))
     model = onnx.load(exported.path)
     (memory,) = (tensor for tensor in model.graph.initializer if tensor.name.endswith("memory"))
-    assert memory.data_type == onnx.TensorProto.FLOAT16
+    assert memory.data_type == onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
     memory.raw_data = bytes(byte ^ (i % 2 == 0) for i, byte in enumerate(memory.raw_data))
     onnx.save_model(model, exported.path)
     spec = exported.spec
@@ -125,7 +136,11 @@ def clicked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("precision", "auc", "logit"), [(FP16, 2e-5, 1e-3), (INT8, 1e-3, 0.05)], ids=str)
+@pytest.mark.parametrize(
+    ("precision", "auc", "logit"),
+    [(FP16, 2e-5, 1e-3), (INT8, 1e-3, 0.05), (Precision(memory="int8"), 1e-4, 0.01), (INT4, 5e-3, 0.2)],
+    ids=str,
+)
 def test_what_precision_costs_is_bounded_and_said_truly(
     clicked: Path, tmp_path: Path, precision: Precision, auc: float, logit: float
 ) -> None:

@@ -12,7 +12,8 @@ from testing.artifacts import write_artifact
 from testing.data import DEMO
 from testing.samples import SCHEMES, SHARED, random_batch, small_spec
 from testing.servers import running
-from thimble.models.spec import MemoryPrecision, Precision
+from thimble.models.quantization import MemoryPrecision
+from thimble.models.spec import Precision
 from thimble.ops.library import LIBRARY, NativeOps, find_native_ops
 from thimble.service.engine.artifact import read_artifact
 from thimble.service.engine.engine import Engine
