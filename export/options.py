@@ -7,6 +7,7 @@ import typer
 
 from thimble.export.metrics.negatives import checked_share
 from thimble.models.presets import MEMORY_BYTES
+from thimble.models.presets import NAMES as PRESETS
 from thimble.models.schemes import SCHEMES
 from thimble.models.transforms import TransformKind
 
@@ -62,7 +63,7 @@ Cache = Annotated[Path, typer.Option(help="folder for what is read of click file
 NoCache = Annotated[bool, typer.Option("--no-cache", help="read the files in each epoch, and keep nothing")]
 
 # which model
-Preset = Annotated[str | None, typer.Option(help="criteo-tb, criteo-kaggle or demo")]
+Preset = Annotated[str | None, typer.Option(help=", ".join(PRESETS))]
 Dense = Annotated[str, typer.Option(help="columns of numbers, separated by commas")]
 Ints = Annotated[str, typer.Option("--int", help="columns of integer ids")]
 Hexes = Annotated[str, typer.Option("--hex", help="columns of hexadecimal tokens")]

@@ -14,9 +14,17 @@ CRITEO_KAGGLE_ROWS = [
     *(27, 14992, 5461306, 10, 5652, 2173, 4, 7046547, 18, 15, 286181, 105, 142572),
 ]
 CRITEO_DENSE = [f"I{i}" for i in range(1, 14)]
+FEED_DENSE = ["age_hours", "position"]
+# Of ours: a table has a row more than it has ids.
+FEED_ROWS = {"user": 50_001, "item": 4_000_001, "publisher": 20_001, "category": 201, "device": 9, "hour": 25}
 MEMORY_BYTES = 10_000_000
 # What leaves room for MLPerf's MLPs in a file of 10,000,000 bytes once the array is fp16 and the MLPs are int8.
 DEMO_MEMORY_BYTES = 14_400_000
+# A hundredth of what the tables have.
+FEED_MEMORY_BYTES = 2_600_000
+# Of the public logs: all 24 days, and all of the challenge's training file. Ten days of ours.
+LOG_ROWS = {"criteo-tb": 4_373_472_329, "demo": 4_373_472_329, "criteo-kaggle": 45_840_617, "feed": 1_000_000}
+NAMES = ("criteo-tb", "criteo-kaggle", "feed", "demo")
 
 
 def criteo_fields(rows: list[int]) -> list[Categorical]:
@@ -26,18 +34,24 @@ def criteo_fields(rows: list[int]) -> list[Categorical]:
 
 def preset(name: str, seed: int = 0) -> ModelSpec:
     """A compressed model of a known shape, untrained. ValueError when there is none of that name."""
+    dense, memory_bytes = CRITEO_DENSE, MEMORY_BYTES
     match name:
         case "criteo-tb" | "demo":
-            rows, dim, dense_arch, over_arch = CRITEO_TB_ROWS, 128, [512, 256, 128], [1024, 1024, 512, 256, 1]
+            fields, dim = criteo_fields(CRITEO_TB_ROWS), 128
+            dense_arch, over_arch = [512, 256, 128], [1024, 1024, 512, 256, 1]
+            memory_bytes = DEMO_MEMORY_BYTES if name == "demo" else MEMORY_BYTES
         case "criteo-kaggle":
-            rows, dim, dense_arch, over_arch = CRITEO_KAGGLE_ROWS, 16, [512, 256, 64, 16], [512, 256, 1]
+            fields, dim = criteo_fields(CRITEO_KAGGLE_ROWS), 16
+            dense_arch, over_arch = [512, 256, 64, 16], [512, 256, 1]
+        case "feed":
+            fields = [Categorical(name=field, kind="int", rows=n) for field, n in FEED_ROWS.items()]
+            dense, dim, memory_bytes = FEED_DENSE, 16, FEED_MEMORY_BYTES
+            dense_arch, over_arch = [64, 16], [64, 1]
         case _:
-            raise ValueError(f"no preset {name!r}; there are criteo-tb, criteo-kaggle and demo")
-    fields = criteo_fields(rows)
-    memory_bytes = DEMO_MEMORY_BYTES if name == "demo" else MEMORY_BYTES
+            raise ValueError(f"no preset {name!r}; there are {', '.join(NAMES[:-1])} and {NAMES[-1]}")
     return ModelSpec(
         name=name,
-        dense=CRITEO_DENSE,
+        dense=dense,
         fields=fields,
         embedding_dim=dim,
         embedding=embedding_for("block", fields, dim, memory_bytes, 32 if dim == 128 else 8, seed),

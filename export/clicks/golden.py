@@ -35,7 +35,8 @@ def _wire_columns(spec: ModelSpec, clicks: Clicks) -> list[list[int | float | st
     if clicks.raw is None:  # generated: the arrays say all
         columns: list[list[int | float | str | None]] = []
         columns += [[None if x != x else int(x) for x in column] for column in clicks.batch.dense.T.tolist()]
-        columns += [[f"{x:08x}" if x else None for x in column] for column in clicks.batch.ids.T.tolist()]
+        for field, ids in zip(spec.fields, clicks.batch.ids.T.tolist(), strict=True):
+            columns.append([(f"{x:08x}" if field.kind == "hex" else x) if x else None for x in ids])
         return columns
     raw = zip(spec.features, clicks.raw(), strict=True)
     return [[_wire_value(feature.kind, value) for value in column] for feature, column in raw]

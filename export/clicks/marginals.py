@@ -7,12 +7,10 @@ whose exponent is solved for so that 10,000 lines show as many different ids as 
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from thimble.export.clicks.zipf import Doubles
 from thimble.models.hashing import Int64s
 from thimble.models.presets import CRITEO_KAGGLE_ROWS
-
-Doubles = npt.NDArray[np.float64]
 
 HEAD = 10
 
@@ -112,11 +110,22 @@ class Popularity:
         seen = -np.expm1(draws * np.log1p(-np.minimum(self.head, 1 - 1e-12))).sum()
         if self.tail_share == 0:
             return float(seen)
-        # the tail's ranks in bins that widen with the rank; within a bin they are taken as equally likely
+        share, ids = self._tail_shares(exponent)
+        return float(seen + (ids * -np.expm1(draws * np.log1p(-share))).sum())
+
+    def shares(self) -> tuple[Doubles, Doubles]:
+        """Of the draws, an id's share, and how many ids have it: [groups] each."""
+        if self.tail_share == 0:
+            return self.head, np.ones(len(self.head))
+        share, ids = self._tail_shares(self.exponent)
+        return np.append(self.head, share), np.append(np.ones(len(self.head)), ids)
+
+    def _tail_shares(self, exponent: float) -> tuple[Doubles, Int64s]:
+        """Those of the tail, in bins that widen with the rank; within a bin ids are taken as equally likely."""
         edges = np.unique(np.geomspace(HEAD, self.ids, 4000).astype(np.int64))
         width = np.diff(edges)
         mass = np.diff(self._tail_cdf(edges.astype(np.float64), exponent)) * self.tail_share
-        return float(seen + (width * -np.expm1(draws * np.log1p(-mass / width))).sum())
+        return mass / width, width
 
     def _solve(self, distinct: int, draws: float) -> float:
         """The tail exponent, by bisection: a steeper tail shows fewer ids."""

@@ -73,15 +73,19 @@ def cached_parts(cache: CachedClicks, held_out: CachedClicks | None, plan: Plan)
     if plan.in_order and plan.by == "time":
         times = keys_of(plan, cache)[training.numbers]
         training.numbers = training.numbers[np.argsort(times, kind="stable")]
-    apart = Selection(held_out, _numbers(np.ones(held_out.count(), bool)), _ALL, Part.HELD_OUT) if held_out else None
     validation = selection(Part.VALIDATION)
     return checked(
         Parts(
             _all(training) if plan.in_order else ShuffledRows(training, 0, training.count(), plan.seed),
-            _all(apart or selection(Part.HELD_OUT)),
+            all_rows(held_out) if held_out else _all(selection(Part.HELD_OUT)),
             _all(validation) if validation.count() else None,
         )
     )
+
+
+def all_rows(cache: CachedClicks) -> Rows:
+    """Every row of a cache, in order."""
+    return _all(Selection(cache, _numbers(np.ones(cache.count(), bool)), _ALL, Part.HELD_OUT))
 
 
 def streamed_parts(source: FileClicks, held_out: FileClicks | None, plan: Plan) -> Parts:

@@ -82,5 +82,5 @@ def generated_rows(spec: ModelSpec, count: int, validation_share: float, seed: i
     first = count + round(count * validation_share)
     generated = GeneratedClicks(spec, first + max(HELD_OUT_ROWS, count // 10), seed)
     validation = Rows(generated, count, first) if first > count else None
-    typer.echo("order: as they are generated, each independent of all others")
+    typer.echo(f"order: {generated.log.order}")
     return TrainingRows(Parts(Rows(generated, 0, count), Rows(generated, first, generated.rows), validation))

@@ -7,12 +7,13 @@ import typer
 
 from thimble.export.wording import size
 from thimble.models.presets import MEMORY_BYTES
+from thimble.models.presets import NAMES as PRESETS
 from thimble.models.schemes import SCHEMES
 
 
 def untrained(
     context: typer.Context,
-    preset: Annotated[str, typer.Option(help="criteo-tb, criteo-kaggle or demo")],
+    preset: Annotated[str, typer.Option(help=", ".join(PRESETS))],
     repository: Annotated[Path, typer.Option(help="model repository to write to")] = Path("artifacts"),
     name: Annotated[str | None, typer.Option(help="of the model; the preset's")] = None,
     version: Annotated[int | None, typer.Option(min=1, help="one more than the newest there")] = None,

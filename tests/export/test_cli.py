@@ -143,7 +143,10 @@ def csv(tmp_path: Path) -> Path:
         (COLUMNS, "give click files or --generate N, one of the two"),
         (["clicks.csv", "--generate", "1000"], "give click files or --generate N, one of the two"),
         (["--generate", "1000"], "--generate needs a --preset"),
-        (["clicks.csv", "--preset", "netflix"], "no preset 'netflix'; there are criteo-tb, criteo-kaggle and demo"),
+        (
+            ["clicks.csv", "--preset", "netflix"],
+            "no preset 'netflix'; there are criteo-tb, criteo-kaggle, feed and demo",
+        ),
         (["clicks.csv", *COLUMNS, "--scheme", "cuckoo"], "no scheme 'cuckoo'; there are block"),
         (["--generate", "1000", "--preset", "demo", "--scheme", "x"], "no scheme 'x'; there are block"),
         (["nowhere.csv", *COLUMNS], "nowhere.csv: no such file or folder"),

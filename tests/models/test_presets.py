@@ -1,6 +1,6 @@
 import pytest
 
-from thimble.models.presets import CRITEO_KAGGLE_ROWS, CRITEO_TB_ROWS, preset
+from thimble.models.presets import CRITEO_KAGGLE_ROWS, CRITEO_TB_ROWS, FEED_DENSE, FEED_ROWS, LOG_ROWS, NAMES, preset
 
 
 def test_table_lengths() -> None:
@@ -29,6 +29,19 @@ def test_presets(name: str, full_gb: float, memory: int, dense_arch: list[int], 
     assert preset(name, seed=1) != spec
 
 
+def test_feed() -> None:
+    spec = preset("feed")
+    assert spec.compression == pytest.approx(100, rel=0.01)
+    assert [(field.name, field.kind) for field in spec.fields] == [(name, "int") for name in FEED_ROWS]
+    assert spec.dense == FEED_DENSE
+    assert preset("feed", seed=1) != spec
+
+
+def test_every_preset_has_a_log() -> None:
+    assert set(LOG_ROWS) == set(NAMES)
+    assert all(preset(name).name == name for name in NAMES)
+
+
 def test_unknown_preset() -> None:
-    with pytest.raises(ValueError, match="no preset 'netflix'; there are criteo-tb, criteo-kaggle and demo"):
+    with pytest.raises(ValueError, match="no preset 'netflix'; there are criteo-tb, criteo-kaggle, feed and demo"):
         preset("netflix")

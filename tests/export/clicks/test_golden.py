@@ -5,12 +5,15 @@ import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from testing.samples import criteo_spec, small_spec
 from thimble.export.clicks.files import FileClicks
 from thimble.export.clicks.generate import GeneratedClicks
 from thimble.export.clicks.golden import GOLDEN_ROWS, golden_batch, golden_features
 from thimble.export.clicks.rows import Rows
+from thimble.models.presets import preset
+from thimble.models.spec import ModelSpec
 
 
 def test_golden_rows_are_held_out_rows_one_of_negative_numbers_and_one_with_everything_missing(tmp_path: Path) -> None:
@@ -49,15 +52,17 @@ def test_numbers_beyond_64_bits_are_sent_as_they_are_read(tmp_path: Path) -> Non
     assert orjson.loads(orjson.dumps(features))["d0"] == [1e20, -1e30, -1, None]
 
 
-def test_generated_clicks_as_a_client_would_send_them() -> None:
-    spec = criteo_spec()
+@pytest.mark.parametrize("spec", [criteo_spec(), preset("feed")], ids=["criteo", "feed"])
+def test_generated_clicks_as_a_client_would_send_them(spec: ModelSpec) -> None:
     source = GeneratedClicks(spec, 100, 0)
     features = golden_features(spec, Rows(source, 50, 100))
     batch = golden_batch(spec, features)
     (made,) = source.read(50, 81, 31)
     assert np.array_equal(batch.ids[:-2], made.batch.ids)
     assert np.array_equal(batch.dense[:-2], made.batch.dense, equal_nan=True)
-    assert all(value is None or (isinstance(value, str) and len(value) == 8) for value in features["C3"])
+    for field in spec.fields:
+        kinds = {type(value) for value in features[field.name] if value is not None}
+        assert kinds == {str if field.kind == "hex" else int}
 
 
 def test_parquet_rows(tmp_path: Path) -> None:
