@@ -1,0 +1,111 @@
+"""`thimble-export plan`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from thimble.export import console, options
+
+if TYPE_CHECKING:
+    from thimble.export.clicks.files import FileClicks
+    from thimble.export.clicks.rows import Rows
+
+
+def plan(
+    context: typer.Context,
+    clicks: options.ClickFiles = None,
+    preset: options.Preset = None,
+    rows: Annotated[int | None, typer.Option(min=1, help="a preset without files: rows to train on; its log's")] = None,
+    dense: options.Dense = "",
+    ints: options.Ints = "",
+    hexes: options.Hexes = "",
+    strings: options.Strings = "",
+    label: options.Label = "label",
+    memory: options.Memory = None,
+    chunk: options.Chunk = None,
+    embedding_dim: options.EmbeddingDim = 16,
+    dense_arch: options.DenseArch = "64",
+    over_arch: options.OverArch = "64",
+    epsilon: Annotated[
+        float, typer.Option(min=0.01, max=0.99, help="by how much inner products of rows may change")
+    ] = 0.1,
+    cache: options.Cache = Path("runs/cache"),
+    no_cache: options.NoCache = False,
+    strict: options.Strict = False,
+    multiline: options.Multiline = False,
+    missing: options.Missing = None,
+    timestamps: options.Timestamps = False,
+    as_json: Annotated[bool, typer.Option("--json", help="the plan as JSON")] = False,
+) -> None:
+    """Say what a shared memory will be like before anything is trained: what ids share in it, and what to give it.
+
+    Files are read as `train` reads them. A preset without files is planned by formulas, as its clicks are generated.
+    """
+    from thimble.export.clicks.files import FileClicks
+    from thimble.export.clicks.rows import ClickError
+    from thimble.export.commands.going_on import given
+    from thimble.export.commands.ignored import refuse_ignored
+    from thimble.export.commands.training_model import AskedModel
+    from thimble.export.plan.caches import processor_caches
+    from thimble.export.plan.memory_plan import memory_plan
+    from thimble.export.plan.pace import generated_sample, measured_pace
+    from thimble.export.plan.read_ids import counted_ids, known_ids
+    from thimble.export.plan.words import in_words
+    from thimble.models.presets import LOG_ROWS
+
+    refuse_ignored(given(context))
+    if not clicks and not preset:
+        raise ClickError("give click files, or a --preset to plan without any")
+    if clicks and rows:
+        raise ClickError("--rows is for a preset without files, and files have the rows they have; leave it out")
+    asked = AskedModel(
+        name=None,
+        preset=preset,
+        dense=dense,
+        ints=ints,
+        hexes=hexes,
+        strings=strings,
+        scheme="block",
+        memory=memory,
+        chunk=chunk,
+        dense_transform=None,
+        embedding_dim=embedding_dim,
+        dense_arch=dense_arch,
+        over_arch=over_arch,
+        seed=0,
+    )
+    spec = asked.spec()
+    if not spec.fields:
+        raise ClickError("a model of numbers alone has no memory to plan; name columns with --int, --hex or --string")
+    if clicks:
+        source = FileClicks(clicks, spec, label, strict, multiline, missing or (), timestamps)
+        try:
+            read = _all_rows(source, None if no_cache else cache)
+            ids = counted_ids(read, len(spec.fields))
+            spec = asked.learnt_from(read).spec
+            pace = measured_pace(spec, read, ids.rows)
+        finally:
+            _say(*console.passed_over(source.passed_over), *console.bad_rows(source.bad))
+        name = source.description
+    elif preset:
+        ids = known_ids(spec, rows or LOG_ROWS[preset])
+        pace = measured_pace(spec, generated_sample(spec), ids.rows)
+        name = preset
+    found = memory_plan(spec, name, ids, epsilon, pace, processor_caches())
+    console.echo_all([found.model_dump_json(indent=1)] if as_json else in_words(found))
+
+
+def _all_rows(source: "FileClicks", cache: Path | None) -> "Rows":
+    """From the cache, or streamed where there is none."""
+    from thimble.export.clicks.cache import cached
+    from thimble.export.clicks.parts import all_rows
+    from thimble.export.clicks.rows import Rows
+
+    return all_rows(cached(source, cache, _say)) if cache else Rows(source, 0, source.count())
+
+
+def _say(*lines: str) -> None:
+    """On stderr, for stdout may be read by a program."""
+    for line in lines:
+        typer.echo(line, err=True)

@@ -1,0 +1,43 @@
+"""What is known of the ids that rows read: counted in files, or as generated clicks draw them."""
+
+from typing import NamedTuple
+
+from thimble.export.clicks.generate import click_log
+from thimble.export.clicks.rows import ClickError, Rows
+from thimble.export.plan.id_sample import IdSample
+from thimble.export.plan.traffic import Traffic, grouped, together
+from thimble.models.spec import ModelSpec
+
+_READ_ROWS = 4096
+
+
+class ReadIds(NamedTuple):
+    """There are so many `different` ones, of all fields together, and `once` of them come once, if that is known.
+
+    A value that is missing is an id like any other.
+    """
+
+    traffic: Traffic
+    different: int
+    once: int | None
+    rows: int
+
+
+def counted_ids(rows: Rows, fields: int) -> ReadIds:
+    """Those of rows, which are read once. ClickError: no row is usable."""
+    samples = [IdSample() for _ in range(fields)]
+    read = 0
+    for clicks in rows.first(len(rows)).read(_READ_ROWS):
+        read += len(clicks.labels)
+        for sample, column in zip(samples, clicks.batch.ids.T, strict=True):
+            sample.add(column)
+    if not read:
+        raise ClickError(f"{rows.source.description}: no usable row to plan for")
+    traffic = together([sample.traffic(read) for sample in samples])
+    return ReadIds(traffic, round(traffic.total_ids), round(sum(sample.once() for sample in samples)), read)
+
+
+def known_ids(spec: ModelSpec, rows: int) -> ReadIds:
+    """Those of so many generated clicks of a preset; there are as many ids as its full tables have rows."""
+    traffic = together([grouped(*of_field) for of_field in click_log(spec, seed=0).rates()])
+    return ReadIds(traffic, sum(field.rows for field in spec.fields), None, rows)

@@ -1,0 +1,80 @@
+"""A plan in words."""
+
+from thimble.export.plan.memory_plan import MemoryPlan
+from thimble.export.wording import counted, size, times
+
+
+def in_words(plan: MemoryPlan) -> list[str]:
+    """Lines for people."""
+    dim = plan.embedding_dim
+    once = "" if plan.ids_once is None else f", {plan.ids_once:,} of them read once"
+    compression = plan.full_table_bytes / plan.memory_bytes
+    smaller = f"{times(compression)} smaller" if compression > 1 else "no smaller"
+    row = plan.projection
+    return [
+        f"{plan.source}: {counted(plan.rows, 'row')}, {counted(plan.fields, 'field')}, {counted(plan.ids, 'id')}{once}",
+        f"full tables: {size(plan.full_table_bytes)}, {dim} floats an id",
+        f"memory: {size(plan.memory_bytes)} in {plan.precision}, {smaller}, in chunks of {plan.chunk_size}, "
+        f"{plan.chunks:,} an embedding; {_cache(plan)}",
+        "",
+        *_table(plan),
+        "  ids a weight: that read it; alike: the chance that two ids share all chunks;",
+        "  different: embeddings that are expected of all ids; others' share: of what trains a weight that is read",
+        "",
+        f"inner products of all {counted(row.rows, 'row')}: {_kept(plan)}, and {row.epsilon:.0%} would take "
+        f"{_needed(plan)} (a bound of ours for block, right but for a chance of {row.failure:.0%})",
+        f"training: {plan.pace.rows_per_second:,.0f} rows/s in {counted(plan.pace.steps, 'step')} of "
+        f"{counted(plan.pace.batch_size, 'row')} on this machine's {plan.pace.device}, so about "
+        f"{_duration(plan.epoch_seconds)} an epoch: a projection, without reading files",
+        "",
+        "recommended:",
+        f"  --memory {plan.recommendation.memory_bytes}  {plan.recommendation.memory_reason}",
+        f"  --memory-precision {plan.recommendation.precision}  {plan.recommendation.precision_reason}",
+        f"  --chunk {plan.recommendation.chunk_size}  {plan.recommendation.chunk_reason}",
+    ]
+
+
+def _table(plan: MemoryPlan) -> list[str]:
+    rows = [("in these bytes", "slots", "ids a weight", "alike", "different", "others' share")]
+    rows += [
+        (
+            f"{it.scheme} {it.precision}",
+            f"{it.slots:,}",
+            f"{it.slot_load:,.0f}" if it.slot_load >= 10 else f"{it.slot_load:.2g}",
+            f"{it.all_shared:.1e}",
+            f"{it.distinct_embeddings:,.0f}",
+            f"{it.shared_share:.1%}",
+        )
+        for it in plan.sharing
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = []
+    for name, *cells in rows:
+        aligned = (f"{cell:>{width}}" for cell, width in zip(cells, widths[1:], strict=True))
+        lines.append("  ".join(["", f"{name:<{widths[0]}}", *aligned]))
+    return lines
+
+
+def _kept(plan: MemoryPlan) -> str:
+    within = plan.projection.within
+    return f"kept within {within:.0%} by this memory" if within < 1 else "this memory is too small for them"
+
+
+def _needed(plan: MemoryPlan) -> str:
+    needed = plan.projection.needed_bytes
+    return size(needed) if needed < plan.full_table_bytes else "no less than full tables have"
+
+
+def _cache(plan: MemoryPlan) -> str:
+    if not plan.caches:
+        return "this machine does not say what caches it has"
+    if plan.cache is None:
+        return f"larger than any cache of this machine ({size(plan.caches[-1].bytes)})"
+    return f"fits this machine's L{plan.cache.level} cache ({size(plan.cache.bytes)})"
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:,.1f} {unit}"
+    return f"{seconds:.1f} seconds"
