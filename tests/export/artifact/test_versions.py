@@ -1,4 +1,3 @@
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -6,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from testing.artifacts import write_artifact
+from testing.disk import files_no_larger_than
 from testing.samples import small_spec
 from thimble.export.artifact.graph import ExportError
 from thimble.export.artifact.versions import new_version
@@ -109,16 +109,12 @@ def test_a_failed_export_leaves_what_was_there(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_and_a_name_that_cannot_be_read(tmp_path: Path) -> None:
-    allowed = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, allowed[1]))  # as good as a full disk
-    try:
-        with (
-            pytest.raises(ExportError, match=r"/m/1 cannot be written: File too large$"),
-            new_version(tmp_path, "m") as (folder, _),
-        ):
-            (folder / "model.onnx").write_bytes(bytes(2000))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, allowed)
+    with (
+        files_no_larger_than(1000),
+        pytest.raises(ExportError, match=r"/m/1 cannot be written: File too large$"),
+        new_version(tmp_path, "m") as (folder, _),
+    ):
+        (folder / "model.onnx").write_bytes(bytes(2000))
     with (
         pytest.raises(
             ExportError, match=r"ONNX Runtime cannot read a file whose name is not UTF-8; choose another --rep"

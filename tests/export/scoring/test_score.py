@@ -1,7 +1,6 @@
 import csv
 import gzip
 import os
-import resource
 import signal
 from collections.abc import Iterator
 from datetime import date
@@ -17,6 +16,7 @@ import pytest
 
 from testing.artifacts import write_artifact
 from testing.clicks import CLICK_SPEC, lines
+from testing.disk import files_no_larger_than
 from testing.servers import running
 from thimble.export.artifact.agreement import onnx_scores, onnx_session
 from thimble.export.clicks.bad_rows import BadRows
@@ -345,13 +345,11 @@ def test_what_was_there_stays_until_the_scores_are_whole(
     (tmp_path / "rows.gz").write_bytes(packed[: len(packed) // 2])
     with pytest.raises(ClickError, match=r"rows.gz: damaged after line \d{4}"):
         score(artifact, tmp_path / "rows.gz", tmp_path / output)
-    allowed = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, allowed[1]))  # as good as a full disk
-    try:
-        with pytest.raises(ScoreError, match=rf"{output}: File too large; nothing was written"):
-            score(artifact, labelled, tmp_path / output)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, allowed)
+    with (
+        files_no_larger_than(4096),
+        pytest.raises(ScoreError, match=rf"{output}: File too large; nothing was written"),
+    ):
+        score(artifact, labelled, tmp_path / output)
     assert (tmp_path / output).read_text() == "yesterday's"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["rows.gz", output]
 

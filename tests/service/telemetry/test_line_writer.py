@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import resource
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from testing.conditions import until
+from testing.disk import files_no_larger_than
 from thimble.service.telemetry.line_writer import MOST_BYTES, PIECE_BYTES, LineWriter
 
 LINE = b"%07d " + b"x" * 500 + b"\n"
@@ -133,13 +133,9 @@ def test_a_reader_that_has_gone_and_a_closed_descriptor_raise_nothing() -> None:
 def test_a_line_that_was_cut_does_not_run_into_the_next(tmp_path: Path) -> None:
     with (tmp_path / "log").open("wb", buffering=0) as file:
         log = Log(file.fileno())
-        before = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (5, before[1]))  # its signal is ignored by Python
-        try:
+        with files_no_larger_than(5):  # its signal is ignored by Python
             log.writer.write(b"one\ntwo\nthree\n")
             log.writer.flush(30)
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, before)
         log.writer.write(b"four\n")
         log.writer.flush(30)
     assert (tmp_path / "log").read_bytes() == b"one\nt\nfour\nlost 2\n" and log.lost == 2
