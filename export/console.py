@@ -61,7 +61,7 @@ def passed_over(names: Sequence[str]) -> list[str]:
 
 def cached(parts: Parts) -> list[str]:
     """A line a cache, which says what it costs."""
-    caches = dict.fromkeys(part.source.cache for part in parts if part and isinstance(part.source, Selection))
+    caches = dict.fromkeys(part.source.whole for part in parts if part and isinstance(part.source, Selection))
     return [f"{it.description}: {it.count():,} good rows, {size(it.size)} in {it.folder}" for it in caches]
 
 

@@ -15,6 +15,19 @@ import xxhash
 
 from thimble.models.hashing import ID_BITS, ID_LIMIT, Floats, Int64s
 from thimble.models.inputs import ValueKind
+from thimble.models.plain_values import (
+    MAX_HEX_DIGITS,
+    MAX_INT_DIGITS,
+    NUMBER,
+    is_id,
+    is_id_text,
+    is_number,
+    is_number_text,
+    is_string,
+    is_string_text,
+    is_token,
+    is_token_text,
+)
 
 MISSING_WORDS = frozenset(("", "nan", "null", "na", "n/a", "<na>", "none", "\\n"))
 """Text that stands for a missing number, integer or token, in any case. In text fields only `\\N` does."""
@@ -24,8 +37,6 @@ EXACT_FLOATS: dict[type, int] = {float: 1 << 53, np.float64: 1 << 53, np.float32
 
 _NULL_TEXT = "\\N"
 _TRUTHS = {"true": "1", "false": "0"}
-_MAX_HEX_DIGITS = ID_BITS // 4
-_MAX_INT_DIGITS = 100  # Python's own integer parser is quadratic in the length
 _HEX = b"0123456789abcdefABCDEF"
 _DECIMAL = b"0123456789"
 _NUMERIC = b"0123456789+-.eE"
@@ -45,11 +56,13 @@ class Reading(NamedTuple):
     """How values of one kind are read.
 
     `convert` turns a column of plain values into an array, or raises BadValueError. `plain` makes one value plain; what
-    it can make nothing of stays as it is. `missing` is the plain missing value.
+    it can make nothing of stays as it is. `is_good` says of one plain value whether `convert` takes it: where many are
+    bad, that is found out sooner than by as many exceptions. `missing` is the plain missing value.
     """
 
     convert: Callable[[Column], npt.NDArray[Any]]
     plain: Callable[[Any], Any]
+    is_good: Callable[[Any], bool]
     missing: str | None
 
 
@@ -106,7 +119,7 @@ def _float32(values: Column) -> Floats:
 
 
 def _ints_from_text(tokens: Column) -> Int64s:
-    if not _only(tokens, _DECIMAL) or max(map(len, tokens), default=0) > _MAX_INT_DIGITS:
+    if not _only(tokens, _DECIMAL) or max(map(len, tokens), default=0) > MAX_INT_DIGITS:
         raise BadValueError(_no_integer(tokens[0]))
     return _ids([int(token) if token else 0 for token in tokens], "-2^63 to 2^64 - 1")
 
@@ -170,23 +183,21 @@ def _whole(value: object) -> object:
 
 def _number(token: str) -> int | float | None:
     """What a text without blanks says, None where it is no number. Digits of other scripts are none."""
-    if len(token) > _MAX_INT_DIGITS or not _only([token], _NUMERIC):
+    if len(token) > MAX_INT_DIGITS or not NUMBER.fullmatch(token):
         return None
-    for parse in (int, float):
-        try:
-            return parse(token)
-        except ValueError:
-            continue
-    return None
+    try:
+        return int(token)
+    except ValueError:
+        return float(token)
 
 
 def exact_number(token: str) -> Decimal | None:
     """What a text without blanks says to its last digit, None where it is no number."""
-    if len(token) > _MAX_INT_DIGITS or not _only([token], _NUMERIC):
+    if len(token) > MAX_INT_DIGITS or not NUMBER.fullmatch(token):
         return None
     try:
         return Decimal(token)
-    except InvalidOperation:
+    except InvalidOperation:  # its exponent is too large
         return None
 
 
@@ -206,8 +217,8 @@ def _hex_ids(tokens: Column) -> Int64s:
     tokens = [token or "" for token in tokens]
     if not _only(tokens, _HEX):
         raise BadValueError(f"{shown(tokens[0])} is not a hexadecimal token")
-    if max(map(len, tokens), default=0) > _MAX_HEX_DIGITS:
-        raise BadValueError(f"{shown(tokens[0])} is longer than {_MAX_HEX_DIGITS} hexadecimal digits")
+    if max(map(len, tokens), default=0) > MAX_HEX_DIGITS:
+        raise BadValueError(f"{shown(tokens[0])} is longer than {MAX_HEX_DIGITS} hexadecimal digits")
     return np.array([int(token, 16) if token else 0 for token in tokens], dtype=np.int64)
 
 
@@ -272,16 +283,16 @@ def _only(tokens: Column, alphabet: bytes) -> bool:
 
 
 FROM_TEXT: dict[ValueKind, Reading] = {
-    "number": Reading(_numbers_from_text, _plain_number_text, ""),
-    "int": Reading(_ints_from_text, _plain_integer_text, ""),
-    "hex": Reading(_hex_ids, _plain_token, ""),
-    "string": Reading(_string_ids_from_text, _plain_text, ""),
+    "number": Reading(_numbers_from_text, _plain_number_text, is_number_text, ""),
+    "int": Reading(_ints_from_text, _plain_integer_text, is_id_text, ""),
+    "hex": Reading(_hex_ids, _plain_token, is_token_text, ""),
+    "string": Reading(_string_ids_from_text, _plain_text, is_string_text, ""),
 }
 FROM_VALUES: dict[ValueKind, Reading] = {
-    "number": Reading(_numbers_from_values, _plain_number, None),
-    "int": Reading(_ints_from_values, _plain_integer, None),
-    "hex": Reading(_hex_ids_from_values, _plain_token, None),
-    "string": Reading(_string_ids_from_values, _same, None),
+    "number": Reading(_numbers_from_values, _plain_number, is_number, None),
+    "int": Reading(_ints_from_values, _plain_integer, is_id, None),
+    "hex": Reading(_hex_ids_from_values, _plain_token, is_token, None),
+    "string": Reading(_string_ids_from_values, _same, is_string, None),
 }
-IDS = Reading(_ids_from_values, _plain_id, None)
+IDS = Reading(_ids_from_values, _plain_id, is_id, None)
 """Integers that are ids already: those of 64 bits are not hashed, but refused."""

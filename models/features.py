@@ -11,11 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from thimble.models.conversions import FROM_TEXT, FROM_VALUES, IDS, BadValueError, Column, Reading
+from thimble.models.faults import Faults
 from thimble.models.hashing import Floats, Int64s
 from thimble.models.inputs import Feature, InputTensor, Kind, ValueKind
 from thimble.models.spec import ModelSpec
-
-_PARTS = 16  # of a column with a bad value, so that one among 4096 is found in 48 conversions
 
 
 class Batch(NamedTuple):
@@ -104,7 +103,7 @@ def good_values(kind: ValueKind) -> Callable[[Column], npt.NDArray[Any]]:
     return FROM_VALUES[kind].convert
 
 
-def encode_column(kind: ValueKind, values: Column, *, typed: bool) -> tuple[npt.NDArray[Any], dict[int, str]]:
+def encode_column(kind: ValueKind, values: Column, *, typed: bool) -> tuple[npt.NDArray[Any], Faults]:
     """A feature's column of its tensor, [rows], and what is wrong with its bad rows, which come out as missing.
 
     The good rows come out as they would without the bad ones.
@@ -145,48 +144,29 @@ def _all_good(feature: str, values: Column, reading: Reading) -> npt.NDArray[Any
 
 
 def _first_bad(values: Column, reading: Reading) -> tuple[int, str]:
-    """The row of the first bad one of plain values, where there is one, and what is wrong with it.
+    """The row of the first bad one of plain values, where there is one, and what is wrong with it."""
+    row = next(row for row, value in enumerate(values) if not reading.is_good(value))
+    return row, _reason(values[row], reading)
 
-    By halves, which together are converted once, however many are bad: whoever sends them is not to be worth seconds.
-    """
-    start, stop = 0, len(values)
-    while stop - start > 1:
-        middle = (start + stop) // 2
-        try:
-            reading.convert(values[start:middle])
-            start = middle
-        except BadValueError:
-            stop = middle
+
+def _encode(values: Column, reading: Reading) -> tuple[npt.NDArray[Any], Faults]:
     try:
-        reading.convert(values[start:stop])
-    except BadValueError as error:
-        return start, str(error)
-    raise AssertionError("values that are good one by one are good together")
-
-
-def _encode(values: Column, reading: Reading) -> tuple[npt.NDArray[Any], dict[int, str]]:
-    try:
-        return reading.convert(values), {}
+        return reading.convert(values), Faults.none()
     except BadValueError:
-        values = [*map(reading.plain, values)]
-    bad: dict[int, str] = {}
-    _find_bad(values, reading, 0, bad)
+        plain = [*map(reading.plain, values)]
+    bad = [row for row, value in enumerate(plain) if not reading.is_good(value)]
+    if not bad:
+        return reading.convert(plain), Faults.none()
+    good = plain.copy()
     for row in bad:
-        values[row] = reading.missing
-    return reading.convert(values), bad
+        good[row] = reading.missing
+    return reading.convert(good), Faults(np.array(bad), lambda row: _reason(plain[row], reading))
 
 
-def _find_bad(values: Column, reading: Reading, first: int, bad: dict[int, str]) -> None:
-    """Add the bad ones of plain values, the first of which is row `first`, and what is wrong with them.
-
-    They are converted at once or, where that fails, in ever smaller parts.
-    """
+def _reason(value: Any, reading: Reading) -> str:
+    """What is wrong with a bad value."""
     try:
-        reading.convert(values)
+        reading.convert([value])
     except BadValueError as error:
-        if len(values) == 1:
-            bad[first] = str(error)
-            return
-        size = -(-len(values) // _PARTS)
-        for start in range(0, len(values), size):
-            _find_bad(values[start : start + size], reading, first + start, bad)
+        return str(error)
+    raise AssertionError(f"{value!r} is good alone")

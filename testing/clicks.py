@@ -2,11 +2,13 @@
 
 import gzip
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from testing.samples import small_spec
 from thimble.export.clicks.files import FileClicks
@@ -38,6 +40,17 @@ def numbers(parts: Iterable[Clicks]) -> list[int]:
 def everything(source: FileClicks) -> Clicks:
     (clicks,) = source.read(0, source.count(), 1_000_000)
     return clicks
+
+
+@contextmanager
+def arrow_threads(number: int) -> Iterator[None]:
+    """As if the machine had so many cores, for Arrow and for those who read click files."""
+    before = pa.cpu_count()
+    pa.set_cpu_count(number)
+    try:
+        yield
+    finally:
+        pa.set_cpu_count(before)
 
 
 @dataclass

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from thimble.export.clicks.rows import ClickError
 from thimble.export.clicks.tables import ClickFile, Table
+from thimble.models.faults import Faults
 from thimble.models.hashing import Int64s
 
 _SHOWN = 5
@@ -29,20 +31,21 @@ class BadRows:
 
     strict: bool = False
     first: dict[str, str] = field(default_factory=dict)
-    seen: set[tuple[Path, int]] = field(default_factory=set)
+    seen: dict[Path, set[int]] = field(default_factory=dict)
     valued: set[str] = field(default_factory=set)
     _bad_values: Counter[str] = field(default_factory=Counter)
     _before: int = 0
+    _seen: int = 0
     _hopeful: bool = False
 
     @property
     def count(self) -> int:
-        return self._before + len(self.seen)
+        return self._before + self._seen
 
     @property
     def may_be_more(self) -> bool:
         """Whether counting has stopped."""
-        return len(self.seen) >= self.MOST
+        return self._seen >= self.MOST
 
     def found_before(self, count: int, first: Mapping[str, str], valued: Collection[str]) -> None:
         """Rows that an earlier reading left out, and the columns of which it read a value. ClickError as `add`."""
@@ -53,69 +56,63 @@ class BadRows:
         self.valued.update(valued)
         self._hopeful |= bool(valued)
 
-    def add_all(self, file: ClickFile, table: Table, reasons: Mapping[str, Mapping[int, str]]) -> Int64s:
-        """The bad rows of a table, ascending, each noted with the first thing that is wrong with it.
+    def add_all(self, file: ClickFile, table: Table, faults: Mapping[str, Faults]) -> npt.NDArray[np.bool_]:
+        """Which rows of a table are bad, bool [rows], each noted with the first thing that is wrong with it.
 
-        `reasons` are what is wrong with fitting rows, by column, in the order in which they count. ClickError: there is
+        `faults` are what is wrong with fitting rows, by column, in the order in which they count. ClickError: there is
         to be no bad row, or too many are.
         """
         before = self.count
         bad = np.zeros(len(table), bool)
         bad[list(table.misfits)] = True
-        found = {name: wrong for name, wrong in reasons.items() if wrong}
+        found = {name: wrong for name, wrong in faults.items() if wrong}
         for name, wrong in found.items():
-            bad[table.fitting[list(wrong)]] = True
+            bad[table.fitting[wrong.rows]] = True
             if name not in self.valued:
                 self._count_values(file, table, name, wrong)
-        rows = np.flatnonzero(bad)
-        if len(rows):
-            self._note(file, table, rows, found)
+        if bad.any():
+            self._note(file, table, np.flatnonzero(bad), found)
         if not self._hopeful:
             leading = self.count if bad.all() else before + int(np.argmin(bad))
             if leading >= self.HOPELESS:
                 first = next(iter(self.first.values()))
                 raise ClickError(f"not one of the first {self.HOPELESS:,} rows can be used; {first}")
             self._hopeful = not bad.all()
-        return rows
+        return bad
 
-    def add(self, path: Path, line: int, message: str) -> None:
-        """A bad row. ClickError: there is to be none."""
-        if self.strict:
-            raise ClickError(message)
-        if len(self.seen) < self.MOST:
-            self.seen.add((path, line))
-        if len(self.first) < _SHOWN:
-            self.first.setdefault(f"{path}:{line}", message)
-
-    def _note(self, file: ClickFile, table: Table, rows: Int64s, reasons: Mapping[str, Mapping[int, str]]) -> None:
-        """Add rows; what is wrong with them is put into words for the first of all alone."""
+    def _note(self, file: ClickFile, table: Table, rows: Int64s, faults: Mapping[str, Faults]) -> None:
+        """Count rows that have not been counted; what is wrong is put into words for the first of all alone."""
         for row in rows.tolist():
             if len(self.first) >= _SHOWN:
                 break
-            message = f"{_place(file, table, row)}: {_reason(table, row, reasons)}"
-            self.add(file.path, int(table.lines[row]), message)
-        for line in table.lines[rows].tolist():
-            if len(self.seen) == self.MOST:
-                break
-            self.seen.add((file.path, line))
+            message = f"{_place(file, table, row)}: {_reason(table, row, faults)}"
+            if self.strict:
+                raise ClickError(message)
+            self.first.setdefault(f"{file.path}:{table.lines[row]}", message)
+        seen = self.seen.setdefault(file.path, set())
+        new = [line for line in table.lines[rows].tolist() if line not in seen][: self.MOST - self._seen]
+        seen.update(new)
+        self._seen += len(new)
 
-    def _count_values(self, file: ClickFile, table: Table, name: str, wrong: Mapping[int, str]) -> None:
-        for row, reason in zip(table.fitting[list(wrong)].tolist(), wrong.values(), strict=True):
-            if (file.path, int(table.lines[row])) not in self.seen:
+    def _count_values(self, file: ClickFile, table: Table, name: str, faults: Faults) -> None:
+        seen = self.seen.get(file.path, set())
+        for fitting in faults:
+            row = int(table.fitting[fitting])
+            if int(table.lines[row]) not in seen:
                 self._bad_values[name] += 1
                 if self._bad_values[name] == self.HOPELESS:
                     raise ClickError(
                         f"column {name!r}: not one of its first {self.HOPELESS:,} values can be read; "
-                        f"{_place(file, table, row)}: {reason}"
+                        f"{_place(file, table, row)}: {faults[fitting]}"
                     )
 
 
-def _reason(table: Table, row: int, reasons: Mapping[str, Mapping[int, str]]) -> str:
+def _reason(table: Table, row: int, faults: Mapping[str, Faults]) -> str:
     """What is wrong with a bad row first."""
     if row in table.misfits:
         return table.misfits[row]
     fitting = int(np.searchsorted(table.fitting, row))
-    return next(f"{name}: {wrong[fitting]}" for name, wrong in reasons.items() if fitting in wrong)
+    return next(f"{name}: {wrong[fitting]}" for name, wrong in faults.items() if fitting in wrong)
 
 
 def _place(file: ClickFile, table: Table, row: int) -> str:

@@ -14,7 +14,7 @@ from thimble.export.clicks.files import FileClicks
 from thimble.export.clicks.prefetch import prefetched
 from thimble.export.clicks.rows import ClickError, Clicks
 from thimble.export.clicks.shards import ShardColumns
-from thimble.export.clicks.split import Marks, Part, Split
+from thimble.export.clicks.split import Marks, Part, PartOf, Split
 from thimble.models.conversions import Column
 from thimble.models.features import Batch
 from thimble.models.hashing import Int64s
@@ -103,26 +103,12 @@ class CachedClicks:
         return found
 
 
-class Selection:
+class Selection(PartOf[CachedClicks]):
     """A part of cached rows as a source: those with these numbers in the cache, in this order."""
 
     def __init__(self, cache: CachedClicks, numbers: Numbers, split: Split, part: Part) -> None:
-        self.cache = cache
+        super().__init__(cache, split, part)
         self.numbers = numbers
-        self.split = split
-        self.part = part
-
-    @property
-    def description(self) -> str:
-        return self.cache.description
-
-    @property
-    def files(self) -> list[Path]:
-        return self.cache.files
-
-    @property
-    def identity(self) -> str:
-        return f"{self.cache.identity}; {self.part.name} of {self.split!r}"
 
     def count(self) -> int:
         return len(self.numbers)
@@ -137,8 +123,8 @@ class Selection:
     def _batches(self, numbers: Numbers, size: int) -> Iterator[Clicks]:
         step = max(1, FETCHED_ROWS // size) * size
         for first in range(0, len(numbers), step):
-            fetched = self.cache.take(numbers[first : first + step].astype(np.int64))
+            fetched = self.whole.take(numbers[first : first + step].astype(np.int64))
             for row in range(0, len(fetched.labels), size):
                 batch = fetched.take(slice(row, row + size))
                 assert batch.places is not None
-                yield batch._replace(raw=partial(self.cache.read_again, batch.places))
+                yield batch._replace(raw=partial(self.whole.read_again, batch.places))

@@ -23,6 +23,7 @@ class CriteoFile(LineFile):
 
     named = False
     empty_lines_are_rows = True
+    tricky = b""
 
     def __init__(self, file: FoundFile, columns: Columns) -> None:
         super().__init__(file, columns)

@@ -3,7 +3,7 @@
 import csv
 import re
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from thimble.export.clicks.folders import FoundFile
 from thimble.export.clicks.formats import Block
 from thimble.export.clicks.headers import column_index
 from thimble.export.clicks.rows import ClickError
-from thimble.export.clicks.tables import Columns, Table
+from thimble.export.clicks.tables import Columns, Piece, Table
 from thimble.export.clicks.text_file import LineFile, TextFile, is_utf8, lines_of, unified
 from thimble.models.hashing import Int64s
 
@@ -51,6 +51,7 @@ class CsvFile(LineFile):
 
     named = True
     empty_lines_are_rows = False
+    tricky = b'"\r'
 
     def __init__(self, file: FoundFile, columns: Columns, separator: str) -> None:
         super().__init__(file, columns)
@@ -90,8 +91,9 @@ class CsvFile(LineFile):
     def fault(self, line: bytes) -> str | None:
         fault = self._unreadable(line)
         if fault is None and not is_utf8(line):
-            (row,) = self._rows(line)
-            return None if len(row) == self.width else self.misfit(len(row))
+            quoted = b'"' in line
+            found = len(next(self._rows(line))) if quoted else line.count(self.separator.encode()) + 1
+            return None if found == self.width else self.misfit(found)
         return fault
 
     def _unreadable(self, line: bytes) -> str | None:
@@ -136,15 +138,18 @@ class SpanningCsvFile(TextFile):
     def count(self) -> int:
         return sum(1 for _ in self._rows())
 
-    def tables(self, start: int, stop: int) -> Iterator[Table]:
+    def pieces(self, start: int, stop: int) -> Iterator[Piece]:
         rows = islice(self._rows(), start, stop)
         while some := list(islice(rows, _SPANNING_ROWS)):
-            lines, found = zip(*some, strict=True)
-            layout = self._layout
-            values = [[value.encode("utf-8", "surrogateescape") for value in row] for row in found]
-            split = layout.with_given(split_rows(values, layout.width, layout.in_file()))
-            misfits = {row: f"{layout.width} columns expected, found {width}" for row, width in split.widths.items()}
-            yield Table(np.array(lines), self.encoded(split.columns), False, split.fitting, misfits)
+            yield partial(self._table, some)
+
+    def _table(self, rows: Sequence[tuple[int, list[str]]]) -> Table:
+        lines, found = zip(*rows, strict=True)
+        layout = self._layout
+        values = [[value.encode("utf-8", "surrogateescape") for value in row] for row in found]
+        split = layout.with_given(split_rows(values, layout.width, layout.in_file()))
+        misfits = {row: f"{layout.width} columns expected, found {width}" for row, width in split.widths.items()}
+        return Table(np.array(lines), self.encoded(split.columns), False, split.fitting, misfits)
 
     def _rows(self) -> Iterator[tuple[int, list[str]]]:
         """Rows, and the numbers of the lines in which they end."""

@@ -11,13 +11,14 @@ import pyarrow.types as types
 from thimble.export.clicks.arrow_types import is_text, texts
 from thimble.export.clicks.text_values import Mask, TextColumn, ids_in, labels_in, numbers_in, text_column, tokens_in
 from thimble.models.conversions import EXACT_FLOATS, Column, shown
+from thimble.models.faults import Faults
 from thimble.models.features import encode_column
 from thimble.models.hashing import ID_LIMIT, Floats, Int64s
 from thimble.models.inputs import ValueKind
 from thimble.models.labels import clicked
 
-EncodedLabels = tuple[Floats, dict[int, str]]
-Encoded = tuple[npt.NDArray[Any], dict[int, str]]
+EncodedLabels = tuple[Floats, Faults]
+Encoded = tuple[npt.NDArray[Any], Faults]
 """A column as the model takes it, and what is wrong with its bad rows, whose values mean nothing."""
 
 _IN_TEXT: dict[ValueKind, Callable[[TextColumn], tuple[npt.NDArray[Any], Mask]]] = {
@@ -45,7 +46,7 @@ def encode(array: Any, kind: ValueKind, *, typed: bool) -> Encoded:
     else:
         return _one_by_one(array, kind, typed)
     if not doubtful.any():
-        return encoded, {}
+        return encoded, Faults.none()
     rows = np.flatnonzero(doubtful)
     return _mended(encoded, rows, *_one_by_one(array.take(pa.array(rows)), kind, typed))
 
@@ -62,7 +63,7 @@ def encode_labels(array: Any) -> EncodedLabels:
         values = array.to_numpy(zero_copy_only=False)
         labels, doubtful = (values == 1).astype(np.float32), (values != 0) & (values != 1)
     if not doubtful.any():
-        return labels, {}
+        return labels, Faults.none()
     rows = np.flatnonzero(doubtful)
     distinct = array.take(pa.array(rows)).dictionary_encode("encode")
     return _mended(labels, rows, *_spread(distinct.indices, *read_labels(values_of(distinct.dictionary))))
@@ -71,8 +72,9 @@ def encode_labels(array: Any) -> EncodedLabels:
 def read_labels(values: Column) -> EncodedLabels:
     """Zeros and ones of Python values, text or typed."""
     labels = [clicked(value) for value in values]
-    wrong = {row: f"{shown(values[row])} is not 0 or 1" for row, label in enumerate(labels) if label is None}
-    return np.array([label or 0 for label in labels], np.float32), wrong
+    wrong = np.array([row for row, label in enumerate(labels) if label is None], np.int64)
+    faults = Faults(wrong, lambda row: f"{shown(values[row])} is not 0 or 1")
+    return np.array([label or 0 for label in labels], np.float32), faults
 
 
 def values_of(array: Any) -> Column:
@@ -95,26 +97,24 @@ def _one_by_one(array: Any, kind: ValueKind, typed: bool) -> Encoded:
     return _spread(distinct.indices, *encode_column(kind, values, typed=typed))
 
 
-def _spread(indices: Any, encoded: npt.NDArray[Any], bad: dict[int, str]) -> Encoded:
+def _spread(indices: Any, encoded: npt.NDArray[Any], bad: Faults) -> Encoded:
     """Values of a dictionary to the rows that have them, missing ones to the others."""
     last = len(encoded)
     places = indices.cast(pa.int64()).fill_null(last).to_numpy()
     missing = np.nan if encoded.dtype == np.float32 else 0
     found = np.append(encoded, np.array(missing, encoded.dtype))[places]
     if not bad:
-        return found, {}
+        return found, bad
     is_bad = np.zeros(last + 1, bool)
-    is_bad[list(bad)] = True
-    rows = np.flatnonzero(is_bad[places])
-    return found, {row: bad[place] for row, place in zip(rows.tolist(), places[rows].tolist(), strict=True)}
+    is_bad[bad.rows] = True
+    return found, Faults(np.flatnonzero(is_bad[places]), lambda row: bad[int(places[row])])
 
 
-def _mended(encoded: npt.NDArray[Any], rows: Int64s, values: npt.NDArray[Any], bad: dict[int, str]) -> Encoded:
+def _mended(encoded: npt.NDArray[Any], rows: Int64s, values: npt.NDArray[Any], bad: Faults) -> Encoded:
     """With values put into rows of theirs."""
     encoded = encoded.copy()  # it may be Arrow's own memory
     encoded[rows] = values
-    places = rows.tolist()
-    return encoded, {places[row]: reason for row, reason in bad.items()}
+    return encoded, Faults(rows[bad.rows], lambda row: bad[int(np.searchsorted(rows, row))])
 
 
 def _is_number(kind: Any) -> bool:

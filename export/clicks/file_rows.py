@@ -12,8 +12,10 @@ import pyarrow as pa
 from thimble.export.clicks.bad_rows import BadRows
 from thimble.export.clicks.files import encode_features, open_click_files, valued_features
 from thimble.export.clicks.folders import find
-from thimble.export.clicks.tables import Columns, Table
+from thimble.export.clicks.prefetch import mapped_ahead
+from thimble.export.clicks.tables import ClickFile, Columns, FilePiece, Table
 from thimble.export.clicks.value_options import value_options
+from thimble.models.faults import Faults
 from thimble.models.features import Batch
 from thimble.models.spec import ModelSpec
 
@@ -47,15 +49,12 @@ class FileRows:
     ) -> None:
         """ClickError: a file cannot be read, or lacks a column."""
         found, self.passed_over = find(paths)
+        self.files = [path for file in found for path in file.paths]
         self.spec = spec
         self.keys = keys
         self.bad = BadRows(strict)
         columns = Columns(None, spec.features, keys, value_options(missing, timestamps))
         self._files = open_click_files(found, columns, multiline)
-
-    @property
-    def files(self) -> list[Path]:
-        return [file.path for file in self._files]
 
     def key_types(self) -> list[pa.DataType]:
         """What each key is in all files: its type, or text where they differ."""
@@ -66,15 +65,19 @@ class FileRows:
     def read(self) -> Iterator[KeyedRows]:
         """All rows, in constant memory. ClickError: a file is damaged, or a row is bad and is not to be."""
         features = range(len(self.spec.features))
-        for file in self._files:
-            for table in file.tables(0, sys.maxsize):
-                fitting, reasons = encode_features(self.spec, table, features)
-                if len(self.bad.valued) < len(features):
-                    self.bad.valued.update(valued_features(self.spec, fitting))
-                bad = np.zeros(len(table), bool)
-                bad[self.bad.add_all(file, table, reasons)] = True
-                rows = KeyedRows(table.columns[len(features) :], fitting, bad)
-                yield from _parts(_placed(rows, self.spec, table) if table.misfits else rows)
+        pieces = ((file, piece) for file in self._files for piece in file.pieces(0, sys.maxsize))
+
+        def encoded(found: FilePiece) -> tuple[ClickFile, Table, Batch, dict[str, Faults]]:
+            file, piece = found
+            table = piece()
+            return file, table, *encode_features(self.spec, table, features)
+
+        for file, table, fitting, faults in mapped_ahead(encoded, pieces):
+            if len(self.bad.valued) < len(features):
+                self.bad.valued.update(valued_features(self.spec, fitting))
+            bad = self.bad.add_all(file, table, faults)
+            rows = KeyedRows(table.columns[len(features) :], fitting, bad)
+            yield from _parts(_placed(rows, self.spec, table) if table.misfits else rows)
 
 
 def _placed(rows: KeyedRows, spec: ModelSpec, table: Table) -> KeyedRows:

@@ -1,10 +1,11 @@
 """Clicks from files of any form, streamed in constant memory."""
 
 import sys
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,17 +16,20 @@ from thimble.export.clicks.batches import batches
 from thimble.export.clicks.criteo_binary import CriteoBinaryFile
 from thimble.export.clicks.folders import FoundFile, find
 from thimble.export.clicks.formats import TypedForm, typed_form
+from thimble.export.clicks.numpy_files import NumpyClicks
 from thimble.export.clicks.parquet import ParquetFile
+from thimble.export.clicks.prefetch import mapped_ahead, prefetched
 from thimble.export.clicks.row_marks import Marks, holds_moments, row_marks
 from thimble.export.clicks.rows import ClickError, Clicks
-from thimble.export.clicks.tables import ClickFile, Columns, Table
+from thimble.export.clicks.tables import ClickFile, Columns, FilePiece, Table
 from thimble.export.clicks.text import open_text_clicks
 from thimble.export.clicks.typed_file import TypedFile
 from thimble.export.clicks.value_options import ValueOptions, value_options
 from thimble.export.wording import listed
 from thimble.models.conversions import Column
+from thimble.models.faults import Faults
 from thimble.models.features import Batch
-from thimble.models.hashing import Int64s
+from thimble.models.hashing import Floats, Int64s
 from thimble.models.spec import ModelSpec
 
 _TYPED: dict[TypedForm, type[TypedFile]] = {"parquet": ParquetFile, "arrow": ArrowFile, "criteo": CriteoBinaryFile}
@@ -33,14 +37,26 @@ _TYPED: dict[TypedForm, type[TypedFile]] = {"parquet": ParquetFile, "arrow": Arr
 _LOOKED_AT = 100
 
 
+class _Encoded(NamedTuple):
+    """The fitting rows of a table as the model takes them, and what is wrong with the bad ones among them."""
+
+    file: ClickFile
+    table: Table
+    labels: Floats
+    batch: Batch
+    marks: Marks
+    faults: dict[str, Faults]
+
+
 class FileClicks:
     """Clicks of a model's schema from files, read in the order given.
 
     What a file is its first bytes tell: Parquet, Arrow and CSV have named columns, `label` among them; other text is
     Criteo lines: the label, then the dense features, then the fields, separated by tabs; so do the 32-bit integers of
-    MLPerf stand. Text may be packed. With `multiline` a row of CSV may span several lines. `missing` are further words
-    for a missing value; with `timestamps` these are read as numbers. `group` and `time` are columns that rows carry
-    along (`row_marks`). ClickError: a file cannot be read so, or holds other columns.
+    MLPerf stand, and torchrec's three files of NumPy. Text may be packed. With `multiline` a row of CSV may span
+    several lines. `missing` are further words for a missing value; with `timestamps` these are read as numbers. `group`
+    and `time` are columns that rows carry along (`row_marks`). ClickError: a file cannot be read so, or holds other
+    columns.
     """
 
     def __init__(
@@ -65,13 +81,10 @@ class FileClicks:
         self.time = time
         self.bad = BadRows(strict)
         found, self.passed_over = find(paths)
+        self.files = [path for file in found for path in file.paths]
         marks = [name for name in (group, time) if name is not None]
         self._files = open_click_files(found, Columns(label, spec.features, marks, self.options), multiline)
         self._counts: dict[Path, int] = {}
-
-    @property
-    def files(self) -> list[Path]:
-        return [file.path for file in self._files]
 
     @property
     def description(self) -> str:
@@ -101,29 +114,28 @@ class FileClicks:
 
     def know_counts(self, counts: Sequence[int]) -> None:
         """What an earlier reading counted, so that no text has to be read for it."""
-        self._counts |= zip(self.files, counts, strict=True)
+        self._counts |= zip((file.path for file in self._files), counts, strict=True)
 
     def has_moments(self) -> bool:
         """Whether the column of times holds moments rather than numbers, as the first rows show."""
-        table = next(self._files[0].tables(0, _LOOKED_AT), None) if self.time is not None else None
-        return table is not None and holds_moments(table.columns[-1])
+        piece = next(self._files[0].pieces(0, _LOOKED_AT), None) if self.time is not None else None
+        return piece is not None and holds_moments(piece().columns[-1])
 
     def read(self, start: int, stop: int, size: int) -> Iterator[Clicks]:
-        return batches(self._blocks(start, stop), start, size)
+        return prefetched(batches(self._placed(start, stop), start, size))
 
     def blocks(self, start: int = 0) -> Iterator[Clicks]:
         """All rows from `start` on once, in order, in blocks of any size; all are counted afterwards.
 
         A block of bad rows alone has no rows.
         """
-        place = 0
-        for file in self._files:
-            first = place
-            place += min(start - place, self._count(file)) if place < start else 0
-            for table in file.tables(place - first, sys.maxsize):
-                yield self._encode(file, table, place)
-                place += len(table)
-            self._counts[file.path] = place - first
+        counts = Counter[Path]()
+        place = start
+        for encoded in mapped_ahead(self._encode, self._pieces_from(start, counts)):
+            yield self._good(encoded, place)
+            place += len(encoded.table)
+            counts[encoded.file.path] += len(encoded.table)
+        self._counts |= counts
 
     def _count(self, file: ClickFile) -> int:
         """Rows of one file; text has to be read for it, once, to its end."""
@@ -131,30 +143,50 @@ class FileClicks:
             self._counts[file.path] = file.count()
         return self._counts[file.path]
 
-    def _blocks(self, start: int, stop: int) -> Iterator[tuple[int, Clicks]]:
-        """Rows start..stop, and with each block the number of the row at which the next one begins."""
+    def _pieces_from(self, start: int, skipped: Counter[Path]) -> Iterator[FilePiece]:
+        """All from row `start` on; how many rows of each file are before it is noted. Only these files are counted."""
+        for file in self._files:
+            skipped[file.path] = min(start, self._count(file)) if start else 0
+            start -= skipped[file.path]
+            for piece in file.pieces(skipped[file.path], sys.maxsize):
+                yield file, piece
+
+    def _pieces(self, start: int, stop: int) -> Iterator[FilePiece]:
         position = 0
         for file in self._files:
             rows = self._count(file)
             first, last = max(0, start - position), min(rows, stop - position)
-            place = position + first
             position += rows
             if first < last:
-                for table in file.tables(first, last):
-                    place += len(table)
-                    yield place, self._encode(file, table, place - len(table))
+                for piece in file.pieces(first, last):
+                    yield file, piece
 
-    def _encode(self, file: ClickFile, table: Table, place: int) -> Clicks:
-        """Rows to arrays, of which the first is row `place` of all files. Bad rows are left out and noted."""
+    def _placed(self, start: int, stop: int) -> Iterator[tuple[int, Clicks]]:
+        """Rows start..stop, and with each block the number of the row at which the next one begins."""
+        place = start
+        for encoded in mapped_ahead(self._encode, self._pieces(start, stop)):
+            clicks = self._good(encoded, place)
+            place += len(encoded.table)
+            yield place, clicks
+
+    def _encode(self, found: FilePiece) -> _Encoded:
+        """Any thread may do so."""
+        file, piece = found
+        table = piece()
         labels, wrong = table.labels()
-        features = range(1, 1 + len(self.spec.features))
-        batch, reasons = encode_features(self.spec, table, features)
-        if len(self.bad.valued) <= len(self.spec.features):
-            self.bad.valued.update(valued_features(self.spec, batch), [self.label] if len(wrong) < len(labels) else [])
+        batch, faults = encode_features(self.spec, table, range(1, 1 + len(self.spec.features)))
         marks = self._marks(file, table)
-        bad = self.bad.add_all(file, table, {self.label: wrong} | reasons | marks.reasons)
-        good = np.flatnonzero(np.isin(table.fitting, bad, assume_unique=True, invert=True))
-        raw = partial(_raw_columns, table, features, good)
+        return _Encoded(file, table, labels, batch, marks, {self.label: wrong} | faults | marks.faults)
+
+    def _good(self, encoded: _Encoded, place: int) -> Clicks:
+        """The good rows of a table, of which the first is row `place` of all files. Bad ones are noted, in order."""
+        file, table, labels, batch, marks, faults = encoded
+        if len(self.bad.valued) <= len(self.spec.features):
+            known = [self.label] if len(faults[self.label]) < len(labels) else []
+            self.bad.valued.update(valued_features(self.spec, batch), known)
+        bad = self.bad.add_all(file, table, faults)
+        good = np.flatnonzero(~bad[table.fitting])
+        raw = partial(_raw_columns, table, range(1, 1 + len(self.spec.features)), good)
         groups = None if marks.groups is None else marks.groups[good]
         times = None if marks.times is None else marks.times[good]
         places = place + table.fitting[good]
@@ -170,19 +202,19 @@ class FileClicks:
             raise ClickError(f"{file.name}: {error}") from None
 
 
-def encode_features(spec: ModelSpec, table: Table, columns: Sequence[int]) -> tuple[Batch, dict[str, dict[int, str]]]:
+def encode_features(spec: ModelSpec, table: Table, columns: Sequence[int]) -> tuple[Batch, dict[str, Faults]]:
     """The fitting rows as the model takes them, and by feature what is wrong with rows, whose values mean nothing.
 
     `columns` says where the features stand, in the order of the spec.
     """
     places = dict(zip(spec.feature_names, columns, strict=True))
-    reasons: dict[str, dict[int, str]] = {}
+    faults: dict[str, Faults] = {}
     batch = Batch.missing(spec.inputs, len(table.fitting))
     tensors: Sequence[npt.NDArray[Any]] = batch
     for tensor, array in zip(spec.inputs, tensors, strict=True):
         for place, feature in enumerate(tensor.features):
-            array[:, place], reasons[feature.name] = table.encode(places[feature.name], feature.kind)
-    return batch, reasons
+            array[:, place], faults[feature.name] = table.encode(places[feature.name], feature.kind)
+    return batch, faults
 
 
 def valued_features(spec: ModelSpec, batch: Batch) -> list[str]:
@@ -211,6 +243,8 @@ def open_click_files(found: Sequence[FoundFile], columns: Columns, multiline: bo
 
 
 def _open(file: FoundFile, columns: Columns, multiline: bool) -> ClickFile:
+    if file.others:
+        return NumpyClicks(file, columns)
     form = typed_form(file.path)
     return _TYPED[form](file, columns) if form else open_text_clicks(file, columns, multiline)
 

@@ -1,44 +1,30 @@
 """A part of the rows of files, told from the others as they are read."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import numpy as np
 
 from thimble.export.clicks.files import FileClicks
+from thimble.export.clicks.prefetch import prefetched
 from thimble.export.clicks.rows import Clicks, rebatched
-from thimble.export.clicks.split import Marks, Part, Split
+from thimble.export.clicks.split import Marks, Part, PartOf, Split
 
 
-class Filtered:
+class Filtered(PartOf[FileClicks]):
     """The good rows of one part, numbered from 0. Those before the first that is wanted are read as well."""
 
     def __init__(self, source: FileClicks, split: Split, part: Part, rows: int) -> None:
-        self.source = source
-        self.split = split
-        self.part = part
+        super().__init__(source, split, part)
         self.rows = rows
-
-    @property
-    def description(self) -> str:
-        return self.source.description
-
-    @property
-    def files(self) -> list[Path]:
-        return self.source.files
-
-    @property
-    def identity(self) -> str:
-        return f"{self.source.identity}; {self.part.name} of {self.split!r}"
 
     def count(self) -> int:
         return self.rows
 
     def read(self, start: int, stop: int, size: int) -> Iterator[Clicks]:
-        return rebatched(self._until(stop), size, start)
+        return prefetched(rebatched(self._until(stop), size, start))
 
     def _until(self, stop: int) -> Iterator[Clicks]:
-        for clicks in self.source.blocks():
+        for clicks in self.whole.blocks():
             rows = np.flatnonzero(self.split.parts(Marks.of(clicks)) == self.part)[:stop]
             if len(rows):
                 yield clicks.take(rows)

@@ -11,15 +11,24 @@ from thimble.export.clicks.formats import is_empty
 from thimble.export.clicks.rows import ClickError
 
 _MISSING_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+_NUMPY = re.compile(r"(.+)_(?:dense|sparse|labels)\.npy")
 _TABLES = {"_delta_log": "Delta", ".hoodie": "Hudi"}
 
 
 class FoundFile(NamedTuple):
-    """A click file, what messages call it, and the columns that its folders' names give, blank where missing."""
+    """A click file, what messages call it, and the columns that its folders' names give, blank where missing.
+
+    `others` belong to it.
+    """
 
     path: Path
     name: str
     given: dict[str, str]
+    others: tuple[Path, ...] = ()
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return (self.path, *self.others)
 
 
 class Found(NamedTuple):
@@ -54,7 +63,25 @@ def find(paths: Sequence[Path]) -> Found:
     if not files:
         raise ClickError(f"no click files in {', '.join(map(str, paths))}")
     base = os.path.commonpath([file.absolute().parent for file in files])
-    return Found([FoundFile(file, os.path.relpath(file, base), _partitions(file)) for file in files], passed_over)
+    return Found([_found(paths, base) for paths in dict.fromkeys(map(_together, files))], passed_over)
+
+
+def _together(file: Path) -> tuple[Path, ...]:
+    """A file, or the three of NumPy of which it is one. ClickError: another of them is not there."""
+    match = _NUMPY.fullmatch(file.name)
+    if match is None:
+        return (file,)
+    three = tuple(file.with_name(f"{match[1]}_{part}.npy") for part in ("dense", "sparse", "labels"))
+    for path in three:
+        if not path.is_file():
+            raise ClickError(f"{path}: no such file, and {file.name} is read only beside it")
+    return three
+
+
+def _found(paths: Sequence[Path], base: str) -> FoundFile:
+    first, *others = paths
+    name = os.path.relpath(first, base)
+    return FoundFile(first, name.replace("_dense.npy", "_*.npy") if others else name, _partitions(first), (*others,))
 
 
 def _partitions(path: Path) -> dict[str, str]:

@@ -47,7 +47,7 @@ _OTHERS = [
         (rb"Obj\x01", "Avro", _CONVERT),
         (rb"FEA1" + _BINARY, "Feather version 1", _CONVERT),
         (rb"\x89HDF", "HDF5", _CONVERT),
-        (rb"\x93NUMPY", "NumPy", _CONVERT),
+        (rb"\x93NUMPY", "NumPy that is not called *_dense.npy, *_sparse.npy or *_labels.npy", _CONVERT),
         (rb"\x80[\x02-\x05]", "a pickle", _CONVERT),
         (rb"SQLite format 3\0", "SQLite", _CONVERT),
         (rb"(?:\xef\xbb\xbf)?[ \r\n]*\[?[ \r\n]*\{", "JSON", _CONVERT),

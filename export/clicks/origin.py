@@ -69,8 +69,8 @@ def origin(rows: Rows) -> Origin | None:
         case FileClicks() as files:
             return _of_files(files, rows)
         case (
-            Filtered(source=files, split=split, part=part)
-            | Selection(split=split, part=part, cache=CachedClicks(source=files))
+            Filtered(whole=files, split=split, part=part)
+            | Selection(whole=CachedClicks(source=files), split=split, part=part)
         ):
             return _of_files(files, rows).model_copy(update={"split": split, "part": part})
     return None

@@ -50,7 +50,7 @@ def _rule(parts: Parts, plan: Plan) -> str:
             return f"by share: rows {drawn} are drawn by seed {plan.seed}"
         case "time" if rule:
             bounds = {"held out": rule.held_out_from, "for validation": rule.validation_from}
-            moments = isinstance(source, Selection) and source.cache.source.has_moments()
+            moments = isinstance(source, Selection) and source.whole.source.has_moments()
             named = [
                 f"{name} are rows from {_written(bound, moments)} on"
                 for name, bound in bounds.items()
@@ -76,7 +76,7 @@ def _values(parts: Parts, plan: Plan) -> str:
     named = {"trained on": parts.training, "for validation": parts.validation, "held out": parts.held_out}
     sources = {name: rows.source for name, rows in named.items() if rows and isinstance(rows.source, Selection)}
     counts = [
-        f"{len(np.unique(keys_of(plan, source.cache)[source.numbers])):,} {name}"
+        f"{len(np.unique(keys_of(plan, source.whole)[source.numbers])):,} {name}"
         for name, source in sources.items()
         if source.split.by == "group"
     ]

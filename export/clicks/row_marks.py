@@ -13,6 +13,7 @@ from thimble.export.clicks.arrow_types import is_moment, is_text, seconds, texts
 from thimble.export.clicks.rows import ClickError
 from thimble.export.clicks.value_options import ValueOptions, as_moment
 from thimble.models.conversions import FROM_TEXT, exact_number, shown
+from thimble.models.faults import Faults
 from thimble.models.hashing import Int64s
 from thimble.models.inputs import ValueKind
 
@@ -22,7 +23,7 @@ class Marks(NamedTuple):
 
     groups: Int64s | None
     times: npt.NDArray[np.float64] | None
-    reasons: dict[str, dict[int, str]]
+    faults: dict[str, Faults]
 
 
 def row_marks(columns: Sequence[Any], group: str | None, time: str | None, options: ValueOptions) -> Marks:
@@ -53,15 +54,17 @@ def _groups(name: str, array: Any, options: ValueOptions) -> Int64s:
     return groups
 
 
-def _times(name: str, array: Any, options: ValueOptions) -> tuple[npt.NDArray[np.float64], dict[int, str]]:
+def _times(name: str, array: Any, options: ValueOptions) -> tuple[npt.NDArray[np.float64], Faults]:
     """Numbers as they are, moments as seconds since 1970; rows that have neither are bad."""
     array = _converted(name, array, "a time", lambda: _distinct(array))
     times = _converted(name, array, "a time", lambda: _of_each(array.dictionary, options))
     times = _spread(array.indices, times, np.nan)
-    missing = np.flatnonzero(~np.isfinite(times))
-    values = written(array.take(pa.array(missing)).dictionary_decode())
-    wrong = {int(row): f"{shown(value or '')} is no time" for row, value in zip(missing, values, strict=True)}
-    return times, wrong
+
+    def reason(row: int) -> str:
+        (value,) = written(array.slice(row, 1).dictionary_decode())
+        return f"{shown(value or '')} is no time"
+
+    return times, Faults(np.flatnonzero(~np.isfinite(times)), reason)
 
 
 def _of_each(array: Any, options: ValueOptions) -> npt.NDArray[np.float64]:

@@ -1,8 +1,10 @@
 """Which rows are trained on, which decide when training is over, and which are held out."""
 
 import math
+from collections.abc import Sequence
 from enum import IntEnum
-from typing import Literal, NamedTuple
+from pathlib import Path
+from typing import Generic, Literal, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +61,41 @@ class Split(BaseModel):
         validation = held_out if self.validation_from is None else self.validation_from
         parts: npt.NDArray[np.int64] = np.searchsorted([validation, held_out], keys(marks, self.by, self.seed), "right")
         return parts
+
+
+class _Whole(Protocol):
+    @property
+    def description(self) -> str: ...
+
+    @property
+    def files(self) -> Sequence[Path]: ...
+
+    @property
+    def identity(self) -> str: ...
+
+
+S = TypeVar("S", bound=_Whole)
+
+
+class PartOf(Generic[S]):
+    """What a source of a part of the rows of another says of itself (`rows.ClickSource`)."""
+
+    def __init__(self, whole: S, split: Split, part: Part) -> None:
+        self.whole = whole
+        self.split = split
+        self.part = part
+
+    @property
+    def description(self) -> str:
+        return self.whole.description
+
+    @property
+    def files(self) -> Sequence[Path]:
+        return self.whole.files
+
+    @property
+    def identity(self) -> str:
+        return f"{self.whole.identity}; {self.part.name} of {self.split!r}"
 
 
 def keys(marks: Marks, by: By, seed: int) -> Doubles:

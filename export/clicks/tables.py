@@ -1,6 +1,6 @@
 """What a click file is read as: some thousand rows at a time, as columns that keep the file's own types."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -87,6 +87,10 @@ class Table:
         return values_of(self.columns[column].take(pa.array(rows)))
 
 
+Piece = Callable[[], Table]
+"""Some rows that have been found in a file. Calling it reads them, which any thread may do."""
+
+
 class ClickFile(Protocol):
     """One file of clicks. Its methods raise ClickError where it cannot be read."""
 
@@ -107,5 +111,8 @@ class ClickFile(Protocol):
     def count(self) -> int:
         """Rows there are, bad ones included."""
 
-    def tables(self, start: int, stop: int) -> Iterator[Table]:
+    def pieces(self, start: int, stop: int) -> Iterator[Piece]:
         """Rows start..stop."""
+
+
+FilePiece = tuple[ClickFile, Piece]

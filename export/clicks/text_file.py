@@ -1,11 +1,14 @@
 """What all files of text have in common: blocks of lines, and tables of those whose lines are rows."""
 
+import csv
 import io
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from thimble.export.clicks.arrow_types import readable
@@ -13,8 +16,10 @@ from thimble.export.clicks.delimited import Split
 from thimble.export.clicks.folders import FoundFile
 from thimble.export.clicks.formats import DAMAGE, Block, open_blocks
 from thimble.export.clicks.rows import ClickError
-from thimble.export.clicks.tables import Columns, Table
+from thimble.export.clicks.tables import Columns, Piece, Table
 from thimble.models.hashing import Int64s
+
+_NOT_ASCII = bytes(range(128, 256))
 
 
 class TextFile:
@@ -24,7 +29,7 @@ class TextFile:
     ends: ClassVar[bytes] = b"\n"
 
     def __init__(self, file: FoundFile, columns: Columns) -> None:
-        self.path, self.name, self.given = file
+        self.path, self.name, self.given, _ = file
         self.columns = columns
 
     def key_types(self) -> list[Any]:
@@ -58,9 +63,11 @@ class TextFile:
 
 
 class LineFile(TextFile, ABC):
-    """A file whose rows are lines, which are looked at one by one only where Arrow would misread some of a block."""
+    """A file whose rows are lines, of which those are looked at one by one that Arrow would misread, or might."""
 
     empty_lines_are_rows: ClassVar[bool]
+    tricky: ClassVar[bytes]
+    """Bytes without which a line has no fault, if it is neither empty nor very long and is UTF-8."""
 
     @property
     @abstractmethod
@@ -71,13 +78,13 @@ class LineFile(TextFile, ABC):
         """By reading to the end; a truncated .gz shows here."""
         return sum(self.row_count(line_lengths(text)) for _, text in self.bodies())
 
-    def tables(self, start: int, stop: int) -> Iterator[Table]:
+    def pieces(self, start: int, stop: int) -> Iterator[Piece]:
         position = 0
         for first, text in self.bodies():
             lengths = line_lengths(text)
             rows = self.row_count(lengths)
             if position + rows > start:
-                yield self._table(first, text, lengths).part(start - position, stop - position)
+                yield partial(self._part, first, text, lengths, start - position, stop - position)
             position += rows
             if position >= stop:
                 break
@@ -103,22 +110,50 @@ class LineFile(TextFile, ABC):
         return f"{self.width} columns expected, found {found}"
 
     def row_count(self, lengths: Int64s) -> int:
-        return len(lengths) if self.empty_lines_are_rows else int(np.count_nonzero(lengths))
+        return int(np.count_nonzero(self._are_rows(lengths)))
+
+    def _part(self, first: int, text: bytes, lengths: Int64s, start: int, stop: int) -> Table:
+        return self._table(first, text, lengths).part(start, stop)
 
     def _table(self, first: int, text: bytes, lengths: Int64s) -> Table:
-        if lengths.all() and is_utf8(text) and self.is_plain(text, lengths):
+        utf8 = is_utf8(text)
+        if lengths.all() and utf8 and self.is_plain(text, lengths):
             split = self.split(text)
             rows = len(split.fitting) + len(split.widths)
             misfits = {row: self.misfit(width) for row, width in split.widths.items()}
             return Table(np.arange(first, first + rows), self.encoded(split.columns), False, split.fitting, misfits)
-        every = enumerate(lines_of(text), first)
-        numbered = [(number, line) for number, line in every if line or self.empty_lines_are_rows]
-        faults = {row: fault for row, (_, line) in enumerate(numbered) if (fault := self.fault(line)) is not None}
-        sound = np.delete(np.arange(len(numbered)), list(faults))
-        split = self.split(b"".join([numbered[row][1] + b"\n" for row in sound.tolist()]))
-        misfits = faults | {int(sound[row]): self.misfit(width) for row, width in split.widths.items()}
-        lines = np.array([number for number, _ in numbered], np.int64)
-        return Table(lines, self.encoded(split.columns), False, sound[split.fitting], misfits)
+        text = text if text.endswith(b"\n") else text + b"\n"
+        ends = np.cumsum(lengths + 1)
+        suspects = (lengths == 0) | (lengths > csv.field_size_limit())
+        suspects[_lines_with(text, ends, self.tricky if utf8 else self.tricky + _NOT_ASCII)] = True
+        faults: dict[int, str] = {}
+        for line in np.flatnonzero(suspects & self._are_rows(lengths)).tolist():
+            end = int(ends[line])
+            if (fault := self.fault(text[end - 1 - int(lengths[line]) : end - 1])) is not None:
+                faults[line] = fault
+        sound = lengths > 0
+        sound[list(faults)] = False
+        split = self.split(_lines_of(text, ends, sound))
+        lines = np.flatnonzero(self._are_rows(lengths))
+        rows_of = np.searchsorted(lines, np.flatnonzero(sound))
+        misfits = dict(zip(np.searchsorted(lines, [*faults]).tolist(), faults.values(), strict=True))
+        misfits |= {int(rows_of[row]): self.misfit(width) for row, width in split.widths.items()}
+        return Table(first + lines, self.encoded(split.columns), False, rows_of[split.fitting], misfits)
+
+    def _are_rows(self, lengths: Int64s) -> npt.NDArray[np.bool_]:
+        return lengths >= (0 if self.empty_lines_are_rows else 1)
+
+
+def _lines_with(text: bytes, ends: Int64s, letters: bytes) -> Int64s:
+    """The lines, which end before `ends`, that have one of some bytes, once for each of these."""
+    found = text.translate(bytes(byte in letters for byte in range(256)))
+    return np.searchsorted(ends, np.flatnonzero(np.frombuffer(found, np.bool_)), "right")
+
+
+def _lines_of(text: bytes, ends: Int64s, wanted: npt.NDArray[np.bool_]) -> bytes:
+    """Some of the lines, which end before `ends`. Those that follow each other are copied together."""
+    bounds = np.append(0, ends)[np.flatnonzero(np.diff(wanted, prepend=False, append=False))].tolist()
+    return b"".join(text[start:end] for start, end in zip(bounds[::2], bounds[1::2], strict=True))
 
 
 def unified(text: bytes) -> bytes:

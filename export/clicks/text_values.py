@@ -54,7 +54,7 @@ class TextColumn:
         found = np.zeros(len(self.offsets) - 1, bool)
         others = self.data.tobytes().translate(alphabet)
         if _OTHER in others:
-            places = np.flatnonzero(np.frombuffer(others, np.uint8))
+            places = np.flatnonzero(np.frombuffer(others, np.bool_))
             found[np.searchsorted(self.offsets, places, "right") - 1] = True
         return found
 

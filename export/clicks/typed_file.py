@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
+from functools import partial
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -10,7 +11,7 @@ from thimble.export.clicks.arrow_types import misfit, readable
 from thimble.export.clicks.folders import FoundFile
 from thimble.export.clicks.headers import column_index
 from thimble.export.clicks.rows import ClickError
-from thimble.export.clicks.tables import Columns, Table
+from thimble.export.clicks.tables import Columns, Piece, Table
 
 _DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError, MemoryError)
 """What Arrow raises for a damaged file, whose names may be no text and whose sizes may be anything."""
@@ -27,7 +28,7 @@ class TypedFile(ABC):
     form: ClassVar[str]
 
     def __init__(self, file: FoundFile, columns: Columns) -> None:
-        self.path, self.name, self.given = file
+        self.path, self.name, self.given, _ = file
         self.columns = columns
 
     def check(self) -> None:
@@ -49,17 +50,17 @@ class TypedFile(ABC):
         schema = self.schema()
         return [schema.field(name).type if name in schema.names else pa.string() for name in self.columns.keys]
 
-    def tables(self, start: int, stop: int) -> Iterator[Table]:
+    def pieces(self, start: int, stop: int) -> Iterator[Piece]:
         position = 0
         try:
             for block in self.batches({*self.columns.names}):
                 if position + len(block) > start:
-                    yield self._table(position + 1, block).part(start - position, stop - position)
+                    yield partial(self._part, position, block, start - position, stop - position)
                 position += len(block)
                 if position >= stop:
                     break
         except _DAMAGE as error:
-            raise ClickError(f"{self.name}: damaged after row {position}: {_shown(error)}") from None
+            raise self._damaged(position, error) from None
 
     @abstractmethod
     def schema(self) -> Any:
@@ -85,6 +86,15 @@ class TypedFile(ABC):
 
     def _unreadable(self, error: BaseException) -> ClickError:
         return ClickError(f"{self.name}: not readable as {self.form}: {_shown(error)}")
+
+    def _damaged(self, rows: int, error: BaseException) -> ClickError:
+        return ClickError(f"{self.name}: damaged after row {rows}: {_shown(error)}")
+
+    def _part(self, position: int, block: Any, start: int, stop: int) -> Table:
+        try:
+            return self._table(position + 1, block).part(start, stop)
+        except _DAMAGE as error:
+            raise self._damaged(position, error) from None
 
     def _table(self, first: int, block: Any) -> Table:
         def column(name: str) -> Any:

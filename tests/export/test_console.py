@@ -46,28 +46,33 @@ def test_metrics_line() -> None:
     assert metrics_line(Metrics(rows=2, base_rate=0, log_loss=0.1)).startswith("AUC undefined: the rows are all of one")
 
 
-def test_bad_rows(tmp_path_factory: pytest.TempPathFactory) -> None:
+def read_bad(path: Path, rows: int, bad: BadRows) -> BadRows:
+    """With the rows of a file, all of them bad."""
+    source = FileClicks([write_lines(path, ["why"] * rows)], CLICK_SPEC)
+    source.bad = bad
+    assert [len(block.labels) for block in source.blocks()] == [0]
+    return bad
+
+
+def test_bad_rows(tmp_path: Path) -> None:
     bad = BadRows()
     assert bad_rows(bad) == []
-    folder = tmp_path_factory.mktemp("clicks")
-    for line in range(1, 6):
-        bad.add(folder / "a", line, f"a line {line}: why")
-    assert bad_rows(bad) == ["5 bad rows were left out:", *(f"  a line {line}: why" for line in range(1, 6))]
-    bad.add(folder / "b", 1, "b line 1: why")
+    read_bad(tmp_path / "a", 5, bad)
+    reason = "6 columns expected, found 1"
+    assert bad_rows(bad) == ["5 bad rows were left out:", *(f"  a line {line}: {reason}" for line in range(1, 6))]
+    read_bad(tmp_path / "b", 1, bad)
     assert bad_rows(bad)[0] == "6 bad rows were left out:"
     assert bad_rows(bad)[-1] == "  ..."
     assert bad_rows(bad, "have no score")[0] == "6 bad rows have no score:"
 
 
-def test_a_count_that_stopped_is_said_to_be_no_whole_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_count_that_stopped_is_said_to_be_no_whole_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(BadRows, "MOST", 3)
     known, going_on = BadRows(), BadRows()
     known.found_before(3, {}, ())  # exact, since a cache counts all
     assert bad_rows(known)[0] == "3 bad rows were left out:"
     going_on.found_before(4, {}, ())
-    for line in range(5):
-        going_on.add(Path("a"), line, "why")
-    assert bad_rows(going_on)[0] == "7 or more bad rows were left out:"
+    assert bad_rows(read_bad(tmp_path / "a", 5, going_on))[0] == "7 or more bad rows were left out:"
 
 
 def test_caches_are_named_in_the_order_of_the_parts(tmp_path: Path) -> None:

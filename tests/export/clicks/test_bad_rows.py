@@ -12,8 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from testing.samples import small_spec
+from thimble.export.clicks import encoding
 from thimble.export.clicks.files import FileClicks
 from thimble.export.clicks.rows import ClickError, Clicks
+from thimble.models import conversions
 
 SPEC = small_spec(dense=2, kinds=("int", "hex", "string"))
 NAMES = ["label", *SPEC.feature_names]
@@ -134,7 +136,7 @@ def test_the_good_rows_of_a_file_with_bad_ones_are_as_they_are_alone(
     source = FileClicks([write(tmp_path / "clicks", [start, *rows])], SPEC)
     for size in (data.draw(st.integers(1, 70)), 1000):
         assert same(everything(source, size), alone)
-    assert {line for _, line in source.bad.seen} == set(reasons)
+    assert source.bad.seen.get(source.files[0], set()) == set(reasons)
     for message in source.bad.first.values():
         place, _, reason = message.partition(": ")
         assert reason == reasons[int(place.rpartition(" ")[2])]
@@ -167,7 +169,7 @@ def test_bad_rows_where_tables_and_files_meet(tmp_path: Path) -> None:
         assert ids == [i for i in range(start, stop) if i not in bad]
         assert len(parts) == math.ceil((stop - start) / size)
         assert [int(value) for part in parts if part.raw for value in part.raw()[2]] == ids
-    seen = {(path.name, line) for path, line in source.bad.seen}
+    seen = {(path.name, line) for path, lines in source.bad.seen.items() for line in lines}
     assert seen == {("day_0", i + 1) if i < 3000 else ("day_1", i - 2999) for i in bad}
 
 
@@ -198,6 +200,30 @@ def test_the_reading_ends_where_a_column_has_thousands_of_bad_values_alone(tmp_p
         counted = hopeful.bad.count
         assert all(len(part.labels) for part in hopeful.read(10_000, 21_000, 5500)) == missing
         assert hopeful.bad.count == counted
+
+
+@pytest.mark.parametrize("write", [write_lines, write_csv, write_parquet])
+def test_what_is_wrong_is_put_into_words_for_those_that_are_shown(
+    tmp_path: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that thousands of bad rows cost no more than good ones."""
+    made: list[str] = []
+
+    def shown(value: object) -> str:
+        made.append(repr(value))
+        return repr(value)
+
+    for module in (conversions, encoding):
+        monkeypatch.setattr(module, "shown", shown)
+    rows: Rows = [("1", "3", "7", "17", "1f", "a")] * 4000
+    if write is write_parquet:
+        rows = [(1.0, 2.5, 1.5, 7.0, "ff", "a")] * 4000
+    for i in range(0, 4000, 2):
+        rows[i] = (*rows[i][:4], f"{i}x", "a")
+    source = FileClicks([write(tmp_path / "clicks", rows)], SPEC)
+    assert sum(len(part.labels) for part in everything(source)) == 2000
+    assert source.bad.count == 2000 and len(source.bad.first) == 5
+    assert len(made) < 50
 
 
 def test_bad_values_are_counted_once_however_often_they_are_read(tmp_path: Path) -> None:

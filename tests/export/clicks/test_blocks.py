@@ -31,7 +31,8 @@ Row = tuple[int, list[str] | None]
 
 def read(file: ClickFile, start: int = 0, stop: int = 1000) -> list[Row]:
     found: list[Row] = []
-    for table in file.tables(start, stop):
+    for piece in file.pieces(start, stop):
+        table = piece()
         columns = [[value.decode("utf-8", "surrogateescape") for value in it.to_pylist()] for it in table.columns]
         values = dict(zip(table.fitting.tolist(), map(list, zip(*columns, strict=True)), strict=True))
         assert values.keys().isdisjoint(table.misfits) and len(values) + len(table.misfits) == len(table)
@@ -119,4 +120,27 @@ def test_bad_lines_where_blocks_meet(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for size in (1, 7, 64, 1000):
         assert numbers(source.read(0, 200, size)) == good
     assert numbers(source.blocks()) == good
-    assert {line - 1 for _, line in source.bad.seen} == places
+    assert {line - 1 for line in source.bad.seen[source.files[0]]} == places
+
+
+def test_only_lines_that_may_be_bad_are_looked_at_one_by_one(tmp_path: Path) -> None:
+    """So that a few bad ones among thousands cost what they are worth."""
+
+    class Watched(CsvFile):
+        looked_at = 0
+
+        def fault(self, line: bytes) -> str | None:
+            self.looked_at += 1
+            return super().fault(line)
+
+    body = [b"%d,%d" % (i, i) for i in range(5000)]
+    body[7::500] = [b'1"2,"'] * 10
+    body[8::500] = [b"1,\xff"] * 10
+    body[9::500] = [b""] * 10
+    path = tmp_path / "clicks.csv"
+    path.write_bytes(b"a,b\n" + b"\n".join(body))
+    file = Watched(FoundFile(path, path.name, {}), COLUMNS, ",")
+    rows = read(file, 0, 5000)
+    assert len(rows) == 4990 and file.looked_at == 20
+    assert sum(values is None for _, values in rows) == 10
+    assert rows[-1] == (5001, ["4999", "4999"])

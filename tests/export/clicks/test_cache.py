@@ -297,7 +297,8 @@ def test_reading_that_is_killed_goes_on(tmp_path: Path, small_shards: None) -> N
 
 
 @pytest.mark.proof
-def test_reading_that_is_killed_twenty_times_goes_on(tmp_path: Path, small_shards: None) -> None:
+@pytest.mark.timeout(900)
+def test_reading_that_is_killed_twenty_times_goes_on(tmp_path: Path) -> None:
     kill_at_random(tmp_path, 20, 2_000_000, 0.5)
 
 

@@ -170,7 +170,7 @@ REFUSED: list[tuple[bytes, str]] = [
     (b"ORC\x08\x03\x10\x01", f"ORC is not read; {CONVERT}"),
     (b"Obj\x01\x04\x16avro.schema", f"Avro is not read; {CONVERT}"),
     (b"FEA1\0\0\0\0", f"Feather version 1 is not read; {CONVERT}"),
-    (numpy_file(), f"NumPy is not read; {CONVERT}"),
+    (numpy_file(), f"NumPy that is not called *_dense.npy, *_sparse.npy or *_labels.npy is not read; {CONVERT}"),
     (pickle.dumps([1]), f"a pickle is not read; {CONVERT}"),
     (b'{"label": 1, "d0": 2}\n{"label": 0}\n', f"JSON is not read; {CONVERT}"),
     (b'\xef\xbb\xbf\r\n[\n {"label": 1}\n]', f"JSON is not read; {CONVERT}"),

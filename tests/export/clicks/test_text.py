@@ -166,7 +166,7 @@ def test_rows_of_several_lines_only_where_they_are_asked_for(tmp_path: Path, spe
     path.write_text('label,d0,d1,f0,f1,f2\n1,1,1,5,1,"two\nlines"\n0,1,1,6,1,"a ""b"", c"\n')
     source = FileClicks([path], spec)
     assert numbers(source.read(0, source.count(), 10)) == [6]
-    assert len(source.bad.seen) == 2
+    assert source.bad.count == 2
     source = FileClicks([path], spec, multiline=True)
     assert numbers(source.read(0, source.count(), 10)) == [5, 6]
     assert source.bad.count == 0
@@ -182,7 +182,8 @@ def test_whatever_csv_writes_on_a_line_is_read_whole(tmp_path: Path, rows: list[
     path.write_text(text.getvalue(), newline="")
     columns = Columns(None, [Feature(name, "string") for name in names])
     file = CsvFile(FoundFile(path, path.name, {}), columns, ",")
-    (table,) = file.tables(0, len(rows))
+    (piece,) = file.pieces(0, len(rows))
+    table = piece()
     assert not table.misfits
     values = [table.values(column, np.arange(len(rows))) for column in range(6)]
     assert [list(row) for row in zip(*values, strict=True)] == rows
