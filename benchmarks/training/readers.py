@@ -4,13 +4,12 @@
 
 Clicks of Criteo's features are generated and written in every form. In each of `--rounds` rounds every file is read
 once, by a `FileClicks` that counts nothing before, and a file with bad rows right after the clean one of its form: a
-tenth of its rows has a bad number, a bad token, no label, or too few columns. Bad values are all different, or one word
-again and again. The time is that of the processor, in one process, so that neighbours on the machine count little.
-Prints a table of medians and writes it with the raw times into `results/`.
+tenth of its rows has a bad number, a bad token, no label, too few columns, bytes that are no text, or a stray quote.
+Bad values are all different, or one word again and again. The time is that of the processor, in one process, so that
+neighbours on the machine count little. Prints a table of medians and writes it with the raw times into `results/`.
 """
 
 import argparse
-import csv
 import gzip
 import time
 from collections.abc import Callable
@@ -28,11 +27,11 @@ from benchmarks.record import measured_on, record
 from thimble.export.clicks.files import FileClicks
 from thimble.export.clicks.generate import GeneratedClicks
 from thimble.models.presets import preset
+from thimble.models.spec import ModelSpec
 
 RESULTS = Path(__file__).parent / "results"
 SPEC = preset("criteo-kaggle")
-NAMES = ["label", *SPEC.feature_names]
-NUMBER, TOKEN = 1, len(NAMES) - 1
+NUMBER, TOKEN = 1, len(SPEC.feature_names)
 EVERY = 10  # one row of so many is bad
 
 Row = list[str]
@@ -51,7 +50,14 @@ SPOILT: dict[str, Spoil] = {
     "bad tokens, all different": with_value(TOKEN, lambda i: f"x{i:x}"),
     "no label": with_value(0, lambda _: ""),
     "too few columns": lambda row, _: row[:20],
+    "not UTF-8": with_value(TOKEN, lambda _: "\udcff"),
+    "a stray quote": with_value(TOKEN, lambda _: 'a"b'),
 }
+
+
+def names(spec: ModelSpec) -> list[str]:
+    """Of the columns, in their order."""
+    return ["label", *spec.feature_names]
 
 
 def generated(rows: int) -> list[Row]:
@@ -63,56 +69,79 @@ def generated(rows: int) -> list[Row]:
     return [[label, *numbers, *tokens] for label, numbers, tokens in zip(labels, dense, ids, strict=True)]
 
 
-def lines(path: Path, rows: list[Row]) -> None:
-    path.write_text("".join("\t".join(row) + "\n" for row in rows))
+def _text(path: Path, rows: list[Row], separator: str) -> None:
+    text = "".join(separator.join(row) + "\n" for row in rows)
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
 
 
-def comma_separated(path: Path, rows: list[Row]) -> None:
-    with path.open("w", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([NAMES, *rows])
+def lines(path: Path, _: ModelSpec, rows: list[Row]) -> None:
+    _text(path, rows, "\t")
 
 
-def quoted(path: Path, rows: list[Row]) -> None:
-    with path.open("w", newline="") as file:
-        csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows([NAMES, *rows])
+def comma_separated(path: Path, spec: ModelSpec, rows: list[Row]) -> None:
+    _text(path, [names(spec), *rows], ",")
 
 
-def gzipped(path: Path, rows: list[Row]) -> None:
-    lines(path, rows)
+def quoted(path: Path, spec: ModelSpec, rows: list[Row]) -> None:
+    _text(path, [[f'"{value}"' for value in row] for row in (names(spec), *rows)], ",")
+
+
+def gzipped(path: Path, spec: ModelSpec, rows: list[Row]) -> None:
+    lines(path, spec, rows)
     path.write_bytes(gzip.compress(path.read_bytes(), 6))
 
 
-def zstandard(path: Path, rows: list[Row]) -> None:
-    lines(path, rows)
+def zstandard(path: Path, spec: ModelSpec, rows: list[Row]) -> None:
+    lines(path, spec, rows)
     path.write_bytes(pa.compress(path.read_bytes(), codec="zstd", asbytes=True))
 
 
-def typed(rows: list[Row]) -> pa.Table:
-    """Numbers as float64, tokens as text. What is no number is infinite, a bad value of a column of numbers."""
+def typed(spec: ModelSpec, rows: list[Row]) -> pa.Table:
+    """Numbers as float64, ids as int64, tokens as text. A bad number is infinite, and all different ones are large."""
 
     def number(text: str) -> float | None:
-        return float("inf" if text.startswith(("x", "u")) else text) if text else None
+        if text.startswith("x"):
+            return 1e39 * (1 + int(text[1:]))
+        return float("inf" if text == "unknown" else text) if text else None
 
-    columns = list(zip(*rows, strict=True))
-    numbers = [pa.array(map(number, column), pa.float64()) for column in columns[: 1 + len(SPEC.dense)]]
-    tokens = [pa.array([text or None for text in column]) for column in columns[1 + len(SPEC.dense) :]]
-    return pa.table([*numbers, *tokens], NAMES)
-
-
-def parquet(path: Path, rows: list[Row]) -> None:
-    pq.write_table(typed(rows), path)
-
-
-def arrow(path: Path, rows: list[Row]) -> None:
-    feather.write_feather(typed(rows), str(path), compression="lz4")
+    columns = dict(zip(names(spec), zip(*rows, strict=True), strict=True))
+    arrays = {name: pa.array(map(number, columns[name]), pa.float64()) for name in ("label", *spec.dense)}
+    for field in spec.fields:
+        texts = columns[field.name]
+        arrays[field.name] = pa.array(map(int, texts) if field.kind == "int" else [text or None for text in texts])
+    return pa.table(arrays)
 
 
-def binary(path: Path, rows: list[Row]) -> None:
-    values = [[int(row[0]), *(int(x or 0) for x in row[1:14]), *(int(x or "0", 16) for x in row[14:])] for row in rows]
-    path.write_bytes((np.array(values) & 0xFFFFFFFF).astype("<u4").tobytes())
+def parquet(path: Path, spec: ModelSpec, rows: list[Row]) -> None:
+    pq.write_table(typed(spec, rows), path)
 
 
-FORMS: dict[str, Callable[[Path, list[Row]], None]] = {
+def arrow(path: Path, spec: ModelSpec, rows: list[Row]) -> None:
+    feather.write_feather(typed(spec, rows), str(path), compression="lz4")
+
+
+def _integers(spec: ModelSpec, rows: list[Row]) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+    numbers = 1 + len(spec.dense)
+    base = [10 if field.kind == "int" else 16 for field in spec.fields]
+    return np.array(
+        [[*(int(x or 0) for x in row[:numbers]), *map(int, (x or "0" for x in row[numbers:]), base)] for row in rows]
+    )
+
+
+def binary(path: Path, spec: ModelSpec, rows: list[Row]) -> None:
+    path.write_bytes((_integers(spec, rows) & 0xFFFFFFFF).astype("<u4").tobytes())
+
+
+def numpy_files(path: Path, spec: ModelSpec, rows: list[Row]) -> None:
+    """A folder of three, as torchrec writes them."""
+    path.mkdir()
+    numbers, values = 1 + len(spec.dense), _integers(spec, rows)
+    np.save(path / "day_0_labels.npy", values[:, :1].astype(np.int32))
+    np.save(path / "day_0_dense.npy", np.log(values[:, 1:numbers] + 3, dtype=np.float32))
+    np.save(path / "day_0_sparse.npy", values[:, numbers:])
+
+
+FORMS: dict[str, Callable[[Path, ModelSpec, list[Row]], None]] = {
     "Criteo lines": lines,
     "CSV": comma_separated,
     "CSV, all quoted": quoted,
@@ -121,11 +150,18 @@ FORMS: dict[str, Callable[[Path, list[Row]], None]] = {
     "Parquet": parquet,
     "Arrow, LZ4": arrow,
     "binary": binary,
+    "NumPy": numpy_files,
 }
+_OF_TEXT = {"too few columns", "not UTF-8", "a stray quote"}
 HAS_NONE = {
-    "Parquet": {"too few columns"},
-    "Arrow, LZ4": {"too few columns"},
+    "Criteo lines": {"a stray quote"},
+    "CSV, all quoted": {"a stray quote"},
+    "gzip": {"a stray quote"},
+    "zstd": {"a stray quote"},
+    "Parquet": _OF_TEXT,
+    "Arrow, LZ4": _OF_TEXT,
     "binary": {*SPOILT} - {"clean"},
+    "NumPy": {*SPOILT} - {"clean"},
 }
 """What a form cannot have."""
 
@@ -145,7 +181,7 @@ def measured(folder: Path, rows: int, rounds: int) -> list[dict[str, Any]]:
         for kind, spoil in SPOILT.items():
             if kind not in HAS_NONE.get(form, ()):
                 path = folder / f"{form}-{kind}"
-                write(path, [spoil(row, i) if i % EVERY == EVERY // 2 else row for i, row in enumerate(clean)])
+                write(path, SPEC, [spoil(row, i) if i % EVERY == EVERY // 2 else row for i, row in enumerate(clean)])
                 found.append({"form": form, "bad": kind, "path": path, "seconds": [], "clean_seconds": []})
     for number in range(rounds):
         for one in found:
