@@ -19,7 +19,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 from torch import Tensor
-from torch.optim import Adam, Optimizer, SparseAdam
+from torch.optim import Adam, Optimizer
 
 from benchmarks.quality.movielens import ratings
 from benchmarks.record import measured_on, record
@@ -29,6 +29,7 @@ from thimble.export.clicks.rows import Clicks
 from thimble.export.metrics.held_out import held_out_metrics
 from thimble.export.training import optimizers
 from thimble.export.training.evaluation import score
+from thimble.export.training.lazy_adam import LazyAdam
 from thimble.export.training.recipe import Recipe
 from thimble.export.training.schema import OwnModel, preset_spec
 from thimble.export.training.start import started
@@ -67,7 +68,7 @@ def time(rounds: int) -> Results:
             memory = 4 * batch * len(shape.fields) * shape.embedding_dim * times
             spec = preset_spec("criteo-kaggle", None, "block", memory, None, 0)
             contestants = []
-            for name, make, sparse in ((ALL, partial(Adam, fused=True), False), (TOUCHED, SparseAdam, True)):
+            for name, make, sparse in ((ALL, partial(Adam, fused=True), False), (TOUCHED, LazyAdam, True)):
                 array = started(spec, 0, CPU).sparse_arch
                 assert isinstance(array, SharedMemory)
                 update: Callable[..., None] = partial(updated, array, make([array.memory], lr=1e-3), sparse)

@@ -3,9 +3,10 @@
 from collections import Counter
 from typing import Any
 
-from torch.optim import Adam, Optimizer, SparseAdam
+from torch.optim import Adam, Optimizer
 
 from thimble.export.training.errors import RunError
+from thimble.export.training.lazy_adam import LazyAdam
 from thimble.export.training.recipe import Recipe
 from thimble.models.nn.embeddings import SharedMemory
 from thimble.models.nn.recommender import Recommender
@@ -35,7 +36,7 @@ def optimizers(model: Recommender, recipe: Recipe) -> list[Optimizer]:
         arch.sparse_gradients = touches_little(arch.embedding, fields, arch.dim, recipe.batch_size)
         if not arch.sparse_gradients:
             return [dense, Adam(groups.sparse, lr=recipe.sparse_lr, fused=True)]
-    return [dense, SparseAdam(groups.sparse, recipe.sparse_lr)]
+    return [dense, LazyAdam(groups.sparse, recipe.sparse_lr)]
 
 
 def take_over(optimizer: Optimizer, saved: dict[str, Any]) -> None:
