@@ -130,7 +130,12 @@ def inspection(spec: ModelSpec, file_bytes: int) -> list[tuple[str, str]]:
     if spec.fields:
         rows.append(("embedding", f"{embedding.scheme} version {embedding.version}, dimension {spec.embedding_dim}"))
     if isinstance(embedding, HashedEmbedding):
-        rows.append(("memory", f"{embedding.memory_length:,} floats in chunks of {embedding.chunk_size}"))
+        rows.append(
+            (
+                "memory",
+                f"{embedding.memory_length:,} {spec.precision.memory} weights in chunks of {embedding.chunk_size}",
+            )
+        )
     if isinstance(embedding, IndexedEmbedding):
         own = sum(field.rows - 1 for field in spec.fields)
         rows.append(("rows", f"{own:,} ids have one of their own; their index weighs {size(embedding.index_bytes)}"))

@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from thimble.export.metrics.negatives import checked_share
-from thimble.models.presets import MEMORY_BYTES
+from thimble.models.presets import MEMORY_BYTES, MEMORY_PRECISION
 from thimble.models.presets import NAMES as PRESETS
+from thimble.models.quantization import MemoryPrecision
 from thimble.models.schemes import SCHEMES
 from thimble.models.transforms import TransformKind
 
@@ -71,9 +72,13 @@ Strings = Annotated[str, typer.Option("--string", help="columns of text")]
 Scheme = Annotated[str, typer.Option(help=", ".join(SCHEMES))]
 Memory = Annotated[
     int | None,
-    typer.Option(min=1, help=f"bytes of the shared array in float32; a tenth of the tables, a preset: {MEMORY_BYTES}"),
+    typer.Option(min=1, help=f"bytes of the shared array as stored; a tenth of the tables, a preset: {MEMORY_BYTES}"),
 ]
-Chunk = Annotated[int | None, typer.Option(min=1, help="floats that are read at one place")]
+TrainedMemoryPrecision = Annotated[
+    MemoryPrecision | None,
+    typer.Option("--memory-precision", help=f"that embeddings are trained for; scheme block: {MEMORY_PRECISION}"),
+]
+Chunk = Annotated[int | None, typer.Option(min=1, help="weights that are read at one place")]
 DenseTransform = Annotated[
     TransformKind | None, typer.Option(help="what is done with numbers; own columns: quantiles, a preset: criteo")
 ]

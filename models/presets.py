@@ -2,6 +2,7 @@
 
 from thimble.models.architectures.dlrm import DlrmArchitecture
 from thimble.models.inputs import Categorical
+from thimble.models.quantization import MemoryPrecision
 from thimble.models.schemes import embedding_for
 from thimble.models.spec import ModelSpec
 
@@ -18,6 +19,8 @@ FEED_DENSE = ["age_hours", "position"]
 # Of ours: a table has a row more than it has ids.
 FEED_ROWS = {"user": 50_001, "item": 4_000_001, "publisher": 20_001, "category": 201, "device": 9, "hour": 25}
 MEMORY_BYTES = 10_000_000
+MEMORY_PRECISION: MemoryPrecision = "fp32"
+"""That models of the scheme `block` are trained for unless somebody says otherwise."""
 # What leaves room for MLPerf's MLPs in a file of 10,000,000 bytes once the array is fp16 and the MLPs are int8.
 DEMO_MEMORY_BYTES = 14_400_000
 # A hundredth of what the tables have.

@@ -9,10 +9,11 @@ from thimble.models.architectures.dlrm import DlrmArchitecture
 from thimble.models.features import Batch
 from thimble.models.inputs import Categorical, Kind
 from thimble.models.presets import CRITEO_DENSE, CRITEO_KAGGLE_ROWS, criteo_fields
+from thimble.models.quantization import MemoryPrecision, stored_bytes
 from thimble.models.schemes import SCHEMES as BY_NAME
 from thimble.models.schemes import embedding_for
 from thimble.models.schemes.base import HashedEmbedding
-from thimble.models.spec import ModelSpec
+from thimble.models.spec import ModelSpec, Precision
 
 SCHEMES = list(BY_NAME)
 SHARED = [name for name, scheme in BY_NAME.items() if issubclass(scheme, HashedEmbedding)]
@@ -27,6 +28,7 @@ def small_spec(
     memory: int = 1000,
     rows: int = 50,
     seed: int = 0,
+    precision: MemoryPrecision = "fp32",
 ) -> ModelSpec:
     """A tiny model; by default the chunk size does not divide the dimension. Of no `kinds` it has numbers alone."""
     fields = [Categorical(name=f"f{i}", kind=kind, rows=rows) for i, kind in enumerate(kinds)]
@@ -35,12 +37,20 @@ def small_spec(
         dense=[f"d{i}" for i in range(dense)],
         fields=fields,
         embedding_dim=dim,
-        embedding=embedding_for(scheme, fields, dim, memory * 4, chunk, seed),
+        embedding=embedding_for(scheme, fields, dim, stored_bytes(memory, precision), chunk, seed, precision),
         architecture=DlrmArchitecture(dense_arch=[8, dim] if dense else [], over_arch=[12, 1]),
+        precision=Precision(memory=precision),
     )
 
 
-def criteo_spec(scheme: str = "block", rows: int = 1000, dim: int = 8, memory: int = 4096, seed: int = 0) -> ModelSpec:
+def criteo_spec(
+    scheme: str = "block",
+    rows: int = 1000,
+    dim: int = 8,
+    memory: int = 4096,
+    seed: int = 0,
+    precision: MemoryPrecision = "fp32",
+) -> ModelSpec:
     """Criteo's features with tables cut down to `rows`."""
     fields = criteo_fields([min(n, rows) for n in CRITEO_KAGGLE_ROWS])
     return ModelSpec(
@@ -48,8 +58,9 @@ def criteo_spec(scheme: str = "block", rows: int = 1000, dim: int = 8, memory: i
         dense=CRITEO_DENSE,
         fields=fields,
         embedding_dim=dim,
-        embedding=embedding_for(scheme, fields, dim, memory * 4, 4, seed),
+        embedding=embedding_for(scheme, fields, dim, stored_bytes(memory, precision), 4, seed, precision),
         architecture=DlrmArchitecture(dense_arch=[16, dim], over_arch=[32, 1]),
+        precision=Precision(memory=precision),
     )
 
 

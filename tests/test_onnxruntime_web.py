@@ -16,6 +16,7 @@ from testing.samples import SHARED, small_spec
 from thimble.export.clicks.golden import golden_batch
 from thimble.export.scoring.evaluate import read_spec
 from thimble.models.features import Batch
+from thimble.models.quantization import MemoryPrecision
 
 WEB = Path(__file__).parent / "web"
 
@@ -73,6 +74,12 @@ def scores(text: str) -> list[float]:
 @pytest.mark.parametrize("scheme", SHARED)
 def test_golden_rows_of_every_scheme_score_as_written(scheme: str, score: Scorer, tmp_path: Path) -> None:
     path = write_artifact(small_spec(scheme, kinds=("string", "int", "hex")), tmp_path)
+    assert_golden(path, score, tolerance=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["int8", "int4"])
+def test_golden_rows_of_few_bits_score_as_written(precision: MemoryPrecision, score: Scorer, tmp_path: Path) -> None:
+    path = write_artifact(small_spec(precision=precision, kinds=("string", "int", "hex")), tmp_path)
     assert_golden(path, score, tolerance=1e-5)
 
 

@@ -11,12 +11,12 @@ STEPS = 64
 """That are tried, from the one with which no weight is cut off down to a sixteenth of it."""
 
 
-def best_step(weights: Floats, bits: int) -> np.float32:
-    """The one with which weights change least, by squared error, when they are rounded and cut off."""
+def best_step(weights: Floats, bits: int) -> float:
+    """The float32 with which weights change least, by squared error, when they are rounded and cut off."""
     sample = weights.ravel()[:: -(-weights.size // SAMPLE)].astype(np.float64)
     low, high = limits(bits)
     steps = np.float32(max(sample.max() / high, sample.min() / low)) * np.geomspace(1, 1 / 16, STEPS, dtype=np.float32)
     if not steps[-1]:
-        return np.float32(1)  # all weights are 0
+        return 1  # all weights are 0
     errors = [np.square(np.clip(np.rint(sample / step), low, high) * step - sample).sum() for step in steps]
-    return np.float32(steps[np.argmin(errors)])
+    return float(steps[np.argmin(errors)])

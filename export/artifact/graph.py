@@ -88,7 +88,8 @@ def with_memory(dlrm: Recommender, precision: MemoryPrecision) -> Recommender:
         weights: Floats = arch.memory.numpy(force=True)
         if not np.isfinite(weights).all():
             raise ExportError("an embedding weight is no finite number; export with --memory-precision fp32")
-        arch.quantize(best_step(weights, BITS[precision]), BITS[precision])
+        bits = BITS[precision]
+        arch.quantize(arch.quantizer.step.item() if arch.quantizer else best_step(weights, bits), bits)
         return rounded
     arch.half()
     if not all(torch.isfinite(weights).all() for weights in arch.parameters()):

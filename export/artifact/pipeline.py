@@ -8,7 +8,7 @@ import onnx
 import onnx_ir
 
 from thimble.export.artifact.agreement import Agreement, onnx_scores, onnx_session, prove
-from thimble.export.artifact.graph import EXTERNAL_DATA, MODEL_FILE, build, describe
+from thimble.export.artifact.graph import EXTERNAL_DATA, MODEL_FILE, ExportError, build, describe
 from thimble.export.artifact.precision import CALIBRATION_ROWS, lower_mlps
 from thimble.export.artifact.precision_cost import COST_ROWS, precision_cost
 from thimble.export.artifact.versions import new_version
@@ -20,12 +20,12 @@ from thimble.export.training.errors import RunError
 from thimble.models.features import Batch
 from thimble.models.files import file_digest
 from thimble.models.nn.recommender import Recommender
+from thimble.models.quantization import is_quantized
 from thimble.models.schemes.full import FullEmbedding
 from thimble.models.schemes.indexed import IndexedEmbedding
 from thimble.models.spec import ExternalFile, GoldenRows, ModelSpec, Precision
 
 READ_ROWS = 2048
-FULL_PRECISION = Precision()
 
 Store = Callable[[Path], Mapping[str, onnx_ir.ExternalTensor]]
 """Writes a model's largest weights into a file, uses them from there, and says by their names where they lie in it."""
@@ -84,15 +84,20 @@ def export(
     repository: Path,
     name: str | None = None,
     version: int | None = None,
-    precision: Precision = FULL_PRECISION,
+    precision: Precision | None = None,
     cost_rows: int | None = None,
 ) -> Exported:
-    """Publish a trained model. RunError, ExportError, ClickError: it can't be done.
+    """Publish a trained model, by default at the precision that it was trained for.
 
-    Below float32 its clicks are read again: training rows to calibrate int8, held-out rows (`cost_rows` of them, which
-    may be more than the run's where clicks are generated) to measure what the precision costs.
+    RunError, ExportError, ClickError: it can't be done. Where a file computes otherwise than the model, its clicks are
+    read again: training rows to calibrate int8, held-out rows (`cost_rows` of them, which may be more than the run's
+    where clicks are generated) to measure what the precision costs.
     """
+    precision, memory = precision or trained.spec.precision, trained.spec.precision.memory
+    if is_quantized(memory) and precision.memory != memory:
+        raise ExportError(f"the run was trained for {memory} embeddings; export it with --memory-precision {memory}")
     changed = {"name": name or trained.spec.name, "precision": precision}
+    as_trained = precision.mlps == "fp32" and (precision.memory == "fp32" or is_quantized(memory))
     return publish(
         ModelSpec.model_validate(dict(trained.spec) | changed),
         trained.dlrm,
@@ -100,7 +105,7 @@ def export(
         repository,
         version,
         calibration=calibration_rows(trained),
-        held_out=None if precision == FULL_PRECISION else held_out_rows(trained, cost_rows).read(READ_ROWS),
+        held_out=None if as_trained else held_out_rows(trained, cost_rows).read(READ_ROWS),
     )
 
 

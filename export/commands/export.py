@@ -20,7 +20,8 @@ def export(
         MlpPrecision, typer.Option(help="of the MLPs; below fp32 the run's clicks are read again to say what it costs")
     ] = "fp32",
     memory_precision: Annotated[
-        MemoryPrecision | None, typer.Option(help="of the embeddings; fp32 with MLPs in fp32, else fp16")
+        MemoryPrecision | None,
+        typer.Option(help="of the embeddings; as they were trained, or fp16 where MLPs are below fp32"),
     ] = None,
     cost_rows: Annotated[
         int | None, typer.Option(min=1, help="held-out rows to measure that cost on; the run's, at most a million")
@@ -31,9 +32,12 @@ def export(
     from thimble.export.training.checkpoint import load_trained
     from thimble.models.spec import Precision
 
-    memory = memory_precision or ("fp32" if precision == "fp32" else "fp16")
-    wanted = Precision(memory=memory, mlps=precision)
-    done = export_trained(load_trained(run), repository, name, version, wanted, cost_rows)
+    trained = load_trained(run)
+    memory = trained.spec.precision.memory
+    if memory == "fp32" and precision != "fp32":
+        memory = "fp16"
+    wanted = Precision(memory=memory_precision or memory, mlps=precision)
+    done = export_trained(trained, repository, name, version, wanted, cost_rows)
     typer.echo(f"{done.path}: {size(done.path.stat().st_size)}; {console.agreement_line(done.spec, done.agreement)}")
     if done.spec.precision_cost:
         typer.echo(f"{done.spec.precision} cost: {console.cost_line(done.spec.precision_cost)}")

@@ -13,7 +13,10 @@ from thimble.export.wording import counted, listed
 from thimble.models.inputs import Kind, ValueKind
 from thimble.models.spec import ModelSpec
 
-_MODEL_OPTIONS = ("preset", "scheme", "memory", "chunk", "dense_transform", "embedding_dim", "dense_arch", "over_arch")
+_MODEL_OPTIONS = (
+    *("preset", "scheme", "memory", "chunk", "memory_precision"),
+    *("dense_transform", "embedding_dim", "dense_arch", "over_arch"),
+)
 
 # How many times larger or smaller the batch of the run before has to be for a word about it.
 FAR = 4

@@ -46,7 +46,7 @@ _TABLE = (
     _Ignored(
         lambda given: _own_columns(given) and _numbers(given) and not _ids(given),
         "a model of numbers alone has no embeddings",
-        ("scheme", "memory", "chunk"),
+        ("scheme", "memory", "chunk", "memory_precision"),
     ),
     _Ignored(
         lambda given: _own_columns(given) and _ids(given) and not _numbers(given),

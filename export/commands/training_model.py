@@ -12,6 +12,7 @@ from thimble.export.training.full_tables import indexed
 from thimble.export.training.schema import OwnModel, preset_spec
 from thimble.models.hashing import Int64s
 from thimble.models.inputs import Kind
+from thimble.models.quantization import MemoryPrecision
 from thimble.models.spec import ModelSpec
 from thimble.models.transforms import TransformKind, learnt
 
@@ -36,6 +37,7 @@ class AskedModel:
     scheme: str
     memory: int | None
     chunk: int | None
+    memory_precision: MemoryPrecision | None
     dense_transform: TransformKind | None
     embedding_dim: int
     dense_arch: str
@@ -64,7 +66,9 @@ class AskedModel:
     def spec(self) -> ModelSpec:
         """As far as it is known before any row is read. ClickError: no column. ValueError: a bad value."""
         if self.preset:
-            return preset_spec(self.preset, self.name, self.scheme, self.memory, self.chunk, self.seed)
+            return preset_spec(
+                self.preset, self.name, self.scheme, self.memory, self.chunk, self.seed, self.memory_precision
+            )
         return self._own().spec()
 
     def learnt_from(self, rows: Rows) -> Learnt:
@@ -86,6 +90,7 @@ class AskedModel:
             scheme=self.scheme,
             memory=self.memory,
             chunk=self.chunk,
+            precision=self.memory_precision,
             embedding_dim=self.embedding_dim,
             dense_arch=widths_in("--dense-arch", self.dense_arch),
             over_arch=hidden_in("--over-arch", self.over_arch),

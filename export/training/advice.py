@@ -71,7 +71,7 @@ def _of_memory(spec: ModelSpec) -> Iterator[str]:
     if not isinstance(spec.embedding, HashedEmbedding):
         return
     # which has more than the tables where these are tiny, and there is no --memory to leave out
-    default = default_memory(spec.fields, spec.embedding_dim, spec.embedding.chunk_size)
+    default = default_memory(spec.fields, spec.embedding_dim, spec.embedding.chunk_size, spec.precision.memory)
     if spec.embedding_bytes > max(spec.full_table_bytes, default):
         yield (
             f"the shared array has {spec.embedding_bytes:,} bytes and full tables of these columns would have "

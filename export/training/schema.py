@@ -7,10 +7,11 @@ from thimble.export.clicks.rows import ClickError
 from thimble.models.architectures.dlrm import DlrmArchitecture
 from thimble.models.base import FLOAT_BYTES
 from thimble.models.inputs import Categorical, Kind
-from thimble.models.presets import MEMORY_BYTES, preset
+from thimble.models.presets import MEMORY_BYTES, MEMORY_PRECISION, preset
+from thimble.models.quantization import MemoryPrecision, stored_bytes
 from thimble.models.schemes import embedding_for
 from thimble.models.schemes.base import HashedEmbedding
-from thimble.models.spec import ModelSpec
+from thimble.models.spec import ModelSpec, Precision
 from thimble.models.transforms import Transform
 from thimble.models.transforms.criteo import CriteoTransform
 
@@ -20,11 +21,18 @@ CRITEO = CriteoTransform()
 
 
 def preset_spec(
-    shape: str, name: str | None, scheme: str, memory: int | None, chunk: int | None, seed: int
+    shape: str,
+    name: str | None,
+    scheme: str,
+    memory: int | None,
+    chunk: int | None,
+    seed: int,
+    precision: MemoryPrecision | None = None,
 ) -> ModelSpec:
-    """A preset, its embedding changed where asked. ValueError: no such preset or scheme."""
+    """A preset, its embedding changed where asked. ValueError: no such preset or scheme, or it cannot be changed so."""
     spec = preset(shape, seed)
     assert isinstance(spec.embedding, HashedEmbedding)
+    precision = precision or _default_precision(scheme)
     embedding = embedding_for(
         scheme,
         spec.fields,
@@ -32,18 +40,24 @@ def preset_spec(
         memory or spec.embedding_bytes,
         chunk or spec.embedding.chunk_size,
         seed,
+        precision,
     )
-    return ModelSpec.model_validate({**spec.model_dump(), "name": name or spec.name, "embedding": embedding})
+    changed = {"name": name or spec.name, "embedding": embedding, "precision": Precision(memory=precision)}
+    return ModelSpec.model_validate({**spec.model_dump(), **changed})
 
 
-def default_memory(fields: Sequence[Categorical], dim: int, chunk: int) -> int:
+def _default_precision(scheme: str) -> MemoryPrecision:
+    return MEMORY_PRECISION if scheme == "block" else "fp32"
+
+
+def default_memory(fields: Sequence[Categorical], dim: int, chunk: int, precision: MemoryPrecision = "fp32") -> int:
     """Bytes of the shared array for own columns: a tenth of what full tables have, 10 MB at the most.
 
     What is that small is not worth making smaller: up to SMALL_BYTES the array has as much as the tables. It has room
     for two embeddings at the least.
     """
     tables = sum(field.rows for field in fields) * dim * FLOAT_BYTES
-    least = 2 * -(-dim // chunk) * chunk * FLOAT_BYTES
+    least = stored_bytes(2 * -(-dim // chunk) * chunk, precision)
     return max(min(tables // 10, MEMORY_BYTES), min(tables, SMALL_BYTES), least)
 
 
@@ -51,7 +65,7 @@ def default_memory(fields: Sequence[Categorical], dim: int, chunk: int) -> int:
 class OwnModel:
     """What is asked of a model of the user's own columns, before anything is known of what they hold.
 
-    `memory` are bytes and `chunk` floats of the shared array. `dense_arch` and `over_arch` are hidden widths: the
+    `memory` are bytes and `chunk` weights of the shared array. `dense_arch` and `over_arch` are hidden widths: the
     embeddings' dimension and the logit's 1 come after them.
     """
 
@@ -61,6 +75,7 @@ class OwnModel:
     scheme: str = "block"
     memory: int | None = None
     chunk: int | None = None
+    precision: MemoryPrecision | None = None
     embedding_dim: int = 16
     dense_arch: Sequence[int] = (64,)
     over_arch: Sequence[int] = (64,)
@@ -76,15 +91,17 @@ class OwnModel:
             for column in names
         ]
         chunk = self.chunk or OWN_CHUNK
-        memory = self.memory or default_memory(fields, self.embedding_dim, chunk)
+        precision = self.precision or (_default_precision(self.scheme) if fields else "fp32")
+        memory = self.memory or default_memory(fields, self.embedding_dim, chunk, precision)
         return ModelSpec(
             name=self.name,
             dense=list(self.dense),
             dense_transform=transform,
             fields=fields,
             embedding_dim=self.embedding_dim,
-            embedding=embedding_for(self.scheme, fields, self.embedding_dim, memory, chunk, self.seed),
+            embedding=embedding_for(self.scheme, fields, self.embedding_dim, memory, chunk, self.seed, precision),
             architecture=DlrmArchitecture(
                 dense_arch=[*self.dense_arch, self.embedding_dim] if self.dense else [], over_arch=[*self.over_arch, 1]
             ),
+            precision=Precision(memory=precision),
         )

@@ -58,7 +58,8 @@ class Served(BaseModel):
     @property
     def tolerance(self) -> float:
         """How far the known row's score may be off, as the server holds its own files to it."""
-        return Precision(mlps="int8" if "int8" in self.precision else "fp32").golden_tolerance
+        mlps = self.precision.removesuffix(" MLPs").split()[-1]  # "fp16 embeddings, int8 MLPs", or one word for both
+        return Precision(mlps="int8" if mlps == "int8" else "fp32").golden_tolerance
 
 
 def served(url: str, model: str | None = None) -> tuple[Served, dict[str, Any]]:

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from thimble.models.hashing import Floats
 from thimble.models.nn.hashing import hashes
 from thimble.models.nn.indexed import IndexedTable
-from thimble.models.nn.quantization import dequantized
+from thimble.models.nn.quantization import Quantizer, dequantized
 from thimble.models.nn.touched_rows import touched_rows
-from thimble.models.quantization import quantize
+from thimble.models.quantization import BITS, is_quantized, quantize
 from thimble.models.schemes.base import HashedEmbedding
 from thimble.models.schemes.full import FullEmbedding
 from thimble.models.schemes.indexed import IndexedEmbedding
@@ -40,28 +40,37 @@ class SharedMemory(nn.Module):
         bound = math.sqrt(1 / max(field.rows for field in spec.fields))
         self.memory = nn.Parameter(torch.empty(embedding.memory_shape).uniform_(-bound, bound))
         self.register_buffer("constants", torch.from_numpy(self.map.constants))
+        precision = spec.precision.memory
+        self.quantizer = Quantizer(BITS[precision]) if is_quantized(precision) else None
 
     def forward(self, ids: Tensor) -> Tensor:
         slots = hashes(ids, self.constants, self.map.prime) % self.map.slots  # [batch, fields, chunks]
         width = slots.shape[2] * self.embedding.chunk_size
         if self.memory.dim() == 1:  # a chunk starts anywhere, else it is a row
             slots = slots.unsqueeze(-1) + torch.arange(self.embedding.chunk_size, device=ids.device)
-        if self.sparse_gradients:
-            chunks = touched_rows(self.memory, slots.flatten())
-        else:  # index_select's dense backward is several times faster than an embedding's on CPU
-            chunks = self.memory.index_select(0, slots.flatten())
-        if self.bits:
-            chunks = dequantized(chunks, self.step, self.bits)
-        joined = chunks.view(*ids.shape, width)
+        joined = self._read(slots.flatten()).view(*ids.shape, width)
         return joined[..., : self.dim].float()
 
-    def quantize(self, step: np.float32, bits: int) -> None:
+    def _read(self, slots: Tensor) -> Tensor:
+        """[n] -> their weights [n, width]. What several ids read is rounded, and its gradient added up, once."""
+        if self.bits:
+            return dequantized(self.memory.index_select(0, slots), self.step, self.bits)
+        if not (self.sparse_gradients or self.quantizer):
+            # index_select's dense backward is several times faster than an embedding's on CPU
+            return self.memory.index_select(0, slots)
+        touched, read = slots.unique(return_inverse=True)  # type: ignore[no-untyped-call]
+        weights = touched_rows(self.memory, touched) if self.sparse_gradients else self.memory.index_select(0, touched)
+        if self.quantizer:
+            weights = self.quantizer(weights)
+        return weights.index_select(0, read)
+
+    def quantize(self, step: float, bits: int) -> None:
         """Hold the weights as a file does, in integers, which are trained no more."""
         weights: Floats = self.memory.numpy(force=True)
         del self.memory
-        self.register_buffer("memory", torch.from_numpy(quantize(weights, step, bits)))
-        self.register_buffer("step", torch.tensor(step))
-        self.bits = bits
+        self.register_buffer("memory", torch.from_numpy(quantize(weights, np.float32(step), bits)))
+        self.register_buffer("step", torch.tensor(step, dtype=torch.float32))
+        self.bits, self.quantizer = bits, None
 
 
 class FullTables(nn.Module):

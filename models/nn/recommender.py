@@ -11,7 +11,10 @@ from thimble.models.spec import ModelSpec
 
 
 class ParameterGroups(NamedTuple):
-    """The parameters by the optimizer that suits them: few of `sparse`, the embeddings, are touched by a batch."""
+    """The parameters by the optimizer that suits them: few of `sparse`, the embeddings, are touched by a batch.
+
+    The step of quantized ones is among the `dense`.
+    """
 
     dense: list[nn.Parameter]
     sparse: list[nn.Parameter]
@@ -39,7 +42,7 @@ class Recommender(nn.Module, ABC):
 
     def parameter_groups(self) -> ParameterGroups:
         """Every parameter in exactly one group, which the trainer checks."""
-        sparse = list(self.sparse_arch.parameters())
+        sparse = [parameter for parameter in self.sparse_arch.parameters() if parameter.dim()]
         known = set(map(id, sparse))
         return ParameterGroups([parameter for parameter in self.parameters() if id(parameter) not in known], sparse)
 

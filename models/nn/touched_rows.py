@@ -6,11 +6,8 @@ import torch
 from torch import Tensor
 
 
-class TouchedRows(torch.autograd.Function):
-    """`index_select` of rows [rows, width], whose gradient is sparse and has each row that was read once.
-
-    An embedding's own sparse gradient has a row for each read, and to add up those of one row takes it twice as long.
-    """
+class _TouchedRows(torch.autograd.Function):
+    """`index_select` of different rows, in ascending order, whose gradient is sparse."""
 
     @staticmethod
     def forward(ctx: Any, array: Tensor, rows: Tensor) -> Tensor:
@@ -21,16 +18,17 @@ class TouchedRows(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (rows,) = ctx.saved_tensors
-        (gradient,) = gradients
-        touched, inverse = rows.unique(return_inverse=True)
-        sums = gradient.new_zeros(len(touched), *ctx.shape[1:]).index_add_(0, inverse, gradient)
         sparse = torch.sparse_coo_tensor(
-            touched.unsqueeze(0), sums, ctx.shape, is_coalesced=True, check_invariants=False
+            rows.unsqueeze(0), gradients[0], ctx.shape, is_coalesced=True, check_invariants=False
         )
         return sparse, None
 
 
 def touched_rows(array: Tensor, rows: Tensor) -> Tensor:
-    """array [length, width] and rows [n] -> [n, width], with a sparse gradient."""
-    selected: Tensor = TouchedRows.apply(array, rows)  # type: ignore[no-untyped-call]
+    """array [length, width] and different rows [n], in ascending order -> [n, width], with a sparse gradient.
+
+    An embedding's own sparse gradient has a row for each read, and to add up those of one row takes it twice as long as
+    to look for the different ones beforehand.
+    """
+    selected: Tensor = _TouchedRows.apply(array, rows)  # type: ignore[no-untyped-call]
     return selected

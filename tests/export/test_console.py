@@ -109,7 +109,7 @@ def test_inspection() -> None:
     table = dict(inspection(preset("demo"), 12_000_000))
     assert table["features"] == "13 dense, 26 fields (26 hex)"
     assert table["numbers"] == "criteo: ln(max(x, 0) + 1), a missing number as 0"
-    assert table["memory"] == "3,600,000 floats in chunks of 32"
+    assert table["memory"] == "3,600,000 fp32 weights in chunks of 32"
     assert table["as full tables"] == "96.1 GB, 6,676 times as much"
 
 

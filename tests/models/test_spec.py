@@ -59,7 +59,7 @@ def test_fp16_halves_the_embeddings(scheme: str) -> None:
 
 @pytest.mark.parametrize(("memory", "stored"), [("int8", 1004), ("int4", 504)])
 def test_integers_are_counted_with_their_step(memory: MemoryPrecision, stored: int) -> None:
-    spec = ModelSpec.model_validate({**small_spec().model_dump(), "precision": Precision(memory=memory)})
+    spec = small_spec(precision=memory)
     assert spec.embedding_bytes == stored
     assert str(spec.precision) == f"{memory} embeddings, fp32 MLPs"
 

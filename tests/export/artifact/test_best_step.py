@@ -18,7 +18,7 @@ def error(weights: Floats, step: float, bits: int) -> float:
 def test_the_step_of_normal_weights_is_the_best_one(bits: int, optimal: float) -> None:
     """The best uniform steps of a normal distribution are known, for 16 levels .335 (Max, 1960)."""
     weights = np.random.default_rng(0).normal(size=(1000, 200)).astype(np.float32)
-    step = float(best_step(weights, bits))
+    step = best_step(weights, bits)
     assert step == pytest.approx(optimal, rel=0.05)
     assert error(weights, step, bits) < min(error(weights, step * times, bits) for times in (0.8, 1.25))
 
@@ -27,8 +27,8 @@ def test_the_step_of_normal_weights_is_the_best_one(bits: int, optimal: float) -
 @pytest.mark.parametrize("least", [-8.0, 0.0, 2.0])
 def test_weights_that_are_multiples_already_stay_as_they_are(bits: int, least: float) -> None:
     weights = np.arange(least, 8, dtype=np.float32)
-    assert error(weights, float(best_step(weights, bits)), bits) < 0.1
-    assert error(np.zeros(4, np.float32), float(best_step(np.zeros(4, np.float32), bits)), bits) == 0
+    assert error(weights, best_step(weights, bits), bits) < 0.1
+    assert error(np.zeros(4, np.float32), best_step(np.zeros(4, np.float32), bits), bits) == 0
 
 
 def test_of_many_weights_a_sample_is_enough() -> None:

@@ -63,7 +63,7 @@ def test_of_bytes_function_and_torch_make_what_the_definition_makes(bits: int, d
     session = onnx_session(model.SerializeToString())
     module = SharedMemory(spec, hashed(spec))
     module.memory = nn.Parameter(torch.from_numpy(dequantize(memory.reshape(300, -1), STEP, bits)))
-    module.quantize(STEP, bits)
+    module.quantize(float(STEP), bits)
     for rows in (0, 1, 50):
         ids = random_ids(rows)
         expected = lookup(spec, memory, ids)

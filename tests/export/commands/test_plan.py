@@ -124,6 +124,7 @@ def test_the_cache_changes_nothing_and_bad_rows_are_told_beside_the_plan(run: Ru
 
 def test_one_row_is_enough(run: Run) -> None:
     write_clicks(Path("clicks.csv"), 1)
-    plan = planned(run("plan", "clicks.csv", *COLUMNS, "--json"))
+    plan = planned(run("plan", "clicks.csv", *COLUMNS, "--memory-precision", "int4", "--json"))
+    assert plan["precision"] == "int4"
     assert (plan["rows"], plan["ids"], plan["ids_once"]) == (1, 2, 2)
     assert plan["recommendation"]["memory_bytes"] == plan["full_table_bytes"] == 128

@@ -20,9 +20,13 @@ LONGEST_SECONDS = 0.3
 
 @pytest.mark.proof
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("options", [["block"], ["block", "--memory", "1000000"], ["full"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "options",
+    [["block"], ["block", "--memory", "1000000"], ["block", "--memory-precision", "int4"], ["full"]],
+    ids=" ".join,
+)
 def test_a_run_that_is_killed_twenty_times(tmp_path: Path, options: list[str]) -> None:
-    """The whole array updated, what a batch touches, and full tables. Every fifth kill may meet a run that starts."""
+    """The whole array updated, what a batch touches, 4 bits, and full tables. Every fifth kill may meet a start."""
     csv = write_csv(tmp_path / "clicks.csv", 30_000)
     scheme, *more = options
     checkpoint = tmp_path / "killed" / "checkpoint.pt"

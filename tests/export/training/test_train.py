@@ -21,6 +21,7 @@ from thimble.export.training.recipe import Recipe, recipe_for
 from thimble.export.training.train import train
 from thimble.models.nn.dlrm import DLRM
 from thimble.models.nn.recommender import ParameterGroups
+from thimble.models.quantization import MemoryPrecision
 from thimble.models.spec import Metrics, ModelSpec
 
 RECIPE = Recipe(batch_size=256, epochs=2)
@@ -88,18 +89,18 @@ class Interrupted:
 
 
 @pytest.mark.parametrize(
-    ("scheme", "batch", "number"),
+    ("scheme", "precision", "batch", "number"),
     [
-        ("block", 3, signal.SIGINT),
-        ("block", 27, signal.SIGTERM),
-        ("full", 9, signal.SIGINT),
-        ("robe-v1", 20, signal.SIGINT),
+        ("block", "fp32", 3, signal.SIGINT),
+        ("block", "int4", 27, signal.SIGTERM),
+        ("full", "fp32", 9, signal.SIGINT),
+        ("robe-v1", "fp32", 20, signal.SIGINT),
     ],
 )
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(
-    tmp_path: Path, scheme: str, batch: int, number: signal.Signals
+    tmp_path: Path, scheme: str, precision: MemoryPrecision, batch: int, number: signal.Signals
 ) -> None:
-    spec = criteo_spec(scheme)
+    spec = criteo_spec(scheme, precision=precision)
     source = Interrupted(GeneratedClicks(spec, TRAIN_ROWS + HELD_OUT_ROWS, 0), batch, number)
     handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):

@@ -11,8 +11,13 @@ from thimble.export.training.recipe import Recipe
 from thimble.export.training.train import train
 from thimble.models.spec import Metrics
 
-# A dense gradient, a sparse one, and a sparse one for each table.
-SPECS = {"dense": criteo_spec(), "sparse": criteo_spec(memory=65536), "full": criteo_spec("full")}
+# A dense gradient, a sparse one, the same with a learnt step beside it, and a sparse one for each table.
+SPECS = {
+    "dense": criteo_spec(),
+    "sparse": criteo_spec(memory=65536),
+    "int4": criteo_spec(memory=65536, precision="int4"),
+    "full": criteo_spec("full"),
+}
 # 31 whole batches and one of a single row, of which the first of two processes has none.
 BATCH_SIZE, TRAIN_ROWS, HELD_OUT_ROWS = 32, 31 * 32 + 1, 500
 
@@ -24,7 +29,9 @@ def fit(folder: Path, ranks: Ranks = ALONE) -> dict[str, Metrics]:
         source = GeneratedClicks(spec, TRAIN_ROWS + HELD_OUT_ROWS, 0)
         held_out = Rows(source, TRAIN_ROWS, TRAIN_ROWS + HELD_OUT_ROWS)
         parts = Parts(Rows(source, 0, TRAIN_ROWS), held_out, held_out)
-        recipe = Recipe(batch_size=BATCH_SIZE, epochs=2, dense_lr=1e-3, sparse_lr=1e-3)
+        # of 4 bits weights stay below half a step, or the order of a sum could decide what one is rounded to
+        sparse_lr = 1e-4 if name == "int4" else 1e-3
+        recipe = Recipe(batch_size=BATCH_SIZE, epochs=2, dense_lr=1e-3, sparse_lr=sparse_lr)
         results[name] = train(spec, parts, recipe, folder / name, ranks=ranks)
     return results
 

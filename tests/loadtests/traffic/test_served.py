@@ -13,8 +13,9 @@ from thimble.export.artifact.graph import describe
 from thimble.export.scoring.evaluate import read_spec
 from thimble.loadtests.traffic.answers import problem
 from thimble.loadtests.traffic.requests import Traffic, prepare
-from thimble.loadtests.traffic.served import LoadError, served
-from thimble.models.spec import Provenance
+from thimble.loadtests.traffic.served import Known, LoadError, Served, served
+from thimble.models.quantization import MemoryPrecision
+from thimble.models.spec import MlpPrecision, Precision, Provenance
 
 KEY = "the-key-of-the-load-tests"
 REAL, GENERATED = "clicks.csv", "generated clicks, seed 0"
@@ -81,3 +82,12 @@ def test_a_server_that_asks_for_a_key_is_said_to(trained: dict[str, Path]) -> No
         pytest.raises(LoadError, match="answered 401; an API key is taken from THIMBLE_KEY"),
     ):
         served(server.url)
+
+
+@pytest.mark.parametrize("memory", ["fp32", "int8", "int4"])
+@pytest.mark.parametrize("mlps", ["fp32", "int8"])
+def test_the_tolerance_is_that_of_the_mlps(memory: MemoryPrecision, mlps: MlpPrecision) -> None:
+    """Embeddings of few bits are exact."""
+    precision, known = Precision(memory=memory, mlps=mlps), Known(row={}, score=0.5, golden=True)
+    model = Served(name="small", version=1, precision=str(precision), features=[], known=known)
+    assert model.tolerance == precision.golden_tolerance == (5e-3 if mlps == "int8" else 1e-4)
