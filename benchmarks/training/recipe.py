@@ -1,10 +1,15 @@
 """Are the default batch and learning rates good ones: what others give on the same rows, with the same seeds.
 
     python -m benchmarks.training.recipe recbole-1.2.1-py3-none-any.whl
+    python -m benchmarks.training.recipe recbole-1.2.1-py3-none-any.whl --larger
 
 The first ratings of MovieLens-100k (in the wheel; 4 or 5 is a click), shuffled and in order of time, and clicks of our
 own with Criteo-Kaggle's columns. Compressed models and full tables get the same trials. Validation rows say when
 training is over, as they do by default.
+
+With `--larger` all 100,000 ratings in order of time, and 100,000 and 500,000 clicks of our own with small MLPs: the
+default rule against half and twice its batch, each with the rates that follow from it, and against half and twice its
+rates.
 """
 
 import argparse
@@ -20,6 +25,7 @@ import numpy as np
 from benchmarks.quality.movielens import ratings
 from benchmarks.record import measured_on, record
 from benchmarks.training.arrays import ArrayClicks, Shuffled
+from benchmarks.training.sampling import model
 from thimble.export.clicks.generate import GeneratedClicks
 from thimble.export.clicks.number_samples import NumberSamples
 from thimble.export.clicks.rows import Parts, Rows
@@ -38,6 +44,9 @@ SCHEMES = ["block", "full"]
 GENERATED_SCHEMES = ["block"]  # the full tables of these columns have 2 GB
 # Factors of the default's batch, of its rate for the MLPs and of its rate for the embeddings.
 TRIALS = [(1, 1, 1), (1, 0.5, 0.5), (1, 2, 2), (1, 1, 4), (4, 1, 1)]
+LARGER = [100_000, 500_000]
+# A batch of half or twice the size has the rates that the rule gives it.
+LARGER_TRIALS = [(1, 1, 1), (1, 0.5, 0.5), (1, 2, 2), (0.5, 0.5**0.25, 2**0.5), (2, 2**0.25, 0.5**0.5)]
 
 
 class Rowset(NamedTuple):
@@ -67,6 +76,17 @@ def rowsets(wheel: Path) -> Iterator[Rowset]:
     yield Rowset(GENERATED, ArrayClicks(GENERATED, made.labels, made.batch.dense, made.batch.ids), True)
 
 
+def larger_rowsets(wheel: Path) -> Iterator[Rowset]:
+    dense, ids, labels = ratings(wheel)
+    yield Rowset("MovieLens, all by time", ArrayClicks("MovieLens, all by time", labels, dense, ids), False)
+    for count in LARGER:
+        (made,) = GeneratedClicks(preset_spec("criteo-kaggle", None, "block", None, None, 0), count, 0).read(
+            0, count, count
+        )
+        name = f"{GENERATED}, {count:,}"
+        yield Rowset(name, ArrayClicks(name, made.labels, made.batch.dense, made.batch.ids), True)
+
+
 def parts(rows: Rowset, seed: int) -> Parts:
     """The last tenth is held out, and of the others the last twentieth decides when training is over."""
     held_out = len(rows.clicks.labels) * 9 // 10
@@ -78,6 +98,8 @@ def parts(rows: Rowset, seed: int) -> Parts:
 def spec_of(rows: Rowset, scheme: str, trained_on: int, seed: int) -> ModelSpec:
     if rows.name == GENERATED:
         return preset_spec("criteo-kaggle", None, scheme, None, None, seed)
+    if rows.name.startswith(GENERATED):
+        return model(seed)
     numbers = NumberSamples(rows.clicks.dense.shape[1])
     numbers.add(rows.clicks.dense[:trained_on])
     names = [f"number {i}" for i in range(rows.clicks.dense.shape[1])]
@@ -133,13 +155,17 @@ def table(results: list[dict[str, Any]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("wheel", type=Path, help="recbole's, which holds MovieLens-100k")
+    parser.add_argument("--larger", action="store_true", help="more rows, compressed models alone")
+    asked = parser.parse_args()
     results: list[dict[str, Any]] = []
-    for rows in rowsets(parser.parse_args().wheel):
-        for scheme in GENERATED_SCHEMES if rows.name == GENERATED else SCHEMES:
-            for factors in TRIALS:
+    for rows in larger_rowsets(asked.wheel) if asked.larger else rowsets(asked.wheel):
+        alone = asked.larger or rows.name == GENERATED
+        for scheme in GENERATED_SCHEMES if alone else SCHEMES:
+            for factors in LARGER_TRIALS if asked.larger else TRIALS:
                 results += [tried(Trial(rows, scheme, factors), seed) for seed in range(SEEDS)]
                 print(table(results).splitlines()[-1], flush=True)
-                record(RESULTS, "recipe", {"measured_on": measured_on(), "runs": results}, table(results))
+                name = "recipe-larger" if asked.larger else "recipe"
+                record(RESULTS, name, {"measured_on": measured_on(), "runs": results}, table(results))
 
 
 if __name__ == "__main__":
