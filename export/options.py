@@ -46,7 +46,10 @@ HeldOutShare = Annotated[
     float, typer.Option(min=0.001, max=0.9, help="without --held-out: evaluate on this share of the rows")
 ]
 ValidationShare = Annotated[
-    float, typer.Option(min=0, max=0.5, help="of the other rows, which decide when training is over")
+    float | None,
+    typer.Option(
+        min=0, max=0.5, help="of the other rows, which decide when training is over; a twentieth, more of few rows"
+    ),
 ]
 SplitBy = Annotated[
     str,

@@ -20,6 +20,7 @@ from benchmarks.record import measured_on, record
 from thimble.export.clicks.files import FileClicks
 from thimble.export.training.checkpoint import Checkpoint, load_trained
 from thimble.export.training.evaluation import score
+from thimble.models.hashing import Floats, Int64s
 
 RESULTS = Path(__file__).parent / "results"
 SIZES = [500, 5_000, 500_000]
@@ -28,19 +29,29 @@ OTHER_ROWS = 100_000
 COLUMNS = ["--label", "clicked", "--dense", "age,price", "--string", "city,shop"]
 
 
-def write(path: Path, rows: int, seed: int, learnable: bool) -> float:
-    """Clicks that a city, the pair of city and shop, and the age say something about, or nothing; the click rate."""
+def drawn(rows: int, seed: int, learnable: bool) -> tuple[Floats, Floats, Int64s]:
+    """Labels, numbers (age, price) and ids (city, shop) of clicks that all but the price say something about, or none.
+
+    The pair of city and shop does so too. A tenth of the prices is missing.
+    """
     random = np.random.default_rng([seed, rows])
     age, city, shop = random.integers(18, 80, rows), random.integers(0, 30, rows), random.integers(0, 12, rows)
     odds = -2.2 + 1.5 * (city % 3 == 0) + 1.2 * ((city + shop) % 2) + 0.02 * (age - 49)
     clicked = random.random(rows) < (1 / (1 + np.exp(-odds)) if learnable else 0.2)
     price = random.lognormal(2, 1, rows)
-    unknown = random.random(rows) < 0.1
+    price[random.random(rows) < 0.1] = np.nan
+    numbers, ids = np.stack([age, price], axis=1), np.stack([city, shop], axis=1)
+    return clicked.astype(np.float32), numbers.astype(np.float32), ids
+
+
+def write(path: Path, rows: int, seed: int, learnable: bool) -> float:
+    """A file of them; the click rate."""
+    clicked, numbers, ids = drawn(rows, seed, learnable)
     with path.open("w") as file:
         file.write("clicked,age,price,city,shop\n")
-        for i in range(rows):
-            cost = "" if unknown[i] else f"{price[i]:.2f}"
-            file.write(f"{int(clicked[i])},{age[i]},{cost},city {city[i]},shop {shop[i]}\n")
+        for label, (age, price), (city, shop) in zip(clicked, numbers, ids, strict=True):
+            cost = "" if np.isnan(price) else f"{price:.2f}"
+            file.write(f"{int(label)},{int(age)},{cost},city {city},shop {shop}\n")
     return float(clicked.mean())
 
 

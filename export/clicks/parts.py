@@ -1,5 +1,6 @@
 """Files as rows to train on, rows for validation and rows held out, in the order in which they are trained on."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from thimble.export.clicks.files import FileClicks
 from thimble.export.clicks.filtered import filtered
 from thimble.export.clicks.order import BufferedRows, ShuffledRows
 from thimble.export.clicks.rows import ClickError, ClickSource, Parts, Rows, checked, refuse_shared, split
-from thimble.export.clicks.split import By, Doubles, Part, Split, fitted, keys
+from thimble.export.clicks.split import By, Doubles, Part, Split, fitted, keys, usual_validation_share
 
 _ALL = Split(by="last", held_out_from=0)
 
@@ -21,13 +22,13 @@ _ALL = Split(by="last", held_out_from=0)
 class Plan:
     """How rows are split, and whether they are shuffled. `column` is what they are split by, if it is one.
 
-    `validation_share` is a share of the rows that are not held out.
+    `validation_share` is a share of the rows that are not held out, None for the usual one.
     """
 
     by: By = "share"
     column: str | None = None
     held_out_share: float = 0.1
-    validation_share: float = 0.05
+    validation_share: float | None = None
     in_order: bool = False
     seed: int = 0
 
@@ -38,6 +39,10 @@ class Plan:
     @property
     def time(self) -> str | None:
         return self.column if self.by == "time" else None
+
+    def validation_share_of(self, rows: int) -> float:
+        """The share for validation of so many rows that are not held out."""
+        return usual_validation_share(rows) if self.validation_share is None else self.validation_share
 
 
 def parse_split(text: str, in_order: bool) -> tuple[By, str | None]:
@@ -95,7 +100,8 @@ def streamed_parts(source: FileClicks, held_out: FileClicks | None, plan: Plan) 
     if plan.by == "group":
         parts = _streamed_groups(source, held_out, plan)
     else:
-        parts = split(source, held_out, plan.held_out_share, plan.validation_share)
+        others = source.count() if held_out else math.floor(source.count() * (1 - plan.held_out_share))
+        parts = split(source, held_out, plan.held_out_share, plan.validation_share_of(others))
     if plan.in_order:
         return parts
     rows = parts.training
@@ -107,8 +113,9 @@ def _streamed_groups(source: FileClicks, held_out: FileClicks | None, plan: Plan
     if held_out is not None:
         refuse_shared(source.files, held_out.files)
     share = 0.0 if held_out else plan.held_out_share
+    validation_share = plan.validation_share_of(math.floor(source.count() * (1 - share)))
     rule = Split(
-        by="group", seed=plan.seed, validation_from=(1 - share) * (1 - plan.validation_share), held_out_from=1 - share
+        by="group", seed=plan.seed, validation_from=(1 - share) * (1 - validation_share), held_out_from=1 - share
     )
     of = filtered(source, rule)
     wanted = {Part.TRAINING: "trained on", **({} if held_out else {Part.HELD_OUT: "held out"})}
@@ -133,7 +140,8 @@ def _fitted(plan: Plan, cache: CachedClicks, held_out_share: float) -> Split:
     if rows == 1 and held_out_share:
         raise ClickError(f"{cache.description}: one row is too few to train on some and hold out others")
     try:
-        return fitted(plan.by, plan.seed, keys_of(plan, cache), held_out_share, plan.validation_share)
+        validation_share = plan.validation_share_of(math.floor(rows * (1 - held_out_share)))
+        return fitted(plan.by, plan.seed, keys_of(plan, cache), held_out_share, validation_share)
     except ClickError:
         same = f"column {plan.column!r} is the same in all {rows:,} rows"
         raise ClickError(f"{cache.description}: {same}, so they cannot be split by it") from None

@@ -28,7 +28,7 @@ def _otherwise(parts: Parts, plan: Plan) -> list[str]:
         share = len(held_out) / sum(len(part) for part in parts if part)
         if not 1 / _FAR < share / plan.held_out_share < _FAR:
             notes.append(f"held out are {share:.1%} of the rows, not {plan.held_out_share:.1%}: {together}")
-    if plan.validation_share and not validation:
+    if plan.validation_share != 0 and not validation:
         notes.append(f"no rows for validation: {together}")
     return notes
 

@@ -15,6 +15,8 @@ from thimble.models.hashing import Int64s
 
 Doubles = npt.NDArray[np.float64]
 By = Literal["share", "last", "time", "group"]
+# Where nobody says how many rows are for validation: this share, or so many where that is less, but at most a fifth.
+VALIDATION_SHARE, LEAST_VALIDATION, MOST_VALIDATION_SHARE = 0.05, 200, 0.2
 _STEP = 0x9E3779B97F4A7C15
 
 
@@ -111,6 +113,14 @@ def keys(marks: Marks, by: By, seed: int) -> Doubles:
             return _drawn(marks.places, seed)
         case "last":
             return marks.places.astype(np.float64)
+
+
+def usual_validation_share(rows: int) -> float:
+    """Of so many rows that are not held out.
+
+    By 25 rows chance decides when training is over. Ours, by the trials of benchmarks/training/small_files.py.
+    """
+    return max(VALIDATION_SHARE, min(MOST_VALIDATION_SHARE, LEAST_VALIDATION / max(rows, 1)))
 
 
 def fitted(by: By, seed: int, row_keys: Doubles, held_out_share: float, validation_share: float) -> Split:

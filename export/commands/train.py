@@ -27,7 +27,7 @@ def train(
     negatives_kept: options.NegativesKept = None,
     held_out: options.HeldOut = None,
     held_out_share: options.HeldOutShare = 0.1,
-    validation_share: options.ValidationShare = 0.05,
+    validation_share: options.ValidationShare = None,
     split: options.SplitBy = "share",
     in_order: options.InOrder = False,
     cache: options.Cache = Path("runs/cache"),
@@ -140,7 +140,7 @@ def train(
     if generate:
         if plan.column or group:
             raise ClickError("generated clicks have no users and no times; leave out --split and --group")
-        rows = generated_rows(spec, generate, validation_share, seed)
+        rows = generated_rows(spec, generate, plan.validation_share_of(generate), seed)
     else:
         files = ClickFiles(
             files=clicks or (),

@@ -92,7 +92,7 @@ def test_a_folder_as_it_was_written_by_others(run: Run, tmp_path: Path) -> None:
     trained = run("train", folder, *columns, *SMALL)
     assert trained.status == 0, trained.err
     assert "passed over (1): _SUCCESS\n" in trained.out
-    assert "171 rows to train on, 9 for validation, 20 held out" in trained.out and "bad rows" not in trained.out
+    assert "144 rows to train on, 36 for validation, 20 held out" in trained.out and "bad rows" not in trained.out
 
     (tmp_path / "bad.csv").write_text("clicked,age,at,city\n" + "1,old,1,Oslo\n" * 20_000)
     reason = "'old' is not a finite number"
@@ -124,7 +124,7 @@ def test_train_on_generated_clicks(run: Run) -> None:
     assert said.status == 0, said.err
     assert "best reachable 0.8" in said.out
     held_out = Checkpoint(Path("runs/kaggle")).load()[1].held_out
-    assert held_out is not None and held_out.start == 1050  # behind 50 for validation, so that more can be drawn
+    assert held_out is not None and held_out.start == 1200  # behind 200 for validation, so that more can be drawn
     again = run("train", "--generate", "1000", "--preset", "criteo-kaggle", *sizes, "--name", "kaggle")
     assert again.out.splitlines()[-1] == said.out.splitlines()[-1]
     assert "order: as they are generated, each independent of all others\n" in said.out

@@ -55,7 +55,7 @@ def assert_parted(parts: Parts, rows: int = ROWS) -> None:
     assert sorted(number for part in found for number in part) == [i for i in range(rows) if i % 50 != 9]
     good = rows - rows // 50
     assert abs(len(found[1]) - good / 10) < good / 40
-    assert abs(len(found[2]) - good * 0.9 / 20) < good / 40
+    assert abs(len(found[2]) - 200) < good / 40
 
 
 @pytest.mark.parametrize("cache", ["cache", None])
@@ -160,7 +160,7 @@ def test_held_out_files_of_their_own(tmp_path: Path, cache: str | None) -> None:
         parts = parts_of(path, plan, folder, apart)
         assert ids(parts.held_out) == [i for i in range(150) if i % 50 != 9]
         assert len(ids(parts.training)) + len(ids(parts.validation)) == 1470
-        assert abs(len(ids(parts.validation)) - 74) < 60
+        assert abs(len(ids(parts.validation)) - 200) < 60
         with pytest.raises(ClickError, match=r"a.csv cannot be both trained on and held out"):
             parts_of(path, plan, folder, path)
 
@@ -170,7 +170,14 @@ def test_shares(tmp_path: Path) -> None:
     parts = parts_of(path, Plan(held_out_share=0.5, validation_share=0), tmp_path / "cache")
     assert (len(parts.training), len(parts.held_out), parts.validation) == (735, 735, None)
     parts = parts_of(write(tmp_path / "few.csv", 12), Plan(), tmp_path / "cache")
-    assert (len(parts.training), len(parts.held_out), parts.validation) == (9, 2, None)
+    assert [len(part) for part in parts if part] == [8, 2, 1]
+
+
+@pytest.mark.parametrize("cache", ["cache", None])
+@pytest.mark.parametrize(("rows", "validation"), [(100, 17), (1000, 176), (2000, 200), (6000, 265)])
+def test_of_few_rows_more_are_for_validation(tmp_path: Path, cache: str | None, rows: int, validation: int) -> None:
+    parts = parts_of(write(tmp_path / "clicks.csv", rows), Plan(), tmp_path / cache if cache else None)
+    assert parts.validation is not None and abs(len(parts.validation) - validation) <= 0.06 * validation
 
 
 @pytest.mark.parametrize(
