@@ -11,7 +11,7 @@ from thimble.export.report.numbers import count, duration
 from thimble.export.report.page import Page, headlines
 from thimble.export.training.checkpoint import Checkpoint, Progress, RunConfig
 from thimble.export.training.errors import RunError
-from thimble.export.training.stopping import best_epoch
+from thimble.export.wording import counted
 from thimble.models.spec import Metrics
 
 
@@ -34,7 +34,8 @@ class FinishedRun(NamedTuple):
 def run_page(config: RunConfig, progress: Progress, compared: Sequence[FinishedRun] = ()) -> Page:
     """A run as far as it has come, beside others."""
     metrics, kept = progress.metrics, config.recipe.negatives_kept
-    shown = [tables.epochs(progress.validation, best_epoch(progress.validation))] if progress.validation else []
+    best = progress.best_epoch
+    shown = [] if best is None else [tables.epochs(progress.validation, best, progress.start)]
     if metrics:
         models = {"this run": metrics} | {_called(other, config): other.metrics for other in compared}
         shown.insert(0, tables.compared(models, "On held-out rows, with 95 % intervals."))
@@ -59,6 +60,9 @@ def _called(other: FinishedRun, config: RunConfig) -> str:
 
 def _standing(config: RunConfig, progress: Progress) -> str:
     trained = f"{count(progress.rows_trained)} rows in {duration(progress.seconds)}"
+    if progress.metrics and progress.best_epoch == 0:
+        epochs = counted(progress.epoch, "epoch")
+        return f"A constant, after {epochs} in {duration(progress.seconds)} that were no better than that."
     if progress.metrics:
         return f"Trained on {trained}, and judged by {count(progress.metrics.rows)} rows that were held out."
     return f"Not finished: {progress.epoch} of at most {config.recipe.epochs} epochs are done, {trained}."

@@ -39,8 +39,8 @@ def compared(models: Mapping[str, Metrics], note: str) -> Table:
     return Table("Against a constant and other models", note, head, [*rows, ["the base rate for all", *constant]])
 
 
-def epochs(validation: Sequence[Metrics], best: int) -> Table:
-    """Metrics of validation rows after each epoch, of which one is the best."""
+def epochs(validation: Sequence[Metrics], best: int, start: Metrics | None = None) -> Table:
+    """Metrics of validation rows after each epoch, of which one is the best; 0 is the base rate for all."""
     head = ["epoch", "log loss", "normalised\nentropy", "AUC", "calibration", "calibration\nerror"]
     rows = [
         [
@@ -51,9 +51,13 @@ def epochs(validation: Sequence[Metrics], best: int) -> Table:
             figure(metrics.calibration),
             figure(metrics.calibration_error),
         ]
-        for epoch, metrics in enumerate(validation, 1)
+        for epoch, metrics in enumerate([start, *validation])
+        if metrics
     ]
-    return Table("After each epoch", "On the validation rows. The weights of the best epoch are kept.", head, rows)
+    note = "On the validation rows. The weights of the best epoch are kept."
+    if start:
+        note += " Epoch 0 is the base rate for all."
+    return Table("After each epoch", note, head, rows)
 
 
 def fields(spec: ModelSpec) -> list[Table]:

@@ -7,7 +7,6 @@ from thimble.export.metrics.calibration import entropy
 from thimble.export.training.checkpoint import Progress, RunConfig
 from thimble.export.training.platt import enough_rows
 from thimble.export.training.schema import default_memory
-from thimble.export.training.stopping import best_epoch
 from thimble.export.wording import counted
 from thimble.models.schemes.base import HashedEmbedding
 from thimble.models.spec import Metrics, ModelSpec
@@ -17,16 +16,28 @@ FEW_STEPS = 10
 # How far the scores' mean may be from the base rate, as a share of it.
 FAR_OFF = 0.02
 
+_TOO_LITTLE = "these columns say too little of the clicks, or there are too few rows: bring more of either"
+
 
 def advice(config: RunConfig, progress: Progress) -> list[str]:
     """Sentences about a run whose metrics are known; none where all is well."""
     assert progress.metrics is not None
+    constant = progress.best_epoch == 0
     return [
-        *_of_metrics(progress.metrics),
+        *(_of_constant(progress) if constant else _of_metrics(progress.metrics)),
         *_of_calibration(config, progress, progress.metrics),
         *_of_epochs(config, progress),
         *_of_memory(config.spec),
     ]
+
+
+def _of_constant(progress: Progress) -> Iterator[str]:
+    assert progress.start is not None
+    least, rows = min(metrics.log_loss for metrics in progress.validation), progress.start.rows
+    yield (
+        f"the model is a constant, the base rate for every row: its log loss on {counted(rows, 'validation row')} is "
+        f"{progress.start.log_loss:.4f}, and the best epoch's was {least:.4f}; {_TOO_LITTLE}"
+    )
 
 
 def _of_metrics(metrics: Metrics) -> Iterator[str]:
@@ -36,7 +47,7 @@ def _of_metrics(metrics: Metrics) -> Iterator[str]:
     elif metrics.log_loss >= constant:
         yield (
             f"no better than a constant score: log loss {metrics.log_loss:.4f}, the base rate's is {constant:.4f}; "
-            "these columns say too little of the clicks, or there are too few rows: bring more of either"
+            f"{_TOO_LITTLE}"
         )
     elif metrics.auc_interval is not None and metrics.auc_interval[0] <= 0.5:
         yield f"{rows} do not tell the AUC of {metrics.auc:.4f} from chance, 0.5; bring more rows, or hold out more"
@@ -50,7 +61,8 @@ def _of_calibration(config: RunConfig, progress: Progress, metrics: Metrics) -> 
         return
     recipe, validation = config.recipe, progress.validation
     remedy = "bring more rows, or more for validation (--validation-share)"
-    if not recipe.platt and validation and enough_rows(validation[-1], recipe.negatives_kept):
+    scaled = recipe.platt or progress.best_epoch == 0  # a constant cannot be
+    if not scaled and validation and enough_rows(validation[-1], recipe.negatives_kept):
         remedy = "--platt fits it in a new --run, if these rows are as those that will be scored"
     yield (
         f"the scores' mean is {metrics.calibration:.2f} times the base rate of the "
@@ -60,7 +72,7 @@ def _of_calibration(config: RunConfig, progress: Progress, metrics: Metrics) -> 
 
 def _of_epochs(config: RunConfig, progress: Progress) -> Iterator[str]:
     epochs, batch = config.recipe.epochs, config.recipe.batch_size
-    if 1 < epochs == len(progress.validation) == best_epoch(progress.validation):
+    if 1 < epochs == len(progress.validation) == progress.best_epoch:
         yield f"still improving after the last epoch; try --epochs {2 * epochs} in a new --run"
     if (count := math.ceil(config.train_rows / batch)) < FEW_STEPS and batch > 1:
         steps = counted(count, "step")

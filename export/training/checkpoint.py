@@ -26,8 +26,9 @@ class Progress(BaseModel):
     """How far a run has come.
 
     `epoch` counts those that are done, and `position` the rows of the one at hand. `loss_rows` were trained
-    on since the history's last point. `seconds` were spent on training. `validation` has the
-    metrics after each epoch. `golden` are held-out rows in the form of a request, `trained_on` and `held_out` say where
+    on since the history's last point. `seconds` were spent on training. `start` has a
+    constant's metrics on the validation rows, of a run without a parent, and `validation` the model's after each
+    epoch. `golden` are held-out rows in the form of a request, `trained_on` and `held_out` say where
     an export can read rows again. `metrics` and `curves`, on the held-out rows, appear when the run is over, and with
     them `advice`, what a user should know of it.
     """
@@ -38,6 +39,7 @@ class Progress(BaseModel):
     loss_rows: int = 0
     seconds: float = 0
     history: list[Point] = []
+    start: Metrics | None = None
     validation: list[Metrics] = []
     platt: PlattScaling | None = None
     metrics: Metrics | None = None
@@ -46,6 +48,11 @@ class Progress(BaseModel):
     golden: dict[str, list[int | float | str | None]] | None = None
     trained_on: Origin | None = None
     held_out: Origin | None = None
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The one whose weights are kept, 0 for a constant. None: no validation rows tell one."""
+        return best_epoch(self.validation, self.start) if self.validation else None
 
 
 class RunConfig(BaseModel):
@@ -153,7 +160,7 @@ def provenance(config: RunConfig, progress: Progress) -> Provenance:
     return Provenance(
         source=config.source.encode("utf-8", "backslashreplace").decode(),  # names of files, which may be any bytes
         rows_trained=progress.rows_trained,
-        epochs=best_epoch(progress.validation) if progress.validation else config.recipe.epochs,
+        epochs=config.recipe.epochs if progress.best_epoch is None else progress.best_epoch,
         batch_size=config.recipe.batch_size,
         seed=config.recipe.seed,
         tool=f"thimble {version('thimble-ctr')}",

@@ -22,10 +22,10 @@ from thimble.export.training.history import Point
 from thimble.export.training.intercept import LastRows, fit_intercept
 from thimble.export.training.platt import PlattError, calibrate, unfold
 from thimble.export.training.ranks import Ranks
-from thimble.export.training.start import START_ROWS, fit_start, started
+from thimble.export.training.start import START_ROWS, as_constant, fit_start, started
 from thimble.export.training.step import Step
 from thimble.export.training.stop_requests import stop_requests
-from thimble.export.training.stopping import best_epoch, is_over
+from thimble.export.training.stopping import is_over
 from thimble.models.hashing import Int64s
 from thimble.models.spec import Metrics
 
@@ -79,7 +79,7 @@ class Run:
         self.progress.golden = self.ranks.from_first(lambda: golden_features(self.config.spec, held_out))
         self.progress.trained_on, self.progress.held_out = origin(rows), origin(held_out)
         if not self.resumed:
-            self._start(rows)
+            self._start(rows, validation)
         self.ranks.same_weights(self.model)
         with stop_requests() as stop:
             self._save()  # what cannot be saved ends the run before there is work to lose
@@ -89,7 +89,7 @@ class Run:
                     after_epoch(self.progress)
                 if self.ranks.any(stop.is_set()):
                     raise KeyboardInterrupt
-        if self.progress.validation and best_epoch(self.progress.validation) < self.progress.epoch:
+        if self.progress.best_epoch not in (None, self.progress.epoch):
             self._return_to_best()
         self._save()
         notes = self._calibrate(validation) if self.config.recipe.platt else []
@@ -101,12 +101,18 @@ class Run:
         self._save()
         return metrics
 
-    def _start(self, rows: Rows) -> None:
+    def _start(self, rows: Rows, validation: Rows | None) -> None:
         sample = next((clicks for clicks in rows.read(START_ROWS) if len(clicks.labels)), None)
         if sample is None:
             raise ClickError(f"{rows.source.description}: no usable row to train on")
-        if self.config.parent is None:
-            fit_start(self.model, sample, self.config.recipe.negatives_kept)
+        if self.config.parent is not None:
+            return
+        kept = self.config.recipe.negatives_kept
+        fit_start(self.model, sample, kept)
+        if validation:
+            with as_constant(self.model, sample, kept):
+                self.progress.start = self._metrics(validation.read(SCORING_BATCH))
+                self._save(self.best)
 
     def _watched(self, validation: Rows) -> list[Clicks]:
         """The validation rows that are looked at within epochs, kept: files may have to be read whole to find them."""
@@ -159,7 +165,7 @@ class Run:
         progress.epoch, progress.position = progress.epoch + 1, 0
         if metrics:
             progress.validation.append(metrics)
-            if best_epoch(progress.validation) == progress.epoch:
+            if progress.best_epoch == progress.epoch:
                 self._save(self.best)
         self._save()
         if self.ranks.first:

@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 
 import numpy as np
@@ -17,8 +18,11 @@ from thimble.models.nn.recommender import Recommender
 from thimble.models.nn.registry import recommender
 from thimble.models.spec import ModelSpec
 
-# So many training rows say what a model should start from: the base rate within 1 %, relatively, at a rate of a half.
-START_ROWS = 8192
+# So many training rows say what a model should start from: where a fifth is clicked the base rate within 1 %
+# (one standard error).
+START_ROWS = 65_536
+# And so many of them which of its units are silent.
+WAKING_ROWS = 8192
 
 
 def started(spec: ModelSpec, seed: int, device: torch.device, keys: Int64s | None = None) -> Recommender:
@@ -41,7 +45,7 @@ def started(spec: ModelSpec, seed: int, device: torch.device, keys: Int64s | Non
 
 
 def fit_start(model: Recommender, clicks: Clicks, negatives_kept: float = 1) -> None:
-    """Have an untrained model begin at the base rate of some rows, with no hidden unit silent on all of them.
+    """Have an untrained model begin at the base rate of some rows, with no hidden unit silent on the first of them.
 
     It is that of the full log, of whose negatives the rows hold that share.
 
@@ -51,10 +55,28 @@ def fit_start(model: Recommender, clicks: Clicks, negatives_kept: float = 1) -> 
     device = model.last_layer.weight.device
     hooks = [layer.register_forward_hook(_wake) for layer in _hidden_layers(model)]
     with torch.no_grad():
-        logits = model(*(torch.from_numpy(tensor).to(device) for tensor in clicks.batch))
+        logits = model(*(torch.from_numpy(tensor[:WAKING_ROWS]).to(device) for tensor in clicks.batch))
         model.last_layer.bias.add_(log_odds(clicks) - sampled_log_odds(negatives_kept) - logits.mean())
     for hook in hooks:
         hook.remove()
+
+
+@contextmanager
+def as_constant(model: Recommender, clicks: Clicks, negatives_kept: float = 1) -> Iterator[None]:
+    """Have a model score every row the same meanwhile, with the base rate of some rows as `fit_start` takes it.
+
+    Training does not begin there: weights of 0 in the last layer keep all others from learning at first, and in one
+    pass over 120,000 rows of 26 fields that costs .02 of AUC.
+    """
+    layer = model.last_layer
+    drawn = [parameter.detach().clone() for parameter in layer.parameters()]
+    with torch.no_grad():
+        layer.weight.zero_()
+        layer.bias.fill_(log_odds(clicks) - sampled_log_odds(negatives_kept))
+    yield
+    with torch.no_grad():
+        for parameter, value in zip(layer.parameters(), drawn, strict=True):
+            parameter.copy_(value)
 
 
 def log_odds(clicks: Clicks) -> float:

@@ -22,6 +22,7 @@ def said(
     rows: int = 50_000,
     spec: ModelSpec = SPEC,
     validated: int = 1000,
+    start: float | None = None,
 ) -> list[str]:
     config = RunConfig(
         spec=spec,
@@ -33,12 +34,13 @@ def said(
         recipe=recipe or Recipe(batch_size=512, epochs=10),
     )
     validation = [Metrics.model_validate(GOOD | {"rows": validated, "log_loss": loss}) for loss in losses]
+    constant = None if start is None else Metrics(rows=validated, base_rate=0.2, log_loss=start)
     found = Metrics.model_validate(GOOD | (metrics or {}))
-    return advice(config, Progress(epoch=len(losses), validation=validation, metrics=found))
+    return advice(config, Progress(epoch=len(losses), start=constant, validation=validation, metrics=found))
 
 
 def test_nothing_is_said_where_all_is_well() -> None:
-    assert said() == []
+    assert said() == said(start=0.41) == []
     near, unsure = (1.015, (1.01, 1.02)), (1.05, (0.97, 1.13))
     for calibration, interval in (near, unsure):
         assert said({"calibration": calibration, "calibration_interval": interval}) == []
@@ -57,6 +59,10 @@ def test_who_gave_no_memory_is_not_told_to_leave_it_out() -> None:
         (
             {"metrics": {"log_loss": 0.51}},
             "than a constant score: log loss 0.5100, the base rate's is 0.5004",
+        ),
+        (
+            {"start": 0.4, "metrics": {"log_loss": 0.51, "auc": 0.5, "auc_interval": (0.5, 0.5)}},
+            "its log loss on 1,000 validation rows is 0.4000, and the best epoch's was 0.4000; these columns say too",
         ),
         ({"metrics": {"auc": 0.55, "auc_interval": (0.48, 0.62)}}, "do not tell the AUC of 0.5500 from chance"),
         ({"metrics": {"base_rate": 0.0, "auc": None, "auc_interval": None}}, "one class alone in 1,000 held-out"),

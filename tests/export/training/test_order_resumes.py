@@ -117,7 +117,7 @@ def test_bad_rows_of_a_stream_take_none_of_those_the_intercept_is_fitted_on(
         fit_intercept(model, found, negatives_kept)
 
     monkeypatch.setattr("thimble.export.training.intercept.INTERCEPT_ROWS", 200)
-    monkeypatch.setattr("thimble.export.training.train.fit_intercept", fit_on)
+    monkeypatch.setattr("thimble.export.training.run.fit_intercept", fit_on)
     fit(parts_of(csv, "share", False, None), tmp_path / "run")
     assert fitted_on == [200, 200]
 

@@ -13,6 +13,7 @@ from testing.samples import small_spec, write_csv
 from thimble.export.clicks.files import FileClicks
 from thimble.export.clicks.rows import Clicks, Parts, Rows
 from thimble.export.training import intercept
+from thimble.export.training import run as running
 from thimble.export.training import train as training
 from thimble.export.training.checkpoint import Checkpoint
 from thimble.export.training.ranks import ALONE, Ranks
@@ -87,7 +88,7 @@ def fit(parts: Parts, folder: Path, epochs: int = 2, ranks: Ranks = ALONE) -> Me
 
 
 def test_an_epoch_reads_rows_once(source: FileClicks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "POINT_ROWS", 250)
+    monkeypatch.setattr(running, "POINT_ROWS", 250)
     read = []
     for epochs in (1, 2):
         these = parts(source)

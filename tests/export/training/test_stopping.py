@@ -89,6 +89,11 @@ def test_an_epoch_that_brings_nothing_ends_training(losses: list[float], best: i
     assert (best_epoch(validation), is_over(validation)) == (best, over)
 
 
+@pytest.mark.parametrize(("start", "best"), [(0.4, 0), (0.5, 0), (0.51, 2)])
+def test_a_constant_is_the_best_where_no_epoch_has_a_lower_loss(start: float, best: int) -> None:
+    assert best_epoch([metrics(0.6), metrics(0.5), metrics(0.55)], metrics(start)) == best
+
+
 def test_before_the_first_epoch_nothing_is_over() -> None:
     assert not is_over([])
 
