@@ -1,4 +1,4 @@
-// Random lookups, hostile ones among them, against the formula of models/hashing.py written out plainly. Built with
+// Random lookups, hostile ones among them, against the formula of models/ written out plainly. Built with
 // AddressSanitizer and UBSan; every buffer is exactly as long as it must be.
 //
 //     fuzz SECONDS [SEED]
@@ -39,90 +39,151 @@ const char* name(Scheme scheme) {
   return scheme == Scheme::block ? "block" : scheme == Scheme::robe_v1 ? "robe-v1" : "robe-v2";
 }
 
-// The memory index at which a chunk starts.
-int64_t start(Scheme scheme, int64_t length, int64_t chunk, int64_t id, int64_t a, int64_t b, int64_t s) {
+// The hash of models/hashing.py. Beyond the contract ids count modulo 2^60 and constants modulo 2^31.
+int64_t hash(Scheme scheme, int64_t id, int64_t a, int64_t b, int64_t s) {
   const auto cut = [](int64_t x, int bits) { return static_cast<Wide>(x) & ((Wide{1} << bits) - 1); };
   const Wide all = cut(id, 60), low = all % (Wide{1} << 30), high = all / (Wide{1} << 30);
   const Wide sum = low * cut(a, 31) + high * cut(b, 31) + cut(s, 31);
-  switch (scheme) {
-    case Scheme::block:
-      return static_cast<int64_t>(sum % 2147483647 % (length / chunk) * chunk);
-    case Scheme::robe_v1:
-      return static_cast<int64_t>(sum % 2038074743 % (length - chunk + 1));
-    default:
-      return static_cast<int64_t>(sum % 2038074743 % (length - chunk));
-  }
+  return static_cast<int64_t>(sum % (scheme == Scheme::block ? 2147483647 : 2038074743));
 }
 
-// Whether numbers of the output are those of the memory. Random float16s are NaN at times, which have no one form.
-bool same(const std::byte* out, const std::byte* in, size_t count, bool half) {
-  if (!half) return std::memcmp(out, in, count * sizeof(float)) == 0;
-  for (size_t i = 0; i < count; ++i) {
-    uint16_t stored;
-    std::memcpy(&stored, in + i * sizeof stored, sizeof stored);
-    const float wanted = widened(stored);
-    if (std::memcmp(out + i * sizeof wanted, &wanted, sizeof wanted) == 0) continue;
-    float found;
-    std::memcpy(&found, out + i * sizeof found, sizeof found);
-    if (!std::isnan(found) || !std::isnan(wanted)) return false;
+// A directory, and what its definition in models/hot_rows.py finds. Beyond the contract a field's first bucket is the
+// last one if there is none of that number, and its others end where the keys do.
+struct Hot {
+  int64_t buckets, fields;
+  std::vector<int32_t> keys;
+  std::vector<int64_t> directory;
+
+  int64_t at(int what, size_t field, size_t choice) const {
+    return directory[(what * static_cast<size_t>(fields) + field) * choices + choice];
   }
-  return true;
+  int64_t key(size_t field, size_t choice, int64_t id) const {
+    return hash(Scheme::block, id, at(0, field, choice), at(1, field, choice), at(2, field, choice));
+  }
+  int64_t bucket(size_t field, size_t choice, int64_t id) const {
+    int64_t first = at(3, field, choice);
+    if (first < 0 || first >= buckets) first = buckets - 1;
+    return first + key(field, choice, id) % std::clamp<int64_t>(at(4, field, choice), 1, buckets - first);
+  }
+  int64_t place(size_t field, int64_t id) const {
+    int64_t found = -1;
+    for (size_t choice = 0; choice < choices; ++choice) {
+      const int64_t from = bucket(field, choice, id) * 4;
+      for (int64_t i = from; i < from + 4; ++i) {
+        if (keys[static_cast<size_t>(i)] == key(field, choice, id)) found = std::max(found, i);
+      }
+    }
+    return found;
+  }
+};
+
+// One of `buckets` buckets that holds about half of the ids.
+Hot directory(Random& random, const std::vector<int64_t>& ids, int64_t fields, int64_t buckets, bool hostile) {
+  const auto plane = static_cast<size_t>(fields) * choices;
+  Hot hot{buckets, fields, std::vector<int32_t>(static_cast<size_t>(buckets) * 4), std::vector<int64_t>(5 * plane)};
+  for (auto& key : hot.keys) key = random() % 2 ? -1 : static_cast<int32_t>(value(random, int64_t{1} << 31, hostile));
+  for (size_t i = 0; i < 5 * plane; ++i) {
+    hot.directory[i] = value(random, i < 3 * plane ? int64_t{1} << 31 : buckets, hostile);
+  }
+  for (size_t n = 0; n < ids.size(); n += 1 + random() % 3) {
+    const size_t field = n % static_cast<size_t>(fields), choice = random() % choices;
+    const auto bucket = static_cast<size_t>(hot.bucket(field, choice, ids[n]));
+    hot.keys[bucket * 4 + random() % 4] = static_cast<int32_t>(hot.key(field, choice, ids[n]));
+  }
+  return hot;
+}
+
+// Number i of a memory.
+float stored(const std::byte* memory, size_t i, int64_t bits, float step) {
+  if (bits == 8) return static_cast<float>(static_cast<int>(memory[i]) - 128) * step;
+  if (bits == 4) {
+    const int byte = static_cast<int>(memory[i / 2]);
+    return static_cast<float>((i % 2 ? byte / 16 : byte % 16) - 8) * step;
+  }
+  if (bits == 16) {
+    uint16_t half;
+    std::memcpy(&half, memory + i * sizeof half, sizeof half);
+    return widened(half);
+  }
+  float number;
+  std::memcpy(&number, memory + i * sizeof number, sizeof number);
+  return number;
+}
+
+// Random float16s are NaN at times, which have no one form.
+bool same(float found, float wanted, int64_t bits) {
+  return std::memcmp(&found, &wanted, sizeof found) == 0 || (bits == 16 && std::isnan(found) && std::isnan(wanted));
+}
+
+// A buffer that ends where its content does, for the sanitizers to see what reads beyond it.
+std::unique_ptr<std::byte[]> random_bytes(Random& random, size_t size) {
+  auto bytes = std::make_unique<std::byte[]>(size);
+  for (size_t i = 0; i < size; ++i) bytes[i] = static_cast<std::byte>(random());
+  return bytes;
 }
 
 void lookup_once(Random& random, bool large) {
   const auto scheme = static_cast<Scheme>(random() % 3);
-  const bool half = random() % 2;
-  const size_t element = half ? 2 : 4;
+  const bool block = scheme == Scheme::block, with_hot = block && random() % 2, hostile = random() % 2;
+  const int64_t bits = block ? 4 << random() % 4 : 16 << random() % 2;
+  const auto step = static_cast<float>(1 + random() % 1000) / 999;
   const int64_t usual[] = {1, 2, 4, 8, 16, 32, 64, 128};
-  const int64_t chunk = random() % 2 ? usual[random() % 8] : 1 + below(random, 70);
+  int64_t chunk = random() % 2 ? usual[random() % 8] : 1 + below(random, 70);
+  if (bits == 4) chunk += chunk % 2;
   const int64_t chunks = 1 + below(random, random() % 8 ? 6 : 200);
   const int64_t dim = random() % 2 ? chunk * chunks : chunk * (chunks - 1) + 1 + below(random, chunk);
   const int64_t fields = 1 + below(random, 7);
-  const int64_t batch = large ? 1 + (8 << 20) / (fields * dim * static_cast<int64_t>(element)) : below(random, 40);
-  const int64_t slots = 1 + below(random, random() % 4 ? 2000 : 3);
-  const int64_t length = scheme == Scheme::block     ? slots * chunk
-                         : scheme == Scheme::robe_v1 ? chunk + slots - 1
-                                                     : chunk + slots;
-  const bool hostile = random() % 2;
+  const int64_t batch = large ? 1 + (8 << 20) / (fields * dim * 4) : below(random, 40);
+  const int64_t shared = 1 + below(random, random() % 4 ? 2000 : 3);
+  const int64_t buckets = with_hot ? 1 + below(random, 30) : 0, slots = shared + buckets * 4 * chunks;
+  const int64_t length = block ? slots * chunk : scheme == Scheme::robe_v1 ? chunk + slots - 1 : chunk + slots;
 
   std::vector<int64_t> ids(static_cast<size_t>(batch * fields));
   for (auto& id : ids) id = value(random, int64_t{1} << 60, hostile);
   std::vector<int64_t> constants(static_cast<size_t>(3 * fields * chunks));
   for (auto& constant : constants) constant = value(random, int64_t{1} << 31, hostile);
-  const auto memory_bytes = static_cast<size_t>(length) * element;
-  const auto memory = std::make_unique<std::byte[]>(memory_bytes);
-  for (size_t i = 0; i < memory_bytes; ++i) memory[i] = static_cast<std::byte>(random());
-  const size_t embedding = static_cast<size_t>(dim) * sizeof(float);
-  const auto out = std::make_unique<std::byte[]>(ids.size() * embedding);
+  const Hot hot = with_hot ? directory(random, ids, fields, buckets, hostile) : Hot{};
+  const auto memory = random_bytes(random, static_cast<size_t>(length * bits / 8));
+  const auto out = std::make_unique<float[]>(ids.size() * static_cast<size_t>(dim));
 
   std::string problem;
-  const auto found = attributes(name(scheme), 1, chunk, dim, problem);
+  const auto found = attributes(name(scheme), with_hot ? 2 : 1, chunk, dim, bits, step, problem);
   if (!found) fail("refused: " + problem);
-  const Dims memory_dims = scheme == Scheme::block ? Dims{length / chunk, chunk} : Dims{length};
-  const Dims ids_dims{batch, fields}, constants_dims{3, fields, chunks};
-  problem = misfit(*found, ids_dims, memory_dims, constants_dims);
+  Shapes shapes{{batch, fields}, {length}, {3, fields, chunks}, {}, {}};
+  if (block) shapes.memory = {slots, bits == 4 ? chunk / 2 : chunk};
+  if (with_hot) shapes.keys = {buckets, 4}, shapes.directory = {5, fields, 2};
+  problem = misfit(*found, shapes);
   if (!problem.empty()) fail("refused: " + problem);
-  Lookup lookup = plan(*found, ids_dims, memory_dims, constants_dims, half);
+  Lookup lookup = plan(*found, shapes);
   lookup.ids = ids.data();
   lookup.memory = memory.get();
   lookup.constants = constants.data();
-  lookup.out = out.get();
+  lookup.keys = hot.keys.data();
+  lookup.directory = hot.directory.data();
+  lookup.out = reinterpret_cast<std::byte*>(out.get());
+  std::optional<Choices> of_hot;
+  if (with_hot) of_hot.emplace(hot.directory.data(), lookup.fields, lookup.buckets);
+  const Choices* prepared = of_hot ? &*of_hot : nullptr;
+  const Instructions instructions = random() % 2 ? Instructions::baseline : supported();
   // in two parts, as threads share a lookup out
   const size_t middle = ids.empty() ? 0 : random() % (ids.size() + 1);
-  run(lookup, middle, ids.size());
-  run(lookup, 0, middle);
+  run(lookup, prepared, middle, ids.size(), instructions);
+  run(lookup, prepared, 0, middle, instructions);
 
   const auto plane = static_cast<size_t>(fields * chunks);
+  const float* number = out.get();
   for (size_t n = 0; n < ids.size(); ++n) {
-    for (size_t c = 0; c < static_cast<size_t>(chunks); ++c) {
-      const size_t k = n % static_cast<size_t>(fields) * static_cast<size_t>(chunks) + c;
-      const auto from = static_cast<size_t>(start(scheme, length, chunk, ids[n], constants[k], constants[plane + k],
-                                                  constants[2 * plane + k]));
-      const size_t at = c * static_cast<size_t>(chunk);
-      const size_t count = std::min(static_cast<size_t>(chunk), static_cast<size_t>(dim) - at);
-      if (!same(out.get() + n * embedding + at * sizeof(float), memory.get() + from * element, count, half)) {
-        fail(std::string("differs: ") + name(scheme) + ", chunk_size " + std::to_string(chunk) + ", dim " +
-             std::to_string(dim) + ", length " + std::to_string(length) + ", id " + std::to_string(ids[n]));
+    const size_t field = n % static_cast<size_t>(fields);
+    const int64_t place = with_hot ? hot.place(field, ids[n]) : -1;
+    for (int64_t c = 0; c < chunks; ++c) {
+      const int64_t* a = &constants[field * static_cast<size_t>(chunks) + static_cast<size_t>(c)];
+      const int64_t hashed = hash(scheme, ids[n], a[0], a[plane], a[2 * plane]) % shared;
+      const int64_t start = (place < 0 ? hashed : shared + place * chunks + c) * (block ? chunk : 1);
+      for (int64_t i = start; i < start + std::min(chunk, dim - c * chunk); ++i, ++number) {
+        if (same(*number, stored(memory.get(), static_cast<size_t>(i), bits, step), bits)) continue;
+        fail(std::string("differs: ") + name(scheme) + ", bits " + std::to_string(bits) + ", chunk_size " +
+             std::to_string(chunk) + ", dim " + std::to_string(dim) + ", length " + std::to_string(length) + ", id " +
+             std::to_string(ids[n]) + ", place " + std::to_string(place) + " of " + std::to_string(buckets * 4));
       }
     }
   }
@@ -135,6 +196,7 @@ void modulus_once(Random& random) {
   const auto next = static_cast<uint32_t>(divisor + (divisor < (uint32_t{1} << 31) && random() % 2));
   for (const uint32_t d : {divisor, next, uint32_t{1} << random() % 32}) {
     if (Modulus(d)(x) != x % d) fail(std::to_string(x) + " mod " + std::to_string(d));
+    if (Modulus(d).multiplier > UINT32_MAX) fail("vectors cannot multiply by that of " + std::to_string(d));
   }
 }
 
@@ -150,10 +212,13 @@ void shapes_once(Random& random) {
     return made;
   };
   const char* schemes[] = {"block", "robe-v1", "robe-v2", "", "BLOCK", "robe-v3"};
+  const int64_t bits[] = {32, 16, 8, 4, any()}, versions[] = {1, 2, any()};
+  const float steps[] = {1, 0, -1, INFINITY, NAN};
   std::string problem;
-  const auto found = attributes(schemes[random() % 6], random() % 3 ? 1 : any(), any(), any(), problem);
+  const auto found = attributes(schemes[random() % 6], versions[random() % 3], any(), any(), bits[random() % 5],
+                                steps[random() % 5], problem);
   if (found.has_value() != problem.empty()) fail("refused without a reason");
-  if (found) misfit(*found, dims(), dims(), dims());
+  if (found) misfit(*found, {dims(), dims(), dims(), dims(), dims()});
 }
 
 }  // namespace

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
+import onnxruntime
 from onnx import helper, numpy_helper
 
 from thimble.export.artifact.graph import IR_VERSION
@@ -12,6 +13,7 @@ from thimble.export.artifact.lookup_function import OPSET, function
 from thimble.models.hashing import Floats, Int64s
 from thimble.models.schemes.base import OP_DOMAIN, OP_NAME, HashedEmbedding
 from thimble.models.spec import ModelSpec
+from thimble.ops.library import LIBRARY
 
 # embedding_dim and chunk_size: the one divided by the other with and without a rest, and smaller than it
 SHAPES = [(16, 8), (20, 8), (5, 8), (3, 1), (128, 32), (30, 7)]
@@ -78,3 +80,11 @@ def lookup_model(spec: ModelSpec, flat: Memory, body: bool = True, **changes: An
         ir_version=IR_VERSION,
         functions=[function(embedding, bits)] if body else [],
     )
+
+
+def native_session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
+    """With the library of native operators."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.register_custom_ops_library(str(LIBRARY))
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

@@ -1,5 +1,6 @@
 """The native lookup (ops/)."""
 
+import itertools
 import re
 import shutil
 import subprocess
@@ -9,22 +10,31 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
-import onnxruntime
 import pytest
 from onnx import helper
 
 from testing import runtimes
 from testing.artifacts import write_artifact
-from testing.lookups import SHAPES, hashed, lookup, lookup_model, random_memory
+from testing.lookups import SHAPES, hashed, lookup, lookup_model, native_session, random_memory
 from testing.samples import SHARED, random_batch, small_spec
 from thimble.models.hashing import ID_LIMIT
+from thimble.models.quantization import MemoryPrecision
 from thimble.ops.library import LIBRARY
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "ops"
 OLDEST = "1.21.0"
 BATCHES = [0, 1, 3, 3000]
+PRECISIONS: dict[MemoryPrecision, tuple[npt.DTypeLike, int]] = {
+    "fp32": (np.float32, 32),
+    "fp16": (np.float16, 16),
+    "int8": (np.uint8, 8),
+    "int4": (np.uint8, 4),
+}
+# two of every scheme are no lookup alone; int8 and int4 are for block, int4 for even chunks
+CASES = len(SHARED) * (2 * len(SHAPES) + 2) + len(SHAPES) + sum(chunk % 2 == 0 for _, chunk in SHAPES)
 
 needs_library = pytest.mark.skipif(not LIBRARY.is_file(), reason=f"{LIBRARY.name} is not built; make ops says why")
 
@@ -34,17 +44,20 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Lookups of every scheme and precision and whole models, as `testing.runtimes` takes them."""
     folder = tmp_path_factory.mktemp("cases")
     for scheme in SHARED:
-        for dtype in (np.float32, np.float16):
-            for dim, chunk in SHAPES:
-                spec = small_spec(scheme, dim=dim, chunk=chunk, memory=chunk * 125)
-                memory = random_memory(spec, dtype)
-                arrays: dict[str, Any] = {}
-                for i, rows in enumerate(BATCHES):
-                    arrays[f"{i}.ids"] = random_batch(spec, rows, i).ids
-                    arrays[f"{i}.expected"] = lookup(spec, memory, arrays[f"{i}.ids"])
-                name = f"{scheme}-{np.dtype(dtype)}-{dim}-{chunk}"
-                onnx.save_model(lookup_model(spec, memory), folder / f"{name}.onnx")
-                np.savez(folder / f"{name}.npz", **arrays)
+        for (precision, (dtype, bits)), (dim, chunk) in itertools.product(PRECISIONS.items(), SHAPES):
+            spec = small_spec(scheme, dim=dim, chunk=chunk, memory=chunk * 125)
+            try:
+                spec.embedding.check_precision(precision)
+            except ValueError:
+                continue
+            memory = random_memory(spec, dtype, bits)
+            arrays: dict[str, Any] = {}
+            for i, rows in enumerate(BATCHES):
+                arrays[f"{i}.ids"] = random_batch(spec, rows, i).ids
+                arrays[f"{i}.expected"] = lookup(spec, memory, arrays[f"{i}.ids"])
+            name = f"{scheme}-{precision}-{dim}-{chunk}"
+            onnx.save_model(lookup_model(spec, memory), folder / f"{name}.onnx")
+            np.savez(folder / f"{name}.npz", **arrays)
         spec = small_spec(scheme)
         halves = random_memory(spec, np.float16)
         onnx.save_model(before_widening(lookup_model(spec, halves)), folder / f"{scheme}-before.onnx")
@@ -71,7 +84,7 @@ def before_widening(model: onnx.ModelProto) -> onnx.ModelProto:
 
 @needs_library
 def test_with_and_without_the_library_every_bit_is_the_same(cases: Path) -> None:
-    assert runtimes.check(LIBRARY, cases) == len(SHARED) * 14
+    assert runtimes.check(LIBRARY, cases) == CASES
 
 
 @needs_library
@@ -85,7 +98,7 @@ def test_the_oldest_onnx_runtime_agrees(cases: Path) -> None:
         if (done := subprocess.run(command, capture_output=True, text=True)).returncode:
             pytest.skip(f"onnxruntime {OLDEST} cannot be installed: {done.stderr.strip().splitlines()[-1]}")
     script = [python, runtimes.__file__, str(LIBRARY), str(cases)]
-    assert subprocess.check_output(script, text=True).split() == [OLDEST, str(len(SHARED) * 14)]
+    assert subprocess.check_output(script, text=True).split() == [OLDEST, str(CASES)]
 
 
 @needs_library
@@ -93,7 +106,9 @@ def test_the_oldest_onnx_runtime_agrees(cases: Path) -> None:
     ("changes", "sentence"),
     [
         ({"scheme": "robe-v3"}, "scheme 'robe-v3' is none of block, robe-v1 and robe-v2"),
-        ({"version": 2}, "version 2 of scheme block is not known, only 1 is"),
+        ({"version": 3}, "version 3 of scheme block is not known, only 1 and 2 are"),
+        ({"version": 2}, "version 2 of scheme block needs keys and directory"),
+        ({"scheme": "robe-v1", "version": 2}, "version 2 of scheme robe-v1 is not known, only 1 is"),
         ({"chunk_size": 0}, "chunk_size 0 must be at least 1"),
         ({"dim": -1}, "dim -1 must be at least 1"),
         ({"chunk_size": 4}, r"need \[3, 7, 5\]"),
@@ -108,7 +123,35 @@ def test_what_is_no_lookup_is_refused_when_the_session_is_made(changes: dict[str
     spec = small_spec()
     model = lookup_model(spec, random_memory(spec), body=False, **changes)
     with pytest.raises(Exception, match=f"HashLookup: .*{sentence}"):
-        session(model)
+        native_session(model)
+
+
+@needs_library
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"bits": 2}, "bits 2 of a uint8 memory must be 8 or 4"),
+        ({"bits": None}, "bits 0 of a uint8 memory must be 8 or 4"),
+        ({"bits": 8}, r"memory is \[125, 4\], but block needs \[\?, 8\]"),
+        ({"memory": np.zeros((10, 8), np.uint8)}, r"memory is \[10, 8\], but .* \[\?, 4\] where numbers have 4 bits"),
+        ({"chunk_size": 7}, "chunk_size 7 must be even where numbers have 4 bits"),
+        ({"scheme": "robe-v2"}, "scheme robe-v2 has no memory of 4 bits, only block has"),
+        ({"step": None}, "step nan must be a positive number"),
+        ({"step": 0.0}, r"step 0.0\d* must be a positive number"),
+        ({"step": -1.0}, r"step -1.0\d* must be a positive number"),
+        ({"step": float("inf")}, "step inf must be a positive number"),
+    ],
+)
+def test_numbers_of_few_bits_that_are_no_memory_are_refused(changes: dict[str, Any], sentence: str) -> None:
+    spec = small_spec()
+    left_out = [name for name, value in changes.items() if value is None]
+    given = {name: value for name, value in changes.items() if value is not None}
+    model = lookup_model(spec, random_memory(spec, np.uint8, 4), body=False, **given)
+    kept = [attribute for attribute in model.graph.node[0].attribute if attribute.name not in left_out]
+    del model.graph.node[0].attribute[:]
+    model.graph.node[0].attribute.extend(kept)
+    with pytest.raises(Exception, match=f"HashLookup: .*{sentence}"):
+        native_session(model)
 
 
 @needs_library
@@ -119,7 +162,7 @@ def test_shapes_that_are_known_late_are_checked_at_the_first_run() -> None:
     model.graph.input[0].type.tensor_type.ClearField("shape")
     ids = np.zeros((4, 6), np.int64)
     with pytest.raises(Exception, match=r"HashLookup: constants are \[3, 7, 3\], but ids \[4, 6\]"):
-        session(model).run(None, {"ids": ids})
+        native_session(model).run(None, {"ids": ids})
 
 
 @needs_library
@@ -130,18 +173,11 @@ def test_ids_and_constants_beyond_their_range_are_cut_to_it(scheme: str) -> None
     extremes = np.array([-1, -(1 << 63), (1 << 63) - 1, 1 << 60, -(1 << 60), 7, 0])
     constants = np.random.default_rng(0).choice(extremes, (3, 7, hashed(spec).chunks(spec.embedding_dim)))
     ids = np.stack([np.roll(extremes, i) for i in range(7)])
-    (found,) = session(lookup_model(spec, memory, body=False, constants=constants)).run(None, {"ids": ids})
+    (found,) = native_session(lookup_model(spec, memory, body=False, constants=constants)).run(None, {"ids": ids})
     tamed = lookup_model(spec, memory, body=False, constants=constants & ((1 << 31) - 1))
-    (expected,) = session(tamed).run(None, {"ids": ids & (ID_LIMIT - 1)})
+    (expected,) = native_session(tamed).run(None, {"ids": ids & (ID_LIMIT - 1)})
     assert found.tobytes() == expected.tobytes()
     assert set(found.ravel().tolist()) <= set(memory.tolist())
-
-
-def session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.register_custom_ops_library(str(LIBRARY))
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
 @needs_library
