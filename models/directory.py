@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Annotated, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from thimble.models.base import Constant, Frozen
@@ -54,6 +55,11 @@ class Directory(Frozen):
         """Of all fields together."""
         return sum(self.buckets) * LANES
 
+    def of_field(self, field: int) -> "Directory":
+        """The directory of one field alone."""
+        a, b, s = ([table[field]] for table in (self.a, self.b, self.s))
+        return Directory(buckets=[self.buckets[field]], a=a, b=b, s=s)
+
     def constants(self) -> Int64s:
         """a, b and s, int64 [3, fields, choices]."""
         return np.array([self.a, self.b, self.s], dtype=np.int64)
@@ -62,18 +68,30 @@ class Directory(Frozen):
         """The first bucket of every field and how many there are, int64 [2, fields, 1]."""
         return np.stack([np.cumsum([0, *self.buckets[:-1]]), self.buckets])[..., None]
 
+    def hashes(self, ids: Int64s) -> Int64s:
+        """ids [batch, fields] -> [batch, fields, choices], each below PRIME."""
+        return hashes(ids, self.constants(), PRIME)
+
     def choices(self, ids: Int64s) -> Int64s:
         """ids [batch, fields] -> the buckets in which they may lie, [batch, fields, choices]."""
+        return self.buckets_of(self.hashes(ids))
+
+    def buckets_of(self, hashed: Int64s) -> Int64s:
+        """Hashes [batch, fields, choices] -> their buckets."""
         first, buckets = self.ranges()
-        chosen: Int64s = first + hashes(ids, self.constants(), PRIME) % buckets
+        chosen: Int64s = first + hashed % buckets
         return chosen
 
     def find(self, keys: Int64s, ids: Int64s) -> Int64s:
         """ids [batch, fields] -> their places, or -1 for those that have none. `keys` are the ids [buckets, lanes]."""
         bucket = self.choices(ids)
-        same = keys[bucket] == ids[..., None, None]  # [batch, fields, choices, lanes]
-        places: Int64s = np.where(same.any(3), bucket * LANES + same.argmax(3), -1).max(2)
-        return places
+        return places_of(bucket, keys[bucket] == ids[..., None, None])
+
+
+def places_of(bucket: Int64s, same: npt.NDArray[np.bool_]) -> Int64s:
+    """The largest place, or -1, of those in buckets [batch, fields, choices] that are the `same` in lanes of them."""
+    places: Int64s = np.where(same, bucket[..., None] * LANES + np.arange(LANES), -1).max((2, 3))
+    return places
 
 
 class Filled(NamedTuple):
@@ -102,10 +120,16 @@ def _fill_field(ids: Int64s, random: np.random.Generator) -> Filled:
     while True:
         a, b, s = random.integers(1, PRIME, size=(3, 1, CHOICES), dtype=np.int64).tolist()
         directory = Directory(buckets=[buckets], a=a, b=b, s=s)
-        lying = _place(directory.choices(ids[:, None])[:, 0], buckets, random)
-        if lying is not None:
-            return Filled(directory, np.append(ids, NO_ID)[lying])  # -1, where none lies, is the last
+        keys = placed(directory, ids, random)
+        if keys is not None:
+            return Filled(directory, keys)
         buckets += 1 + buckets // 64
+
+
+def placed(directory: Directory, ids: Int64s, random: np.random.Generator) -> Int64s | None:
+    """Different ids in the buckets of one field's directory, [buckets, lanes]. None: no way found."""
+    lying = _place(directory.choices(ids[:, None])[:, 0], directory.buckets[0], random)
+    return None if lying is None else np.append(ids, NO_ID)[lying]  # -1, where none lies, is the last
 
 
 def _place(choices: Int64s, buckets: int, random: np.random.Generator) -> Int64s | None:

@@ -10,6 +10,7 @@ from thimble.models.base import FLOAT_BYTES, Frozen, Name, Positive, PositiveSha
 from thimble.models.inputs import Categorical, Feature, InputTensor, input_tensors
 from thimble.models.quantization import MemoryPrecision, stored_bytes
 from thimble.models.schemes import Embedding
+from thimble.models.schemes.block import BlockEmbedding
 from thimble.models.schemes.none import NoEmbedding
 from thimble.models.transforms import Transform
 from thimble.models.transforms.criteo import CriteoTransform
@@ -238,8 +239,9 @@ class ModelSpec(Frozen):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def embedding_bytes(self) -> int:
-        """What this model's embedding weights weigh as they are stored."""
-        return stored_bytes(self.embedding.weights(self.embedding_dim), self.precision.memory)
+        """What this model's embedding weights weigh as they are stored, and the keys of hot rows."""
+        keys = self.embedding.index_bytes if isinstance(self.embedding, BlockEmbedding) else 0
+        return stored_bytes(self.embedding.weights(self.embedding_dim), self.precision.memory) + keys
 
     @property
     def compression(self) -> float:

@@ -1,5 +1,6 @@
 """Models that are a lookup and nothing else."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,11 @@ from onnx import helper, numpy_helper
 
 from thimble.export.artifact.graph import IR_VERSION
 from thimble.export.artifact.lookup_function import OPSET, function
+from thimble.models.directory import fill
 from thimble.models.hashing import Floats, Int64s
+from thimble.models.hot_rows import HotDirectory, Keys, hot_keys
 from thimble.models.schemes.base import OP_DOMAIN, OP_NAME, HashedEmbedding
+from thimble.models.schemes.block import BlockEmbedding
 from thimble.models.spec import ModelSpec
 from thimble.ops.library import LIBRARY
 
@@ -30,13 +34,27 @@ def hashed(spec: ModelSpec) -> HashedEmbedding:
     return spec.embedding
 
 
-def lookup(spec: ModelSpec, memory: Memory, ids: Int64s) -> Floats:
-    """By numpy's definition: ids [batch, fields] -> [batch, fields, dim], from the flat memory."""
+def lookup(spec: ModelSpec, memory: Memory, ids: Int64s, keys: Keys | None = None) -> Floats:
+    """By numpy's definition: ids [batch, fields] -> [batch, fields, dim], from the flat memory.
+
+    `keys` are those of hot rows, if the model has such.
+    """
     embedding = hashed(spec)
-    if memory.dtype != np.uint8:
-        return embedding.lookup({"memory": memory}, ids, spec.embedding_dim)
-    weights = {"memory": memory.reshape(embedding.memory_shape[0], -1), "step": np.array(STEP)}
+    weights = {"memory": memory} | ({} if keys is None else {"hot.keys": keys})
+    if memory.dtype == np.uint8:
+        weights |= {"memory": memory.reshape(embedding.memory_shape[0], -1), "step": np.array(STEP)}
     return embedding.lookup(weights, ids, spec.embedding_dim)
+
+
+def with_hot(spec: ModelSpec, ids: Sequence[Int64s]) -> tuple[ModelSpec, Keys]:
+    """The model with as many slots more as rows for these ids of each field take, and its keys."""
+    plain = spec.embedding
+    assert isinstance(plain, BlockEmbedding)
+    directory, lying = fill(ids)
+    length = plain.memory_length + directory.places * plain.chunks(spec.embedding_dim) * plain.chunk_size
+    hot = HotDirectory(**directory.model_dump(), ids=sum(map(len, ids)), reads=0.5)
+    embedding = plain.model_copy(update={"version": 2, "hot": hot, "memory_length": length})
+    return ModelSpec.model_validate({**spec.model_dump(), "embedding": embedding}), hot_keys(directory, lying)
 
 
 def random_memory(spec: ModelSpec, dtype: npt.DTypeLike = np.float32, bits: int = 8) -> Memory:
@@ -53,13 +71,18 @@ def random_memory(spec: ModelSpec, dtype: npt.DTypeLike = np.float32, bits: int 
     return np.where(np.isnan(halves), np.float16(0), halves)
 
 
-def lookup_model(spec: ModelSpec, flat: Memory, body: bool = True, **changes: Any) -> onnx.ModelProto:
-    """`ids` in, embeddings out. `changes` are to attributes, or to the initializers `memory` and `constants`."""
+def lookup_model(
+    spec: ModelSpec, flat: Memory, body: bool = True, keys: Keys | None = None, **changes: Any
+) -> onnx.ModelProto:
+    """`ids` in, embeddings out. `changes` are to attributes, or to the initializers, `memory` and `constants`."""
     embedding = hashed(spec)
     weights = {
         "memory": flat.reshape(*embedding.memory_shape[:-1], -1),
         "constants": embedding.hash_map(spec.embedding_dim).constants,
     }
+    if keys is not None:
+        assert isinstance(embedding, BlockEmbedding) and embedding.hot
+        weights |= {"keys": keys, "directory": embedding.hot.tensor()}
     attributes: dict[str, Any] = {**embedding.op_attributes(spec.embedding_dim)}
     bits = None
     if flat.dtype == np.uint8:

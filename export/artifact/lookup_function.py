@@ -2,6 +2,10 @@
 
     HashLookup(ids [batch, fields], memory, constants [3, fields, chunks]) -> float32 [batch, fields, dim]
 
+and with hot rows (`thimble.models.hot_rows`), of two inputs more,
+
+    HashLookup(ids, memory, constants, keys int32 [buckets, 4], directory [5, fields, 2])
+
 The attributes `scheme` and `version` say which map it is, so each has a body of its own and a new one leaves those of
 older files as they are. `constants` are a, b and s of that map (`thimble.models.hashing`). What a float16 memory holds
 is widened. A memory of bytes is quantized (`thimble.models.quantization`); its node has two attributes more, `bits`, 8
@@ -33,6 +37,7 @@ _HASH = """
     products = Add (low_a, high_b)
     sum = Add (products, s3)
     hash = Mod (sum, prime)
+    chunks = Shape <start = 2, end = 3> (constants)
     zero = Constant <value_ints = [0]> ()
     dim_list = Constant <value_int: int = @dim> ()
     dim_1 = Reshape (dim_list, one)
@@ -59,7 +64,6 @@ _VALUES = {
 _JOIN = """
     chunk_list = Constant <value_int: int = @chunk_size> ()
     chunk_1 = Reshape (chunk_list, one)
-    chunks = Shape <start = 2, end = 3> (constants)
     width = Mul (chunks, chunk_1)
     same = Constant <value_ints = [0, 0]> ()
     joined_shape = Concat <axis = 0> (same, width)
@@ -76,7 +80,7 @@ def function(embedding: HashedEmbedding, bits: int | None = None) -> onnx.Functi
     body = _HASH.format(low=LOW, prime=embedding.prime) + embedding.onnx_chunks + read + _JOIN.format(values=values)
     text = (
         f'<opset_import: ["" : {OPSET}], domain: "{OP_DOMAIN}">\n'
-        f"{OP_NAME} <scheme, version, chunk_size, dim{attributes}> (ids, memory, constants) => (embeddings)\n"
+        f"{OP_NAME} <scheme, version, chunk_size, dim{attributes}> ({', '.join(embedding.op_inputs)}) => (embeddings)\n"
         f"{{{body}}}"
     )
     return parser.parse_function(text)

@@ -39,14 +39,19 @@ class OnnxInteractionArch(InteractionArch):
 
 
 class OnnxSharedMemory(nn.Module):
-    """`SharedMemory` as one node of our own operator."""
+    """`SharedMemory` as one node of our own operator. Hot rows bring it two inputs more."""
 
     constants: Tensor
+    keys: Tensor | None
+    directory: Tensor | None
 
     def __init__(self, shared: SharedMemory) -> None:
         super().__init__()
         self.memory = shared.memory
         self.register_buffer("constants", shared.constants)
+        self.register_buffer("keys", shared.hot.keys if shared.hot else None)
+        directory = torch.from_numpy(shared.hot.directory.tensor()) if shared.hot else None
+        self.register_buffer("directory", directory)
         self.dim = shared.dim
         self.attributes: dict[str, Any] = {**shared.embedding.op_attributes(shared.dim)}
         if shared.bits:
@@ -55,7 +60,7 @@ class OnnxSharedMemory(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         return symbolic(
             f"{OP_DOMAIN}::{OP_NAME}",
-            (ids, self.memory, self.constants),
+            (ids, self.memory, self.constants, *([] if self.keys is None else [self.keys, self.directory])),
             attrs=self.attributes,
             dtype=torch.float32,
             shape=(*ids.shape, self.dim),

@@ -8,11 +8,13 @@ from torch import Tensor, nn
 
 from thimble.models.hashing import Floats
 from thimble.models.nn.hashing import hashes
+from thimble.models.nn.hot_rows import HotSlots
 from thimble.models.nn.indexed import IndexedTable
 from thimble.models.nn.quantization import Quantizer, dequantized
 from thimble.models.nn.touched_rows import touched_rows
 from thimble.models.quantization import BITS, is_quantized, quantize
 from thimble.models.schemes.base import HashedEmbedding
+from thimble.models.schemes.block import BlockEmbedding
 from thimble.models.schemes.full import FullEmbedding
 from thimble.models.schemes.indexed import IndexedEmbedding
 from thimble.models.schemes.none import NoEmbedding
@@ -42,9 +44,18 @@ class SharedMemory(nn.Module):
         self.register_buffer("constants", torch.from_numpy(self.map.constants))
         precision = spec.precision.memory
         self.quantizer = Quantizer(BITS[precision]) if is_quantized(precision) else None
+        self.hot: HotSlots | None = None
+        if isinstance(embedding, BlockEmbedding) and embedding.hot:
+            self.hot = HotSlots(embedding.hot, self.map.slots, self.constants.shape[2])
+
+    def hashed_slots(self, ids: Tensor) -> Tensor:
+        """ids [batch, fields] -> where chunks of ids without a hot row lie, [batch, fields, chunks]."""
+        return hashes(ids, self.constants, self.map.prime) % self.map.slots
 
     def forward(self, ids: Tensor) -> Tensor:
-        slots = hashes(ids, self.constants, self.map.prime) % self.map.slots  # [batch, fields, chunks]
+        slots = self.hashed_slots(ids)
+        if self.hot:
+            slots = self.hot(ids, slots)
         width = slots.shape[2] * self.embedding.chunk_size
         if self.memory.dim() == 1:  # a chunk starts anywhere, else it is a row
             slots = slots.unsqueeze(-1) + torch.arange(self.embedding.chunk_size, device=ids.device)

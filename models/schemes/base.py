@@ -86,13 +86,18 @@ class HashedEmbedding(EmbeddingScheme):
         """ONNX nodes, as text, that make `chunked` [batch, fields, chunks, chunk_size] of `memory` and `hash`.
 
         `hash` [batch, fields, chunks] is the sum modulo `prime`. Of a quantized memory `chunked` are its bytes, as many
-        as a slot has. The nodes around them, whose results may be used too,
-        are in `thimble.export.artifact.lookup_function`.
+        as a slot has. The nodes around them, whose results may be used too, are in
+        `thimble.export.artifact.lookup_function`; so may be the `op_inputs`.
         """
 
     def chunks(self, dim: int) -> int:
         """Chunks that make up one embedding."""
         return -(-dim // self.chunk_size)
+
+    @property
+    def op_inputs(self) -> tuple[str, ...]:
+        """Of the node."""
+        return "ids", "memory", "constants"
 
     def op_attributes(self, dim: int) -> dict[str, str | int]:
         """Of the node: they say to any runtime which map it is."""
@@ -101,8 +106,12 @@ class HashedEmbedding(EmbeddingScheme):
     def weights(self, dim: int) -> int:
         return self.memory_length
 
+    def starts(self, weights: Weights, ids: Int64s, dim: int) -> Int64s:
+        """ids [batch, fields] -> the first memory index of every chunk, [batch, fields, chunks]."""
+        return self.hash_map(dim).starts(ids)
+
     def lookup(self, weights: Weights, ids: Int64s, dim: int) -> Floats:
-        memory, starts = weights["memory"], self.hash_map(dim).starts(ids)
+        memory, starts = weights["memory"], self.starts(weights, ids, dim)
         if "step" in weights:  # a slot is a row of bytes
             bits = 8 * memory.shape[1] // self.chunk_size
             chunks = dequantize(memory[starts // self.chunk_size], weights["step"], bits)
