@@ -13,6 +13,7 @@ from thimble.export.clicks.cached import Selection
 from thimble.export.clicks.rows import Parts
 from thimble.export.wording import counted, listed, size, times
 from thimble.models.schemes.base import HashedEmbedding
+from thimble.models.schemes.block import BlockEmbedding
 from thimble.models.schemes.indexed import IndexedEmbedding
 from thimble.models.spec import Metrics, ModelSpec, PlattScaling, PrecisionCost, Provenance
 
@@ -108,6 +109,17 @@ def cost_line(cost: PrecisionCost) -> str:
     return ", ".join([*parts, counted(cost.rows, "held-out row")])
 
 
+def hot_rows(spec: ModelSpec) -> list[str]:
+    """A line that says how many ids have a row of their own, if any."""
+    embedding = spec.embedding
+    if not isinstance(embedding, BlockEmbedding) or embedding.hot is None:
+        return []
+    shared = embedding.shared_slots(spec.embedding_dim) / embedding.memory_shape[0]
+    rest = size(round(shared * (spec.embedding_bytes - embedding.index_bytes)))
+    who = f"{counted(embedding.hot.ids, 'id')} with {embedding.hot.reads:.0%} of the reads"
+    return [f"hot rows: {who} have rows of their own; all others share {rest}"]
+
+
 def bad_rows(bad: BadRows, fate: str = "were left out") -> list[str]:
     """Lines that say what became of bad rows, and what is wrong with the first."""
     if not bad.count:
@@ -136,6 +148,9 @@ def inspection(spec: ModelSpec, file_bytes: int) -> list[tuple[str, str]]:
                 f"{embedding.memory_length:,} {spec.precision.memory} weights in chunks of {embedding.chunk_size}",
             )
         )
+    if isinstance(embedding, BlockEmbedding) and (hot := embedding.hot):
+        share = f"with {hot.reads:.0%} of the training data's reads"
+        rows.append(("hot rows", f"{counted(hot.ids, 'id')} {share}; their keys weigh {size(embedding.index_bytes)}"))
     if isinstance(embedding, IndexedEmbedding):
         own = sum(field.rows - 1 for field in spec.fields)
         rows.append(("rows", f"{own:,} ids have one of their own; their index weighs {size(embedding.index_bytes)}"))

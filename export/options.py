@@ -1,7 +1,7 @@
 """What several commands of the command line ask for."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -82,6 +82,12 @@ TrainedMemoryPrecision = Annotated[
     typer.Option("--memory-precision", help=f"that embeddings are trained for; scheme block: {MEMORY_PRECISION}"),
 ]
 Chunk = Annotated[int | None, typer.Option(min=1, help="weights that are read at one place")]
+HotRowsFor = Literal["auto", "none"]
+HOT_ROWS: HotRowsFor = "none"
+"""The default of `--hot-rows`."""
+HotRows = Annotated[
+    HotRowsFor, typer.Option(help="auto: rows of their own for ids that come often, as many as pay within --memory")
+]
 DenseTransform = Annotated[
     TransformKind | None, typer.Option(help="what is done with numbers; own columns: quantiles, a preset: criteo")
 ]

@@ -17,19 +17,32 @@ def frequent_ids(rows: Rows, fields: int, least: int = LEAST) -> list[Int64s]:
 
     Takes memory in proportion to how many different ids there are.
     """
-    counts = [IdCounts() for _ in range(fields)]
+    return [np.union1d([0], of_field.at_least(least)) for of_field in id_counts(rows, fields)]
+
+
+def id_counts(rows: Rows, fields: int, most: int | None = None) -> list["IdCounts"]:
+    """How often the ids of each field come, of a field that has more than `most` those of the hottest (`IdCounts`)."""
+    counts = [IdCounts(most) for _ in range(fields)]
     for clicks in rows.read(READ_ROWS):
         for of_field, column in zip(counts, clicks.batch.ids.T, strict=True):
             of_field.add(column)
-    return [np.union1d([0], of_field.at_least(least)) for of_field in counts]
+    for of_field in counts:
+        of_field.count()
+    return counts
 
 
 class IdCounts:
-    """How often each id of a field comes."""
+    """How often each id of a field comes: `times` of `ids`, which are sorted, once `count` has been called.
 
-    def __init__(self) -> None:
+    With `most`, whenever there are more ids than that, the rarest are forgotten until half as many are left, as in
+    lossy counting (Manku & Motwani, VLDB 2002). `forgotten` are their reads.
+    """
+
+    def __init__(self, most: int | None = None) -> None:
+        self.most = most
         self.ids = np.empty(0, dtype=np.int64)
         self.times = np.empty(0, dtype=np.int64)
+        self.forgotten = 0
         self._new: list[Int64s] = []
         self._room = BLOCK
 
@@ -38,17 +51,32 @@ class IdCounts:
         self._new.append(column.copy())
         self._room -= len(column)
         if self._room < 0:
-            self._count()
+            self.count()
 
     def at_least(self, times: int) -> Int64s:
         """The ids that came so often, sorted."""
-        self._count()
+        self.count()
         return self.ids[self.times >= times]
 
-    def _count(self) -> None:
+    def times_of(self, ids: Int64s) -> Int64s:
+        """How often each of these ids came, 0 where it did not. After `count`."""
+        if not len(self.ids):
+            return np.zeros_like(ids)
+        place = np.minimum(np.searchsorted(self.ids, ids), len(self.ids) - 1)
+        return np.where(self.ids[place] == ids, self.times[place], 0)
+
+    def count(self) -> None:
+        """What was added since it was last called."""
         new, times = np.unique(np.concatenate([self.ids[:0], *self._new]), return_counts=True)
         self.ids, place = np.unique(np.concatenate([self.ids, new]), return_inverse=True)
         before, self.times = self.times, np.zeros(len(self.ids), dtype=np.int64)
         self.times[place[: len(before)]] = before
         self.times[place[len(before) :]] += times
+        if self.most is not None and len(self.ids) > self.most:
+            self._forget(self.most // 2)
         self._new, self._room = [], max(BLOCK, len(self.ids))
+
+    def _forget(self, left: int) -> None:
+        kept = np.sort(np.argsort(-self.times, kind="stable")[:left])
+        self.forgotten += int(self.times.sum() - self.times[kept].sum())
+        self.ids, self.times = self.ids[kept], self.times[kept]

@@ -41,12 +41,17 @@ _TABLE = (
     _Ignored(
         lambda given: given.get("scheme") == "full" and "from_run" not in given,
         "--scheme full shares no array",
-        ("memory", "chunk"),
+        ("memory", "chunk", "hot_rows"),
+    ),
+    _Ignored(
+        lambda given: given.get("scheme", "block") not in ("block", "full") and "from_run" not in given,
+        "of the schemes block alone has hot rows",
+        ("hot_rows",),
     ),
     _Ignored(
         lambda given: _own_columns(given) and _numbers(given) and not _ids(given),
         "a model of numbers alone has no embeddings",
-        ("scheme", "memory", "chunk", "memory_precision"),
+        ("scheme", "memory", "chunk", "memory_precision", "hot_rows"),
     ),
     _Ignored(
         lambda given: _own_columns(given) and _ids(given) and not _numbers(given),

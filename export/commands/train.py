@@ -38,6 +38,7 @@ def train(
     memory: options.Memory = None,
     chunk: options.Chunk = None,
     memory_precision: options.TrainedMemoryPrecision = None,
+    hot_rows: options.HotRows = options.HOT_ROWS,
     dense_transform: options.DenseTransform = None,
     embedding_dim: options.EmbeddingDim = 16,
     dense_arch: options.DenseArch = "64",
@@ -85,7 +86,7 @@ def train(
         same_reading,
     )
     from thimble.export.commands.ignored import refuse_ignored
-    from thimble.export.commands.training_model import AskedModel, Learnt
+    from thimble.export.commands.training_model import AskedModel, still_hot
     from thimble.export.commands.training_rows import ClickFiles, echo_bad_rows, generated_rows
     from thimble.export.report.run import FinishedRun
     from thimble.export.report.tensorboard import require_tensorboard
@@ -129,6 +130,7 @@ def train(
         memory=memory,
         chunk=chunk,
         memory_precision=memory_precision,
+        hot_rows=hot_rows,
         dense_transform=dense_transform,
         embedding_dim=embedding_dim,
         dense_arch=dense_arch,
@@ -153,7 +155,10 @@ def train(
         )
         rows = files.read(spec, ranks)
     parts = rows.parts
-    learnt = Learnt(spec) if generate or before else asked.learnt_from(parts.training)
+    if before:
+        learnt = still_hot(before, spec, parts.training)
+    else:
+        learnt = asked.with_hot_rows(spec, parts.training) if generate else asked.learnt_from(parts.training)
     spec = learnt.spec
 
     def after_epoch(progress: Progress) -> None:

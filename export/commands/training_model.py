@@ -5,10 +5,13 @@ from typing import NamedTuple
 
 import typer
 
+from thimble.export import console
 from thimble.export.clicks.rows import ClickError, Rows
 from thimble.export.clicks.survey import survey
-from thimble.export.options import hidden_in, names_in, widths_in
+from thimble.export.options import HOT_ROWS, HotRowsFor, hidden_in, names_in, widths_in
+from thimble.export.training.ancestry import Parent
 from thimble.export.training.full_tables import indexed
+from thimble.export.training.hot_rows import promoted, with_hot_rows
 from thimble.export.training.schema import OwnModel, preset_spec
 from thimble.models.hashing import Int64s
 from thimble.models.inputs import Kind
@@ -18,10 +21,17 @@ from thimble.models.transforms import TransformKind, learnt
 
 
 class Learnt(NamedTuple):
-    """A spec, and the ids that have a row each in full tables, if it has such."""
+    """A spec, and the ids that have a row each, in full tables or as hot ones, if it has such."""
 
     spec: ModelSpec
     keys: Int64s | None = None
+
+
+def still_hot(before: Parent, spec: ModelSpec, rows: Rows) -> Learnt:
+    """A spec that goes on from another run, its hot rows those of the ids that are hot now."""
+    hot = promoted(before, spec, rows)
+    console.echo_all(console.hot_rows(hot.spec))
+    return Learnt(*hot)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +53,7 @@ class AskedModel:
     dense_arch: str
     over_arch: str
     seed: int
+    hot_rows: HotRowsFor = HOT_ROWS
 
     def __post_init__(self) -> None:
         """ClickError: options that go against each other."""
@@ -78,9 +89,17 @@ class AskedModel:
             found = survey(rows, spec)
             spec = self._own().spec(found.ids, learnt(self.dense_transform or "quantiles", found.numbers))
         if self.scheme != "full" or not spec.fields:
-            return Learnt(spec)
+            return self.with_hot_rows(spec, rows)
         typer.echo("full tables: an id that comes at least twice has a row, all others of a column one together")
         return Learnt(*indexed(spec, rows))
+
+    def with_hot_rows(self, spec: ModelSpec, rows: Rows) -> Learnt:
+        """The spec with rows for the hottest ids of rows to train on, which are read once more."""
+        if self.hot_rows == "none":
+            return Learnt(spec)
+        hot = with_hot_rows(spec, rows)
+        console.echo_all(console.hot_rows(hot.spec))
+        return Learnt(*hot)
 
     def _own(self) -> OwnModel:
         return OwnModel(

@@ -19,6 +19,7 @@ from thimble.export.training.checkpoint import Checkpoint, Progress, RunConfig
 from thimble.export.training.errors import RunError
 from thimble.export.training.evaluation import SCORING_BATCH, evaluate, scored
 from thimble.export.training.history import Point
+from thimble.export.training.hot_rows import give_rows
 from thimble.export.training.intercept import LastRows, fit_intercept
 from thimble.export.training.platt import PlattError, calibrate, unfold
 from thimble.export.training.ranks import Ranks
@@ -65,6 +66,8 @@ class Run:
             self._resume()
         elif parent:
             self.step.go_on_from(parent.state)
+            if keys is not None:
+                give_rows(self.model, keys, self.step.optimizers)
             if parent.platt:
                 unfold(parent.platt, self.model.last_layer)
 

@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from thimble.export.clicks.rows import Clicks
 from thimble.export.metrics.negatives import sampled_log_odds
 from thimble.export.training.full_tables import set_keys
+from thimble.export.training.hot_rows import give_rows
 from thimble.models.hashing import Int64s
+from thimble.models.nn.embeddings import SharedMemory
 from thimble.models.nn.recommender import Recommender
 from thimble.models.nn.registry import recommender
 from thimble.models.spec import ModelSpec
@@ -28,7 +30,7 @@ WAKING_ROWS = 8192
 def started(spec: ModelSpec, seed: int, device: torch.device, keys: Int64s | None = None) -> Recommender:
     """A model of random weights on its device. The same spec and seed give the same ones, and later the same steps.
 
-    `keys` are those of its index, if it has one.
+    `keys` are those of its index, if it has one, or of its hot rows.
     """
     # without it cuBLAS is not deterministic, and torch refuses to go on
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -40,7 +42,7 @@ def started(spec: ModelSpec, seed: int, device: torch.device, keys: Int64s | Non
     torch.manual_seed(seed)
     model = recommender(spec)
     if keys is not None:
-        set_keys(model, keys)
+        (give_rows if isinstance(model.sparse_arch, SharedMemory) else set_keys)(model, keys)
     return model.to(device)
 
 

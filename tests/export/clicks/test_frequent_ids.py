@@ -34,3 +34,19 @@ def test_ids_that_come_once_are_left_out_and_missing_ones_are_not(tmp_path: Path
     assert strings[0] == 0
     assert [len(ids) for ids in frequent(every, 3, least=1)] == [5, 5, 6]
     assert [ids.tolist() for ids in frequent(Rows(source, 3, 5), 3)] == [[0]] * 3
+
+
+def test_of_more_ids_than_are_counted_the_rarest_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frequent_ids, "BLOCK", 100)
+    random, counts = np.random.default_rng(0), IdCounts(most=200)
+    columns = [
+        np.where(random.random(150) < 0.5, random.integers(0, 10, 150), np.arange(150) + 1000 * i) for i in range(20)
+    ]
+    for column in columns:
+        counts.add(column)
+    counts.count()
+    assert len(counts.ids) <= 200
+    assert counts.times.sum() + counts.forgotten == 20 * 150
+    expected = [int(sum((column == i).sum() for column in columns)) for i in range(10)]
+    assert counts.times_of(np.arange(10)).tolist() == expected
+    assert counts.times_of(np.array([1 << 50])).tolist() == [0]
