@@ -15,7 +15,8 @@ from thimble.models.spec import ModelSpec, Precision
 from thimble.models.transforms import Transform
 from thimble.models.transforms.criteo import CriteoTransform
 
-OWN_CHUNK = 8
+OWN_CHUNK = 4
+"""Where much is shared, four small chunks of an embedding do far better than two (docs/adr/0022-small-array.md)."""
 SMALL_BYTES = 1 << 16
 CRITEO = CriteoTransform()
 

@@ -163,7 +163,7 @@ def csv(tmp_path: Path) -> Path:
             ["clicks.csv", *COLUMNS, "--over-arch", "8,1"],
             "--over-arch takes hidden widths, after which the score's 1 is added",
         ),
-        (["clicks.csv", *COLUMNS, "--memory", "40"], "a memory of 40 bytes does not hold two chunks of 8 floats"),
+        (["clicks.csv", *COLUMNS, "--memory", "20"], "a memory of 20 bytes does not hold two fp32 chunks of 4 weights"),
         (["clicks.csv", *COLUMNS, "--name", "a/b"], "name"),
         (["clicks.csv", *COLUMNS, "--run", "clicks.csv/run"], "clicks.csv"),
     ],

@@ -29,7 +29,7 @@ def test_train_export_inspect_and_go_on(run: Run, tmp_path: Path) -> None:
     artifact = tmp_path / "artifacts" / "shop" / "1" / "model.onnx"
     described = json.loads(run("inspect", "--json", artifact).out)
     assert described["precision"] == {"memory": "int4", "mlps": "fp32"}
-    assert "memory             7,992 int4 weights in chunks of 8\n" in run("inspect", artifact).out
+    assert "memory             7,992 int4 weights in chunks of 4\n" in run("inspect", artifact).out
     file = onnx.load(artifact)
     (memory,) = (tensor for tensor in file.graph.initializer if tensor.name.endswith("memory"))
     assert len(memory.raw_data) + 4 == described["embedding_bytes"]
@@ -59,7 +59,7 @@ def test_train_export_inspect_and_go_on(run: Run, tmp_path: Path) -> None:
         (("--scheme", "robe-v1", *INT4), "int4 embeddings are for scheme block; robe-v1 takes fp32 and fp16"),
         (("--scheme", "full", *INT4), "int4 embeddings are for scheme block; full takes fp32 and fp16"),
         (("--chunk", "5", *INT4), "int4 embeddings lie two in a byte, so chunk_size 5 must be even"),
-        (("--memory", "10", *INT4), "a memory of 10 bytes does not hold two int4 chunks of 8 weights"),
+        (("--memory", "6", *INT4), "a memory of 6 bytes does not hold two int4 chunks of 4 weights"),
     ],
 )
 def test_what_cannot_be(run: Run, tmp_path: Path, options: tuple[str, ...], sentence: str) -> None:
