@@ -8,8 +8,10 @@ from markupsafe import Markup
 
 # In the SVG's own units; the page scales it to the width that there is.
 WIDTH, HEIGHT = 400, 250
-LEFT, RIGHT, TOP, BOTTOM = 52, 12, 28, 40
+LEFT, RIGHT, TOP, BOTTOM = 52, 18, 28, 40
 TICKS = 5
+# Of the legend: a line's height, and about the width of a letter.
+LEGEND_LINE, LETTER = 16, 6.2
 
 Number = Callable[[float], str]
 
@@ -57,9 +59,11 @@ def axis(title: str, values: Sequence[float], form: Number, zero: bool = False) 
 
 
 def plot(name: str, x: Axis, y: Axis, marks: Sequence[Line | Bars]) -> Markup:
-    """A plot that is called by its name where it cannot be seen."""
-    return Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
-        WIDTH, HEIGHT, name, Markup("").join([*_frame(x, y), *_legend(marks), *(_drawn(mark, x, y) for mark in marks)])
+    """A plot that is called by its name where it cannot be seen. Marks without a name are not in its legend."""
+    legend, top = _legend(marks)
+    drawn = [*_frame(x, y), *legend, *(_drawn(mark, x, y) for mark in marks)]
+    return Markup('<svg viewBox="0 {} {} {}" role="img" aria-label="{}">{}</svg>').format(
+        top, WIDTH, HEIGHT - top, name, Markup("").join(drawn)
     )
 
 
@@ -80,13 +84,27 @@ def _frame(x: Axis, y: Axis) -> Iterator[Markup]:
     yield Markup('<text x="{}" y="{}" class="middle">{}</text>').format((LEFT + right) / 2, HEIGHT - 6, x.title)
 
 
-def _legend(marks: Sequence[Line | Bars]) -> Iterator[Markup]:
+def _legend(marks: Sequence[Line | Bars]) -> tuple[list[Markup], int]:
+    """Its keys, in as many lines as they need, the last of them at 12, and where it begins: 0, or above the plot."""
+    lines: list[list[tuple[float, Line | Bars]]] = [[]]
     place = float(LEFT)
     for mark in marks:
-        look = f"{mark.look} bar" if isinstance(mark, Bars) else mark.look
-        yield Markup('<path class="{} key" d="M{:.0f} 12h16"/>').format(look, place)
-        yield Markup('<text x="{:.0f}" y="16">{}</text>').format(place + 21, mark.name)
-        place += 36 + 6.2 * len(mark.name)
+        width = 36 + LETTER * len(mark.name)
+        if mark.name:
+            if lines[-1] and place + width > WIDTH:
+                lines.append([])
+                place = LEFT
+            lines[-1].append((place, mark))
+            place += width
+    top = -LEGEND_LINE * (len(lines) - 1)
+    keys = []
+    for number, line in enumerate(lines):
+        up = top + LEGEND_LINE * number + 12
+        for across, mark in line:
+            look = f"{mark.look} bar" if isinstance(mark, Bars) else mark.look
+            keys.append(Markup('<path class="{} key" d="M{:.0f} {}h16"/>').format(look, across, up))
+            keys.append(Markup('<text x="{:.0f}" y="{}">{}</text>').format(across + 21, up + 4, mark.name))
+    return keys, top
 
 
 def _drawn(mark: Line | Bars, x: Axis, y: Axis) -> Markup:

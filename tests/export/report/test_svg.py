@@ -57,3 +57,19 @@ def test_numbers() -> None:
     assert (span((0.1, 0.25)), span(None)) == ("0.1000 to 0.2500", "")
     times = [duration(seconds) for seconds in (4.21, 59.9, 200, 3599.7, 3720)]
     assert times == ["4.2 s", "59.9 s", "3 min 20 s", "1 h 00 min", "1 h 02 min"]
+
+
+def test_a_legend_has_as_many_lines_as_it_needs_above_the_plot() -> None:
+    x, y = axis("", [0, 1], short), axis("", [0, 1], short)
+    names = [f"a curve of number {n}" for n in range(5)]
+    few, many = (
+        ElementTree.fromstring(plot("", x, y, [Line(name, "b", [(0, 0), (1, 1)]) for name in shown]))
+        for shown in (["one", ""], names)
+    )
+    assert few.attrib["viewBox"] == f"0 0 {WIDTH} {HEIGHT}"
+    assert [path.attrib["class"] for path in few.iter("path")].count("b key") == 1, "what has no name has no key"
+    _, top, _, height = map(float, many.attrib["viewBox"].split())
+    assert top < 0 and top + height == HEIGHT
+    places = [(float(text.attrib["x"]), float(text.attrib["y"])) for text in many.iter("text") if text.text in names]
+    assert len(set(places)) == 5 and len({up for _, up in places}) == 3
+    assert all(top < up <= 16 and across + 100 < WIDTH for across, up in places)
