@@ -12,11 +12,12 @@ from thimble.export.commands.export import export
 from thimble.export.commands.inspect import inspect
 from thimble.export.commands.plan import plan
 from thimble.export.commands.score import score
+from thimble.export.commands.tradeoff import tradeoff
 from thimble.export.commands.train import train
 from thimble.export.commands.untrained import untrained
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-for command in (plan, train, export, untrained, inspect, evaluate, score):
+for command in (plan, tradeoff, train, export, untrained, inspect, evaluate, score):
     app.command()(command)
 
 

@@ -1,5 +1,6 @@
 """What several commands of the command line ask for."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -101,12 +102,28 @@ def names_in(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
+def numbers_in(option: str, text: str) -> list[float]:
+    """Numbers that are separated by commas. ValueError: they are none, or not finite."""
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = [math.nan]
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError(f"{option} takes numbers separated by commas, not {text!r}")
+    return numbers
+
+
+def counts_in(option: str, text: str, what: str = "whole numbers above 0") -> list[int]:
+    """Counts of something that are separated by commas. ValueError: they are none."""
+    counts = [part.strip() for part in text.split(",")]
+    if not all(count.isdecimal() and int(count) > 0 for count in counts):
+        raise ValueError(f"{option} takes {what} separated by commas, not {text!r}")
+    return [int(count) for count in counts]
+
+
 def widths_in(option: str, text: str) -> list[int]:
     """Widths of layers that are separated by commas. ValueError: they are none."""
-    widths = [part.strip() for part in text.split(",")]
-    if not all(width.isdecimal() and int(width) > 0 for width in widths):
-        raise ValueError(f"{option} takes widths separated by commas, not {text!r}")
-    return [int(width) for width in widths]
+    return counts_in(option, text, "widths")
 
 
 def hidden_in(option: str, text: str) -> list[int]:

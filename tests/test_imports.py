@@ -36,18 +36,13 @@ ROOMS: dict[str, set[str]] = {
     "export.scoring": {"export.artifact", "export.clicks", "export.metrics", "models"},
     "export.plan": {"export.clicks", "export.training", "export.wording", "models"},
     "export.report": {"export.metrics", "export.training", "export.wording", "models"},
+    "export.tradeoff": {
+        *("export.clicks", "export.metrics", "export.report", "export.training", "export.wording", "models"),
+    },
     "export.wording": set(),
     "export.commands": {
-        *(
-            "export",
-            "export.artifact",
-            "export.clicks",
-            "export.metrics",
-            "export.plan",
-            "export.report",
-            "export.scoring",
-        ),
-        *("export.training", "export.wording", "models"),
+        *("export", "export.artifact", "export.clicks", "export.metrics", "export.plan", "export.report"),
+        *("export.scoring", "export.tradeoff", "export.training", "export.wording", "models"),
     },
     "export": {"export.artifact", "export.clicks", "export.commands", "export.metrics", "export.wording", "models"},
     "service.background": {"service.telemetry"},

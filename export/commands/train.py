@@ -75,7 +75,6 @@ def train(
     that was stopped goes on when the same command is given again.
     """
     from thimble.export.clicks.parts import Plan, parse_split
-    from thimble.export.clicks.rows import ClickError
     from thimble.export.commands.going_on import (
         Reading,
         batch_notes,
@@ -87,7 +86,12 @@ def train(
     )
     from thimble.export.commands.ignored import refuse_ignored
     from thimble.export.commands.training_model import AskedModel, still_hot
-    from thimble.export.commands.training_rows import ClickFiles, echo_bad_rows, generated_rows
+    from thimble.export.commands.training_rows import (
+        ClickFiles,
+        echo_bad_rows,
+        generated_rows,
+        refuse_contradictions,
+    )
     from thimble.export.report.run import FinishedRun
     from thimble.export.report.tensorboard import require_tensorboard
     from thimble.export.report.watch import PAGE, watched
@@ -102,12 +106,8 @@ def train(
     ranks = joined()
     if not ranks.first:
         console.be_quiet()
-    if bool(clicks) == bool(generate):
-        raise ClickError("give click files or --generate N, one of the two")
-    if generate and (from_run or negatives_kept):
-        raise ClickError("--generate makes all rows anew; --from and --negatives-kept are for click files")
-    if generate and not preset:
-        raise ClickError("clicks are generated with Criteo's features, so --generate needs a --preset")
+    by, column = parse_split(split, in_order)
+    refuse_contradictions(clicks, generate, preset, column or group, negatives_kept, from_run)
     if tensorboard:
         require_tensorboard()
     named = given(context)
@@ -117,7 +117,7 @@ def train(
     if before:
         reading = same_reading(before, named, reading)
         seed = named.get("seed", before.recipe.seed)
-    plan = Plan(*parse_split(split, in_order), held_out_share, validation_share, in_order, seed)
+    plan = Plan(by, column, held_out_share, validation_share, in_order, seed)
     others = [FinishedRun.load(other) for other in compare or ()]
     asked = AskedModel(
         name=name,
@@ -140,8 +140,6 @@ def train(
     spec = same_model(before, named, asked.numbers, asked.fields) if before else asked.spec()
 
     if generate:
-        if plan.column or group:
-            raise ClickError("generated clicks have no users and no times; leave out --split and --group")
         rows = generated_rows(spec, generate, plan.validation_share_of(generate), seed)
     else:
         files = ClickFiles(

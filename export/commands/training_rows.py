@@ -71,6 +71,25 @@ class ClickFiles:
         return TrainingRows(parts, () if self.cache else sources)
 
 
+def refuse_contradictions(
+    clicks: Sequence[Path] | None,
+    generate: int | None,
+    preset: str | None,
+    column: str | None,
+    negatives_kept: float | None,
+    from_run: Path | None = None,
+) -> None:
+    """ClickError: options of rows that go against each other. `column` is one that rows are split or grouped by."""
+    if bool(clicks) == bool(generate):
+        raise ClickError("give click files or --generate N, one of the two")
+    if generate and (from_run or negatives_kept):
+        raise ClickError("--generate makes all rows anew; --from and --negatives-kept are for click files")
+    if generate and not preset:
+        raise ClickError("clicks are generated with Criteo's features, so --generate needs a --preset")
+    if generate and column:
+        raise ClickError("generated clicks have no users and no times; leave out --split and --group")
+
+
 def echo_bad_rows(sources: Sequence[FileClicks]) -> None:
     """Say on stdout what became of files' bad rows."""
     console.echo_all([line for source in sources for line in console.bad_rows(source.bad)])
