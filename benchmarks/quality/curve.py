@@ -33,6 +33,7 @@ from thimble.export.clicks.generate import GeneratedClicks
 from thimble.export.clicks.rows import Parts, Rows
 from thimble.export.training.checkpoint import Checkpoint, load_trained
 from thimble.export.training.full_tables import indexed
+from thimble.export.training.hot_rows import with_hot_rows
 from thimble.export.training.recipe import Recipe, recipe_for
 from thimble.export.training.schema import OwnModel, preset_spec
 from thimble.export.training.train import train
@@ -53,10 +54,11 @@ Results = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Model:
-    """How ids become embeddings, and how these are stored."""
+    """How ids become embeddings, and how these are stored. `hot`: the hottest ids have rows, as `train` gives them."""
 
     scheme: str
     precision: MemoryPrecision = "fp32"
+    hot: bool = False
 
 
 LINEAR, FULL = "linear", "full tables"
@@ -65,6 +67,7 @@ MODELS = {
     "robe-v1": Model("robe-v1"),
     "block": Model("block"),
     "block, 4 bits": Model("block", "int4"),
+    "block, 4 bits, hot rows": Model("block", "int4", hot=True),
 }
 
 
@@ -137,6 +140,8 @@ def trained(task: Task, cell: Cell, factors: tuple[float, float], seed: int, wor
     keys: Int64s | None = None
     if model.scheme != "full":
         spec = compressed(spec, model, cell.times, seed)
+        if model.hot:
+            spec, keys = with_hot_rows(spec, parts.training)
     elif isinstance(parts.training, Shuffled):  # ids of generated clicks are row numbers already
         spec, keys = indexed(spec, parts.training)
     rates = "-".join(map(str, factors))
