@@ -10,7 +10,7 @@ from tests.export.conftest import Run
 
 COLUMNS = ["--label", "clicked", "--dense", "age,price", "--string", "city,shop"]
 SMALL = ["--embedding-dim", "8", "--dense-arch", "8", "--over-arch", "16"]
-GRID = ["--compression", "2", "--seeds", "1", "--jobs", "1", "--epochs", "2"]
+GRID = ["--compression", "2", "--chunk", "8", "--seeds", "1", "--jobs", "1", "--epochs", "2"]
 
 
 def test_a_trade_off_is_a_table_a_page_and_a_sentence(run: Run, tmp_path: Path) -> None:
