@@ -42,6 +42,9 @@ def tradeoff(
     memory_precision: Annotated[
         str, typer.Option(help="precisions of the memory to try, separated by commas; scheme block has all")
     ] = "fp32,int4",
+    hot_rows: Annotated[
+        str, typer.Option(help="auto: rows of their own for ids that come often; none,auto tries both")
+    ] = "none",
     compression: Annotated[
         str, typer.Option(help="how many times smaller than full tables; 10,100,1000,10000 where these are so large")
     ] = "",
@@ -102,6 +105,7 @@ def tradeoff(
         grid_of,
         schemes=options.names_in(scheme),
         precisions=options.names_in(memory_precision),
+        hot_rows=options.names_in(hot_rows),
         chunks=options.counts_in("--chunk", chunk) if chunk else None,
         compressions=options.numbers_in("--compression", compression) if compression else None,
         epochs=options.counts_in("--epochs", epochs) if epochs else None,

@@ -41,7 +41,8 @@ def in_words(finding: Finding) -> str:
     setting = finding.setting
     if setting.is_full:
         return "full tables"
-    return f"{setting.scheme} {setting.precision} in chunks of {setting.chunk} at {setting.compression:g}x"
+    hot = " with hot rows" if setting.hot_rows else ""
+    return f"{setting.scheme} {setting.precision}{hot} in chunks of {setting.chunk} at {setting.compression:g}x"
 
 
 def options(finding: Finding) -> list[str]:
@@ -50,6 +51,7 @@ def options(finding: Finding) -> list[str]:
     epochs = ["--epochs", str(setting.epochs)] if setting.epochs else []
     return [
         *("--scheme", setting.scheme, "--memory-precision", setting.precision),
+        *(["--hot-rows", "auto"] if setting.hot_rows else []),
         *("--memory", str(finding.embedding_bytes), "--chunk", str(setting.chunk), *epochs),
     ]
 

@@ -12,6 +12,7 @@ from thimble.models.base import Frozen, sentence
 from thimble.models.quantization import BITS, MemoryPrecision
 from thimble.models.schemes import SCHEMES, embedding_for
 from thimble.models.schemes.base import HashedEmbedding
+from thimble.models.schemes.block import BlockEmbedding
 from thimble.models.spec import ModelSpec, Precision
 
 T = TypeVar("T")
@@ -28,11 +29,13 @@ class Setting(Frozen):
     """A model of the grid.
 
     Its embeddings, as they are stored, are `compression` times smaller than full tables in float32. `epochs` are the
-    most that it is trained for, None as many as the recipe says. Full tables have no `chunk` and a compression of 1.
+    most that it is trained for, None as many as the recipe says. With `hot_rows` some ids have rows of their own in the
+    same bytes. Full tables have no `chunk` and a compression of 1.
     """
 
     scheme: str
     precision: MemoryPrecision = "fp32"
+    hot_rows: bool = False
     chunk: int | None = None
     compression: float = 1
     epochs: int | None = None
@@ -52,6 +55,8 @@ class Setting(Frozen):
         parts = [self.scheme]
         if not self.is_full:
             parts += [self.precision, f"chunk{self.chunk}", f"{self.compression:g}x"]
+        if self.hot_rows:
+            parts.append("hot")
         if self.epochs:
             parts.append(f"{self.epochs}epochs")
         return "-".join(parts)
@@ -90,6 +95,7 @@ def grid_of(
     *,
     schemes: Sequence[str],
     precisions: Sequence[str],
+    hot_rows: Sequence[str],
     chunks: Sequence[int] | None,
     compressions: Sequence[float] | None,
     epochs: Sequence[int] | None,
@@ -101,12 +107,15 @@ def grid_of(
     full = "; full tables are trained in any case" if FULL in schemes else ""
     _refuse_others("--scheme", schemes, HASHED, full)
     _refuse_others("--memory-precision", precisions, list(BITS))
+    _refuse_others("--hot-rows", hot_rows, ["none", "auto"])
     if low := [compression for compression in compressions or () if not compression > 1]:
         raise RunError(f"--compression says how many times smaller, so {low[0]:g} is none; give numbers above 1")
     assert isinstance(base.embedding, HashedEmbedding)
     curves, impossible = [], []
-    for scheme, precision, chunk in product(schemes, precisions, chunks or [base.embedding.chunk_size]):
-        curve = Setting.model_validate({"scheme": scheme, "precision": precision, "chunk": chunk})
+    for scheme, precision, hot, chunk in product(schemes, precisions, hot_rows, chunks or [base.embedding.chunk_size]):
+        curve = Setting.model_validate(
+            {"scheme": scheme, "precision": precision, "hot_rows": hot == "auto", "chunk": chunk}
+        )
         try:
             spec_for(base, curve, seed=0)
             curves.append(curve)
@@ -126,12 +135,17 @@ def grid_of(
 
 
 def spec_for(base: ModelSpec, setting: Setting, seed: int) -> ModelSpec:
-    """A compressed model of the base's columns and layers. ValueError: it cannot be, or its memory is too small."""
+    """A compressed model of the base's columns and layers, which has no hot rows yet: clicks tell which ids are hot.
+
+    ValueError: it cannot be, or its memory is too small.
+    """
     assert setting.chunk is not None
     memory = int(base.full_table_bytes / setting.compression)
     embedding = embedding_for(
         setting.scheme, base.fields, base.embedding_dim, memory, setting.chunk, seed, setting.precision
     )
+    if setting.hot_rows and not isinstance(embedding, BlockEmbedding):
+        raise ValueError(f"hot rows are for scheme block, not for {setting.scheme}")
     changed = {"embedding": embedding, "precision": Precision(memory=setting.precision)}
     return ModelSpec.model_validate(dict(base) | changed)
 

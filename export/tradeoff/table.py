@@ -42,7 +42,8 @@ def name(setting: Setting) -> str:
     epochs = f", {setting.epochs} epochs" if setting.epochs else ""
     if setting.is_full:
         return f"full tables{epochs}"
-    return f"{setting.scheme} {setting.precision}, chunks of {setting.chunk}{epochs}"
+    hot = ", hot rows" if setting.hot_rows else ""
+    return f"{setting.scheme} {setting.precision}{hot}, chunks of {setting.chunk}{epochs}"
 
 
 def _row(finding: Finding) -> list[str]:

@@ -14,7 +14,8 @@ from thimble.export.tradeoff.child import LOG, do
 from thimble.export.tradeoff.grid import Run, Setting, spec_for
 from thimble.export.tradeoff.outcomes import Folder, Outcome
 from thimble.export.training.checkpoint import Progress, RunConfig
-from thimble.export.training.full_tables import Indexed, indexed
+from thimble.export.training.full_tables import indexed
+from thimble.export.training.hot_rows import with_hot_rows
 from thimble.export.training.recipe import Recipe
 from thimble.export.training.train import train
 from thimble.models.hashing import Int64s
@@ -37,10 +38,11 @@ class Task:
         return self.recipe.model_copy(update={"seed": run.seed, "epochs": run.setting.epochs or self.recipe.epochs})
 
     def model_of(self, setting: Setting, seed: int, training: Rows) -> tuple[ModelSpec, Int64s | None]:
-        """The spec of a model, and the ids that have a row each where it has full tables."""
+        """The spec of a model, and the ids that have a row each, in full tables or as hot ones."""
         if setting.is_full:
-            return Indexed(*indexed(self.base.model_copy(update={"precision": Precision()}), training))
-        return spec_for(self.base, setting, seed), None
+            return indexed(self.base.model_copy(update={"precision": Precision()}), training)
+        spec = spec_for(self.base, setting, seed)
+        return with_hot_rows(spec, training) if setting.hot_rows else (spec, None)
 
     def config(self, parts: Parts) -> RunConfig:
         """What says whether a folder's runs are of the same rows and columns."""

@@ -16,7 +16,7 @@ from tests.export.tradeoff.made_up import SMALL, block, grid, small_parts
 from thimble.export.tradeoff import carry_out as module
 from thimble.export.tradeoff.carry_out import Limits, State, carry_out
 from thimble.export.tradeoff.findings import findings
-from thimble.export.tradeoff.grid import FULL, Run, Setting
+from thimble.export.tradeoff.grid import FULL, Grid, Run, Setting
 from thimble.export.tradeoff.memory import PROCESS_BYTES, available_bytes, run_bytes
 from thimble.export.tradeoff.outcomes import Folder, Outcome
 from thimble.export.tradeoff.worker import Task
@@ -24,6 +24,7 @@ from thimble.export.training.errors import RunError
 from thimble.export.training.recipe import Recipe
 
 ROWS = 300
+HOT = block(10, 4).model_copy(update={"hot_rows": True})
 GRID = grid(10, 100, seeds=1, chunks=(4,))
 FULL_RUN, BLOCK_RUN = Run(Setting(scheme=FULL), 0), Run(block(10, 4), 0)
 
@@ -32,10 +33,12 @@ def task_in(folder: Path, rows: int = ROWS) -> Task:
     return Task(SMALL, partial(small_parts, rows), Recipe(batch_size=100, epochs=2), folder)
 
 
-def done(task: Task, jobs: int = 2, seconds: float = 200) -> tuple[State, list[Mapping[Run, str | None]]]:
+def done(
+    task: Task, jobs: int = 2, seconds: float = 200, of: Grid = GRID
+) -> tuple[State, list[Mapping[Run, str | None]]]:
     news: list[Mapping[Run, str | None]] = []
     with Folder(task.folder).alone(task.config(task.open_parts())):
-        state = carry_out(task, GRID, 0.5, Limits(seconds, jobs), ROWS, lambda state, ended: news.append(dict(ended)))
+        state = carry_out(task, of, 0.5, Limits(seconds, jobs), ROWS, lambda state, ended: news.append(dict(ended)))
     return state, news
 
 
@@ -73,6 +76,16 @@ def test_a_run_that_fails_takes_nothing_along_and_is_tried_again(tmp_path: Path)
     in_the_way.unlink()
     state, _ = done(task)
     assert not state.failed and len(state.outcomes) == 3
+
+
+def test_hot_rows_take_no_more_bytes_and_have_a_curve_of_their_own(tmp_path: Path) -> None:
+    task = task_in(tmp_path)
+    spec, keys = task.model_of(HOT, 0, task.open_parts().training)
+    plain, none = task.model_of(block(10, 4), 0, task.open_parts().training)
+    assert keys is not None and none is None and spec.embedding_bytes <= plain.embedding_bytes
+    assert HOT.curve != block(10, 4).curve and HOT.key == "block-fp32-chunk4-10x-hot"
+    state, _ = done(task, of=Grid([Setting(scheme=FULL)], [HOT], 1))
+    assert not state.failed and len(state.outcomes) == 2
 
 
 def test_a_run_that_is_killed_goes_on_and_ends_as_it_would_have(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from thimble.models.spec import ModelSpec
 NOTHING: dict[str, Any] = {
     "schemes": ["block"],
     "precisions": ["fp32"],
+    "hot_rows": ["none"],
     "chunks": None,
     "compressions": None,
     "epochs": None,
@@ -72,6 +73,8 @@ def test_bytes_are_those_that_are_stored() -> None:
         ({"schemes": []}, "--scheme takes block, robe-v1, robe-v2, and names none of them"),
         ({"precisions": ["int2"]}, "--memory-precision takes fp32, fp16, int8, int4, not 'int2'"),
         ({"schemes": ["robe-v1"], "precisions": ["int4"]}, "int4 embeddings are for scheme block; robe-v1 takes fp32"),
+        ({"hot_rows": ["some"]}, "--hot-rows takes none, auto, not 'some'"),
+        ({"schemes": ["robe-v2"], "hot_rows": ["auto"]}, "hot rows are for scheme block, not for robe-v2"),
         ({"compressions": [1]}, "--compression says how many times smaller, so 1 is none"),
         ({"compressions": [10, -3]}, "so -3 is none"),
         ({"compressions": [1e6]}, "block compressed 1e+06 times: a memory of 0 bytes does not hold two fp32 chunks"),
