@@ -10,8 +10,12 @@ from thimble.models.hashing import ID_BITS, ID_LIMIT
 MAX_HEX_DIGITS = ID_BITS // 4
 MAX_INT_DIGITS = 100  # Python's own integer parser is quadratic in the length
 
-NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-"""A finite number in text, without blanks. float() would take more, as digits of other scripts and underscores."""
+NUMBER = re.compile(r"[+-]?+(?:[0-9]++\.?+[0-9]*+|\.[0-9]++)(?:[eE][+-]?+[0-9]++)?+")
+"""A finite number in text, without blanks. float() would take more, as digits of other scripts and underscores.
+
+Nothing that has matched is given back: to divide up the digits of a long value in all ways takes the square of its
+length.
+"""
 
 _TOKEN = re.compile("[0-9a-fA-F]*")
 # Halfway from the largest float32 to 2^128. From there on numbers are rounded to infinity (IEEE 754, ties to even).
