@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from thimble.export.clicks.formats import is_empty
+from thimble.export.clicks.formats import is_empty, is_numpy
 from thimble.export.clicks.rows import ClickError
 
 _MISSING_PARTITION = "__HIVE_DEFAULT_PARTITION__"
-_NUMPY = re.compile(r"(.+)_(?:dense|sparse|labels)\.npy")
+_NUMPY_PARTS = ("dense", "sparse", "labels")
+_NUMPY = re.compile(rf"(.+)_(?:{'|'.join(_NUMPY_PARTS)})\.npy")
 _TABLES = {"_delta_log": "Delta", ".hoodie": "Hudi"}
 
 
@@ -67,11 +68,13 @@ def find(paths: Sequence[Path]) -> Found:
 
 
 def _together(file: Path) -> tuple[Path, ...]:
-    """A file, or the three of NumPy of which it is one. ClickError: another of them is not there."""
+    """A file, or the three of which it is one, if any of them is NumPy's. ClickError: another of them is not there."""
     match = _NUMPY.fullmatch(file.name)
     if match is None:
         return (file,)
-    three = tuple(file.with_name(f"{match[1]}_{part}.npy") for part in ("dense", "sparse", "labels"))
+    three = tuple(file.with_name(f"{match[1]}_{part}.npy") for part in _NUMPY_PARTS)
+    if not any(map(is_numpy, three)):
+        return (file,)
     for path in three:
         if not path.is_file():
             raise ClickError(f"{path}: no such file, and {file.name} is read only beside it")
@@ -81,7 +84,8 @@ def _together(file: Path) -> tuple[Path, ...]:
 def _found(paths: Sequence[Path], base: str) -> FoundFile:
     first, *others = paths
     name = os.path.relpath(first, base)
-    return FoundFile(first, name.replace("_dense.npy", "_*.npy") if others else name, _partitions(first), (*others,))
+    name = f"{name.removesuffix('_dense.npy')}_*.npy" if others else name
+    return FoundFile(first, name, _partitions(first), (*others,))
 
 
 def _partitions(path: Path) -> dict[str, str]:

@@ -26,6 +26,7 @@ DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError, zipfile.BadZip
 ARROW_FILE = b"ARROW1\0\0"
 """What an Arrow file begins with; a stream begins with the mark of a message."""
 
+_NUMPY = b"\x93NUMPY"
 _LONGEST_LINE = 1 << 20  # bytes
 _BLOCK = 1 << 21  # bytes that are handed on together, at least as many as the longest line has
 _PIECE = 1 << 16  # bytes that are read at a time at most
@@ -47,10 +48,10 @@ _OTHERS = [
         (rb"Obj\x01", "Avro", _CONVERT),
         (rb"FEA1" + _BINARY, "Feather version 1", _CONVERT),
         (rb"\x89HDF", "HDF5", _CONVERT),
-        (rb"\x93NUMPY", "NumPy that is not called *_dense.npy, *_sparse.npy or *_labels.npy", _CONVERT),
+        (_NUMPY, "NumPy that is not called *_dense.npy, *_sparse.npy or *_labels.npy", _CONVERT),
         (rb"\x80[\x02-\x05]", "a pickle", _CONVERT),
         (rb"SQLite format 3\0", "SQLite", _CONVERT),
-        (rb"(?:\xef\xbb\xbf)?[ \r\n]*\[?[ \r\n]*\{", "JSON", _CONVERT),
+        (rb"(?:\xef\xbb\xbf)?+[ \r\n]*+\[?+[ \r\n]*+\{", "JSON", _CONVERT),
         (rb"\xff\xfe|\xfe\xff", "UTF-16", _UTF8),
         (rb".{257}ustar", "a tar archive", _UNPACK),
         (rb"7z\xbc\xaf\x27\x1c", "a 7z archive", _UNPACK),
@@ -86,6 +87,15 @@ def open_blocks(path: Path, ends: bytes) -> Iterator[Iterator[Block]]:
         if head.startswith(codecs.BOM_UTF8):
             file.read(len(codecs.BOM_UTF8))
         yield _blocks(file, ends)
+
+
+def is_numpy(path: Path) -> bool:
+    """Whether a file is there that begins as NumPy's do."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_NUMPY)) == _NUMPY
+    except OSError:
+        return False  # whoever reads it says what is wrong
 
 
 def is_empty(path: Path) -> bool:

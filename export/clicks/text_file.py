@@ -131,7 +131,7 @@ class LineFile(TextFile, ABC):
             end = int(ends[line])
             if (fault := self.fault(text[end - 1 - int(lengths[line]) : end - 1])) is not None:
                 faults[line] = fault
-        sound = lengths > 0
+        sound = self._are_rows(lengths)
         sound[list(faults)] = False
         split = self.split(_lines_of(text, ends, sound))
         lines = np.flatnonzero(self._are_rows(lengths))

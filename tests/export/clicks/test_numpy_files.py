@@ -1,5 +1,6 @@
 """Criteo's clicks as torchrec keeps them: three files of NumPy that are one click file."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from testing.clicks import everything
+from testing.clicks import CLICK_SPEC, everything, lines, write_lines
 from testing.samples import small_spec
 from thimble.export.clicks.cache import cached
 from thimble.export.clicks.file_rows import FileRows
@@ -119,10 +120,10 @@ def objects(paths: list[Path]) -> None:
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (shorter, "day_0_dense.npy is not readable as NumPy: mmap length is greater than file size"),
+        (shorter, "day_0_dense.npy is damaged: 159,128 bytes are too few for 20,000 rows"),
         (text, "day_0_sparse.npy is not readable as NumPy: "),
         (empty, "day_0_labels.npy is not readable as NumPy: "),
-        (objects, "day_0_labels.npy is not readable as NumPy: "),
+        (objects, "day_0_labels.npy holds object [20000, 1], where int32 [rows, 1] is wanted"),
     ],
 )
 def test_damage(tmp_path: Path, damage: Callable[[list[Path]], None], said: str) -> None:
@@ -130,6 +131,51 @@ def test_damage(tmp_path: Path, damage: Callable[[list[Path]], None], said: str)
     with pytest.raises(ClickError) as refused:
         FileClicks([tmp_path / "clicks"], SPEC)
     assert str(refused.value).startswith(f"day_0_*.npy: {said}")
+
+
+SHAPES = ["(1" + "0" * 23 + ", 2)", "(-1, 2)", "(True, 2)", "(2,)", "()", "2", "(1.5, 2)", "((), 2)", "(20000, True)"]
+HEADERS = [f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}" for shape in SHAPES]
+HEADERS += ["{[]: 1}", "(", "'", "\t\n  1\n 2", "{}", "\0", "\\", "[" * 5000, "9" * 5000, "1 if", ""]
+HEADERS += [
+    f"{{'descr': {it}, 'fortran_order': False, 'shape': (1, 2)}}" for it in ("()", "[('',)]", "'|V99999999999'")
+]
+
+
+@pytest.mark.parametrize("header", HEADERS, ids=range(len(HEADERS)))
+@pytest.mark.parametrize("version", [1, 2, 9])
+def test_a_header_of_anything(tmp_path: Path, header: str, version: int) -> None:
+    """It is an expression in Python, and what is wrong with one has many names."""
+    paths = write(tmp_path / "clicks", rows=slice(0, 2))
+    length = len(header).to_bytes(2 if version == 1 else 4, "little")
+    paths[0].write_bytes(b"\x93NUMPY" + bytes([version, 0]) + length + header.encode() + bytes(16))
+    with pytest.raises(ClickError, match=r"^day_0_\*\.npy: day_0_dense\.npy [^\n]+$") as refused:
+        FileClicks([tmp_path / "clicks"], SPEC)
+    assert len(str(refused.value)) < 250
+
+
+@pytest.mark.parametrize("sparse", [TOKENS, np.asfortranarray(TOKENS)])
+def test_a_file_that_is_cut_short_while_it_is_read(tmp_path: Path, sparse: npt.NDArray[Any]) -> None:
+    paths = write(tmp_path / "clicks", sparse=sparse)
+    source = FileClicks([tmp_path / "clicks"], SPEC)
+    (file,) = source._files
+    pieces = file.pieces(0, ROWS)
+    assert len(next(pieces)()) == 16_384
+    os.truncate(paths[1], 1000)
+    with pytest.raises(ClickError) as refused:
+        next(pieces)
+    assert str(refused.value) == "day_0_*.npy: damaged after row 16384: day_0_sparse.npy has become shorter"
+
+
+def test_a_file_is_known_by_its_first_bytes_and_not_by_its_name(tmp_path: Path) -> None:
+    for name in ("a_labels.npy", "a_dense.npy"):
+        write_lines(tmp_path / name, lines(3))
+    assert FileClicks([tmp_path], CLICK_SPEC).count() == 6
+
+
+def test_a_folder_that_is_called_as_a_part(tmp_path: Path) -> None:
+    write(tmp_path / "a_dense.npy", "x")
+    write(tmp_path / "b", "y")
+    assert FileClicks([tmp_path], SPEC).description == "a_dense.npy/x_*.npy, b/y_*.npy"
 
 
 @pytest.mark.parametrize(
@@ -161,10 +207,15 @@ def test_other_arrays(tmp_path: Path, changed: dict[str, Any], said: str) -> Non
 def test_ids_that_no_token_can_be(tmp_path: Path) -> None:
     sparse = TOKENS.copy()
     sparse[17_000, 1] = -1
+    sparse[3, 2] = 1 << 32
     write(tmp_path / "clicks", sparse=sparse)
     source = FileClicks([tmp_path / "clicks"], SPEC)
-    with pytest.raises(ClickError, match=r"^day_0_\*\.npy row 17001: an id of more than 32 bits"):
-        everything(source)
+    assert everything(source).batch.ids[:, 0].tolist() == np.delete(TOKENS[:, 0], [3, 17_000]).tolist()
+    said = "an id of more than 32 bits, as none of Criteo's is"
+    assert [*source.bad.first.values()] == [f"day_0_*.npy row {row}: {said}" for row in (4, 17_001)]
+    keyed = FileRows([tmp_path / "clicks"], SPEC, keys=["f0"])
+    keys = [key for part in keyed.read() for key in part.keys[0].to_pylist()]
+    assert [row for row, key in enumerate(keys) if key is None] == [3, 17_000] and keys[4] == TOKENS[4, 0]
 
 
 def test_no_rows(tmp_path: Path) -> None:

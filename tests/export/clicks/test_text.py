@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from testing.clicks import CLICK_SPEC, everything, lines, numbers, write_lines
 from testing.data import CRITEO_LINES, needs
+from testing.samples import small_spec
 from thimble.export.clicks.csv_files import CsvFile
+from thimble.export.clicks.file_rows import FileRows
 from thimble.export.clicks.files import FileClicks
 from thimble.export.clicks.folders import FoundFile
 from thimble.export.clicks.golden import golden_batch, golden_features
@@ -79,6 +81,21 @@ def test_a_bad_line_is_left_out_and_named(tmp_path: Path, spec: ModelSpec, name:
     strict = FileClicks([path], spec, strict=True)
     with pytest.raises(ClickError, match=f"^{name} line 4: "):
         list(strict.read(0, 6, 100))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_an_empty_line_of_one_column_is_a_row_without_a_value(tmp_path: Path, end: str) -> None:
+    """As of a model of one feature, whose lines lack their labels."""
+    path = tmp_path / "day_0"
+    path.write_bytes("".join(f"{line}{end}" for line in ["", "7", "", "1\t2", "", "x", ""]).encode())
+    source = FileRows([path], small_spec(dense=0, kinds=("int",)))
+    (part,) = source.read()
+    assert part.batch.ids[:, 0].tolist() == [0, 7, 0, 0, 0, 0, 0]
+    assert np.flatnonzero(part.bad).tolist() == [3, 5]
+    assert [*source.bad.first.values()] == [
+        "day_0 line 4: 1 columns expected, found 2",
+        "day_0 line 6: f0: 'x' is not an integer",
+    ]
 
 
 def test_truncated_gz(tmp_path: Path, spec: ModelSpec) -> None:
