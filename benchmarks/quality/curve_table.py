@@ -1,14 +1,19 @@
-"""What the runs of a curve come to."""
+"""What the runs of a curve come to; of a file of results:
 
-import math
+python -m benchmarks.quality.curve_table benchmarks/quality/results/curve-movielens.json
+"""
+
+import json
 import statistics
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+
+from thimble.export.tradeoff.chance import scatter
 
 Results = Sequence[dict[str, Any]]
 
-# The 97.5 % points of Student's t for 1, 2, ... degrees of freedom.
-T_975 = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262]
 FULL = "full tables"
 
 
@@ -59,11 +64,8 @@ def _epochs(run: dict[str, Any]) -> int:
 def _interval(differences: Sequence[float]) -> str:
     if not differences:
         return ""
-    mean = statistics.mean(differences)
-    if len(differences) < 2:
-        return f"{mean:+.4f}"
-    half = T_975[len(differences) - 2] * statistics.stdev(differences) / math.sqrt(len(differences))
-    return f"{mean:+.4f} ± {half:.4f}"
+    mean, spread = statistics.mean(differences), scatter([differences])
+    return f"{mean:+.4f}" + (f" ± {spread.half_width(len(differences)):.4f}" if spread else "")
 
 
 def _times_rows(run: dict[str, Any], full: dict[str, Any]) -> str:
@@ -79,3 +81,7 @@ def _times_rows(run: dict[str, Any], full: dict[str, Any]) -> str:
 def _int8_cost(run: dict[str, Any]) -> str:
     cost = run.get("int8_cost")
     return "" if cost is None else f"{-cost['auc']:+.5f}"
+
+
+if __name__ == "__main__":
+    print(table(json.loads(Path(sys.argv[1]).read_text())["runs"]))

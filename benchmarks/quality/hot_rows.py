@@ -1,26 +1,29 @@
-"""How much of a memory is best given to hot rows, and whether the rule finds it: generated clicks, in equal bytes.
+"""How much of a memory is best given to hot rows, and whether the rule finds it: in equal bytes.
 
-    python -m benchmarks.quality.hot_rows --compression 1000 --rows 1000000 --seeds 3
+    python -m benchmarks.quality.hot_rows --compression 1000 --rows 300000 --shares 0.25,0.5,0.75
+    python -m benchmarks.quality.hot_rows --compression 100 --movielens recbole-1.2.1-py3-none-any.whl
 
 A model without hot rows, models with some shares of the memory for them, and the one that `thimble-export train
---hot-rows auto` makes, each trained once on the same rows. Prints a table and writes it with the raw metrics into
-`results/`.
+--hot-rows auto` makes, each trained on the same rows as the product trains it, in 4 bits: first weights, rates and
+batches are its own. Rows are those of curve.py; of the epochs the one is taken that is best on validation rows. Prints
+a table and writes it with the raw metrics into `results/`.
 """
 
 import argparse
 import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.quality.curve import Model, Task, compressed, generated, movielens, recipe
 from benchmarks.record import record
 from thimble.export.clicks.frequent_ids import id_counts
-from thimble.export.clicks.generate import GeneratedClicks
 from thimble.export.clicks.rows import Parts, Rows
 from thimble.export.training.hot_rows import Hot, with_hot_rows, with_rows_for
-from thimble.export.training.recipe import recipe_for
-from thimble.export.training.schema import preset_spec
+from thimble.export.training.recipe import Recipe
 from thimble.export.training.train import train
 from thimble.models.directory import LOAD
 from thimble.models.hot_rows import KEY_BYTES
@@ -29,7 +32,7 @@ from thimble.models.schemes.block import BlockEmbedding
 from thimble.models.spec import ModelSpec
 
 RESULTS = Path(__file__).parent / "results"
-SHARES = [0.25, 0.5, 0.75, 0.95]
+SHARES = "0.25,0.5,0.75,0.95"
 
 
 def with_share(spec: ModelSpec, rows: Rows, share: float) -> Hot:
@@ -44,16 +47,15 @@ def with_share(spec: ModelSpec, rows: Rows, share: float) -> Hot:
     return with_rows_for(spec, chosen, float(reads[hottest].sum() / reads.sum()))
 
 
-def trained(name: str, hot: Hot, parts: Parts, seed: int) -> dict[str, Any]:
-    """What a model comes to, trained once with the default recipe."""
-    recipe = recipe_for(len(parts.training), validated=False, seed=seed)
+def trained(name: str, hot: Hot, parts: Parts, recipe: Recipe) -> dict[str, Any]:
+    """What a model comes to."""
     with tempfile.TemporaryDirectory() as folder:
         metrics = train(hot.spec, parts, recipe, Path(folder), keys=hot.keys)
     embedding = hot.spec.embedding
     assert isinstance(embedding, BlockEmbedding)
     return {
         "model": name,
-        "seed": seed,
+        "seed": recipe.seed,
         "embedding_bytes": hot.spec.embedding_bytes,
         "hot_ids": embedding.hot.ids if embedding.hot else 0,
         "hot_reads": embedding.hot.reads if embedding.hot else 0,
@@ -61,15 +63,14 @@ def trained(name: str, hot: Hot, parts: Parts, seed: int) -> dict[str, Any]:
     }
 
 
-def compare(preset: str, compression: float, rows: int, held_out: int, seed: int) -> list[dict[str, Any]]:
+def compare(task: Task, compression: int, shares: Sequence[float], seed: int) -> list[dict[str, Any]]:
     """All models of one seed."""
-    full = preset_spec(preset, None, "block", None, None, seed).full_table_bytes
-    spec = preset_spec(preset, None, "block", int(full / compression), None, seed)
-    source = GeneratedClicks(spec, rows + held_out, seed)
-    parts = Parts(Rows(source, 0, rows), Rows(source, rows, rows + held_out))
+    parts = task.parts(seed)
+    spec = compressed(task.full, Model("block", "int4"), compression, seed)
     models = {"none": Hot(spec), "the rule": with_hot_rows(spec, parts.training)}
-    models |= {f"{share:.0%}": with_share(spec, parts.training, share) for share in SHARES}
-    return [trained(name, hot, parts, seed) for name, hot in models.items()]
+    models |= {f"{share:.0%}": with_share(spec, parts.training, share) for share in shares}
+    default = recipe(task, len(parts.training), (1, 1), seed)
+    return [trained(name, hot, parts, default) for name, hot in models.items()]
 
 
 def table(results: list[dict[str, Any]]) -> str:
@@ -88,16 +89,23 @@ def table(results: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--preset", default="criteo-kaggle")
-    parser.add_argument("--compression", type=float, default=1000, help="times that full tables are larger")
+    parser.add_argument("--movielens", type=Path, metavar="WHEEL", help="recbole's; without it, clicks are generated")
+    parser.add_argument("--compression", type=int, default=1000, help="times that full tables are larger")
+    parser.add_argument("--shares", default=SHARES, help="of the memory for hot rows, with commas")
     parser.add_argument("--rows", type=int, default=1_000_000, help="generated rows to train on")
-    parser.add_argument("--held-out", type=int, default=100_000)
+    parser.add_argument("--epochs", type=int, help="at most: 1 of generated rows, 3 of MovieLens")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder to write to")
     given = parser.parse_args()
+    if given.movielens:
+        name, task = "movielens", replace(movielens(given.movielens), epochs=given.epochs or 3)
+    else:
+        name, task = f"generated-{given.rows}", replace(generated(given.rows), epochs=given.epochs or 1)
+    shares = [float(share) for share in given.shares.split(",")]
     results: list[dict[str, Any]] = []
     for seed in range(given.seeds):
-        results += compare(given.preset, given.compression, given.rows, given.held_out, seed)
-        record(RESULTS, f"hot-rows-{given.compression:g}", results, table(results))
+        results += compare(task, given.compression, shares, seed)
+        record(given.results, f"hot-rows-{name}-{given.compression}", results, table(results))
     print(table(results))
 
 
