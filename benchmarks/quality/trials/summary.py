@@ -117,7 +117,8 @@ def _over(results: Results, label: str, other: str | None) -> str:
 
 def _results(suite: str, size: str) -> Results:
     file = RESULTS / f"trials-{suite}-{size}.json"
-    return json.loads(file.read_text()) if file.exists() else []
+    results: Results = json.loads(file.read_text()) if file.exists() else []
+    return results
 
 
 if __name__ == "__main__":
