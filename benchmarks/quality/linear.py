@@ -51,7 +51,7 @@ def fitted(
     for epoch in range(epochs):
         for step, clicks in enumerate(training.read(BATCH, 0, epoch)):
             if epoch == step == 0:
-                nn.init.constant_(model.numbers.bias, log_odds(clicks))
+                nn.init.constant_(model.numbers.bias, log_odds(clicks.labels))
             for optimizer in optimizers:
                 optimizer.zero_grad()
             loss = nn.functional.binary_cross_entropy_with_logits(

@@ -24,7 +24,8 @@ def advice(config: RunConfig, progress: Progress) -> list[str]:
     assert progress.metrics is not None
     constant = progress.best_epoch == 0
     return [
-        *(_of_constant(progress) if constant else _of_metrics(progress.metrics)),
+        *(_of_constant(progress) if constant else ()),
+        *_of_metrics(progress.metrics, constant),
         *_of_calibration(config, progress, progress.metrics),
         *_of_epochs(config, progress),
         *_of_memory(config.spec),
@@ -40,13 +41,15 @@ def _of_constant(progress: Progress) -> Iterator[str]:
     )
 
 
-def _of_metrics(metrics: Metrics) -> Iterator[str]:
-    rows, constant = counted(metrics.rows, "held-out row"), entropy(metrics.base_rate)
+def _of_metrics(metrics: Metrics, constant: bool) -> Iterator[str]:
+    rows, of_base_rate = counted(metrics.rows, "held-out row"), entropy(metrics.base_rate)
     if metrics.auc is None:
         yield f"one class alone in {rows}, which tells nothing of the model; hold out more, or others"
-    elif metrics.log_loss >= constant:
+    elif constant:
+        return  # by any rows its AUC is 0.5, and its log loss no better than the base rate's
+    elif metrics.log_loss >= of_base_rate:
         yield (
-            f"no better than a constant score: log loss {metrics.log_loss:.4f}, the base rate's is {constant:.4f}; "
+            f"no better than a constant score: log loss {metrics.log_loss:.4f}, the base rate's is {of_base_rate:.4f}; "
             f"{_TOO_LITTLE}"
         )
     elif metrics.auc_interval is not None and metrics.auc_interval[0] <= 0.5:

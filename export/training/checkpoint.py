@@ -25,12 +25,12 @@ from thimble.models.spec import Ancestor, Metrics, ModelSpec, PlattScaling, Prov
 class Progress(BaseModel):
     """How far a run has come.
 
-    `epoch` counts those that are done, and `position` the rows of the one at hand. `loss_rows` were trained
-    on since the history's last point. `seconds` were spent on training. `start` has a
-    constant's metrics on the validation rows, of a run without a parent, and `validation` the model's after each
-    epoch. `golden` are held-out rows in the form of a request, `trained_on` and `held_out` say where
-    an export can read rows again. `metrics` and `curves`, on the held-out rows, appear when the run is over, and with
-    them `advice`, what a user should know of it.
+    `epoch` counts those that are done, and `position` the rows of the one at hand. `loss_rows` were trained on since
+    the history's last point. `seconds` were spent on training. `validation` has the model's metrics on the validation
+    rows after each epoch, and `start` those of a constant score, whose logit is `constant`: they appear with the first
+    epoch's, in a run without a parent. `golden` are held-out rows in the form of a request, `trained_on` and `held_out`
+    say where an export can read rows again. `metrics` and `curves`, on the held-out rows, appear when the run is over,
+    and with them `advice`, what a user should know of it.
     """
 
     epoch: int = 0
@@ -39,6 +39,7 @@ class Progress(BaseModel):
     loss_rows: int = 0
     seconds: float = 0
     history: list[Point] = []
+    constant: float | None = None
     start: Metrics | None = None
     validation: list[Metrics] = []
     platt: PlattScaling | None = None

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from threading import Event
 
+import numpy as np
 from tqdm import tqdm
 
 from thimble.export.clicks.golden import golden_features
@@ -16,6 +17,7 @@ from thimble.export.metrics.scored import ScoredRows
 from thimble.export.training.advice import advice
 from thimble.export.training.ancestry import Parent
 from thimble.export.training.checkpoint import Checkpoint, Progress, RunConfig
+from thimble.export.training.constant import as_constant, make_constant
 from thimble.export.training.errors import RunError
 from thimble.export.training.evaluation import SCORING_BATCH, evaluate, scored
 from thimble.export.training.history import Point
@@ -23,7 +25,7 @@ from thimble.export.training.hot_rows import give_rows
 from thimble.export.training.intercept import LastRows, fit_intercept
 from thimble.export.training.platt import PlattError, calibrate, unfold
 from thimble.export.training.ranks import Ranks
-from thimble.export.training.start import START_ROWS, as_constant, fit_start, started
+from thimble.export.training.start import START_ROWS, fit_start, log_odds, started
 from thimble.export.training.step import Step
 from thimble.export.training.stop_requests import stop_requests
 from thimble.export.training.stopping import is_over
@@ -110,12 +112,9 @@ class Run:
             raise ClickError(f"{rows.source.description}: no usable row to train on")
         if self.config.parent is not None:
             return
-        kept = self.config.recipe.negatives_kept
-        fit_start(self.model, sample, kept)
+        fit_start(self.model, sample, self.config.recipe.negatives_kept)
         if validation:
-            with as_constant(self.model, sample, kept):
-                self.progress.start = self._metrics(validation.read(SCORING_BATCH))
-                self._save(self.best)
+            self._save(self.best)  # but for the last layer a constant has these weights
 
     def _watched(self, validation: Rows) -> list[Clicks]:
         """The validation rows that are looked at within epochs, kept: files may have to be read whole to find them."""
@@ -162,8 +161,11 @@ class Run:
                     self._save()
                 if stopping:
                     raise KeyboardInterrupt
-        fit_intercept(self.model, last.read(), self.config.recipe.negatives_kept)
+        last_rows = list(last.read())
+        fit_intercept(self.model, last_rows, self.config.recipe.negatives_kept)
         metrics = self._metrics(validation.read(SCORING_BATCH)) if validation else None
+        if validation and progress.epoch == 0 and self.config.parent is None:
+            self._judge_constant(last_rows, validation)
         self._add_point(metrics)
         progress.epoch, progress.position = progress.epoch + 1, 0
         if metrics:
@@ -173,6 +175,13 @@ class Run:
         self._save()
         if self.ranks.first:
             self.watch(self.config, progress)
+
+    def _judge_constant(self, rows: Sequence[Clicks], validation: Rows) -> None:
+        """It knows what the epoch's bias was fitted to, or rates that change would decide between them."""
+        labels = np.concatenate([np.empty(0, np.float32), *(clicks.labels for clicks in rows)])  # all may be bad
+        self.progress.constant = log_odds(labels, self.config.recipe.negatives_kept)
+        with as_constant(self.model, self.progress.constant):
+            self.progress.start = self._metrics(validation.read(SCORING_BATCH))
 
     def _learn(self, clicks: Clicks) -> None:
         if rows := len(clicks.labels):
@@ -224,6 +233,8 @@ class Run:
         _, progress, state = self.best.load()
         self.progress.rows_trained = progress.rows_trained
         self.step.load_state_dict(state)
+        if self.progress.best_epoch == 0 and self.progress.constant is not None:
+            make_constant(self.model, self.progress.constant)
 
     def _resume(self) -> None:
         # each process reads the file: sent by the first one, all weights would be in memory several times

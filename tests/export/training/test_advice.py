@@ -93,6 +93,12 @@ def test_what_is_wrong_is_said_in_one_sentence(change: dict[str, Any], sentence:
     assert sentence in found
 
 
+def test_of_a_constant_too_it_is_said_that_held_out_rows_of_one_class_tell_nothing() -> None:
+    constant, one_class = said({"base_rate": 0.0, "auc": None, "auc_interval": None}, start=0.4)
+    assert constant.startswith("the model is a constant, ")
+    assert one_class.startswith("one class alone in 1,000 held-out rows, which tells nothing")
+
+
 @pytest.mark.parametrize("losses", [(), (0.4,)])
 def test_one_epoch_alone_does_not_tell_whether_more_would_help(losses: tuple[float, ...]) -> None:
     assert said(losses=losses, recipe=Recipe(epochs=1)) == []

@@ -1,6 +1,7 @@
 """Where no epoch is better than a constant on the validation rows, that is what is kept."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,9 +15,11 @@ from tests.export.conftest import Run
 from thimble.export.clicks.rows import Clicks, Parts, Rows
 from thimble.export.training.ancestry import parent
 from thimble.export.training.checkpoint import Checkpoint, Progress, load_trained
+from thimble.export.training.constant import as_constant
 from thimble.export.training.evaluation import score
+from thimble.export.training.intercept import INTERCEPT_ROWS
 from thimble.export.training.recipe import Recipe
-from thimble.export.training.start import as_constant, fit_start, started
+from thimble.export.training.start import started
 from thimble.export.training.train import train
 
 SPEC = small_spec(dense=2, kinds=("int", "int"), dim=8, memory=1000, rows=500)
@@ -24,10 +27,11 @@ RECIPE = Recipe(batch_size=32, epochs=6, dense_lr=0.01, sparse_lr=0.05)
 ENDS = [0, 1200, 1500, 1800]
 
 
-def noise(negatives_kept: float = 1) -> ClicksInMemory:
-    """A fifth of the rows is clicked, whatever their ids."""
-    labels = (np.random.default_rng(1).random(ENDS[-1]) < 0.2).astype(np.float32)
-    return ClicksInMemory(sampled(Clicks(labels, random_batch(SPEC, len(labels))), negatives_kept, 0))
+def noise(negatives_kept: float = 1, drift: bool = False, rows: int = ENDS[-1]) -> ClicksInMemory:
+    """A fifth of the rows is clicked, whatever their ids, or first .05 and at last .3 of them."""
+    rate = np.linspace(0.05, 0.3, rows) if drift else np.full(rows, 0.2)
+    labels = (np.random.default_rng(1).random(rows) < rate).astype(np.float32)
+    return ClicksInMemory(sampled(Clicks(labels, random_batch(SPEC, rows)), negatives_kept, 0))
 
 
 def parts(source: ClicksInMemory) -> Parts:
@@ -65,8 +69,15 @@ class KilledError(Exception):
     pass
 
 
-@pytest.mark.parametrize("batch", [0, 1, 38, 39, 70])
-def test_it_is_the_same_constant_after_a_kill(tmp_path: Path, batch: int) -> None:
+@pytest.mark.parametrize(
+    ("batch", "drift"), [(0, False), (1, False), (38, False), (39, False), (70, False), (37, True), (70, True)]
+)
+def test_it_is_the_same_constant_after_a_kill(
+    tmp_path: Path, batch: int, drift: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if drift:
+        monkeypatch.setattr("thimble.export.training.intercept.INTERCEPT_ROWS", 500)
+
     class Stopping(ClicksInMemory):
         steps = 0
 
@@ -79,22 +90,36 @@ def test_it_is_the_same_constant_after_a_kill(tmp_path: Path, batch: int) -> Non
                 yield clicks
 
     with pytest.raises(KilledError):
-        train(SPEC, parts(Stopping(noise().clicks)), RECIPE, tmp_path / "killed", checkpoint_rows=400)
+        train(SPEC, parts(Stopping(noise(drift=drift).clicks)), RECIPE, tmp_path / "killed", checkpoint_rows=400)
     assert (tmp_path / "killed" / "best.pt").exists()
-    found = train(SPEC, parts(noise()), RECIPE, tmp_path / "killed")
-    assert found == train(SPEC, parts(noise()), RECIPE, tmp_path / "whole")
+    found = train(SPEC, parts(noise(drift=drift)), RECIPE, tmp_path / "killed")
+    assert found == train(SPEC, parts(noise(drift=drift)), RECIPE, tmp_path / "whole")
     killed, whole = weights(tmp_path / "killed"), weights(tmp_path / "whole")
     assert all(torch.equal(killed[name], whole[name]) for name in whole)
 
 
-def test_training_begins_with_the_weights_as_they_were_drawn() -> None:
+def test_where_rates_change_a_constant_knows_as_much_as_an_epoch(tmp_path: Path) -> None:
+    """Both end at the rate of the last rows: by the first rows' the constant would lose, and noise would be kept."""
+    source = noise(drift=True, rows=100_000)
+    rows = Parts(Rows(source, 0, 90_000), Rows(source, 95_000, 100_000), Rows(source, 90_000, 95_000))
+    train(SPEC, rows, RECIPE.model_copy(update={"batch_size": 2048, "epochs": 1, "sparse_lr": 1.0}), tmp_path)
+    progress: Progress = Checkpoint(tmp_path).load()[1]
+    assert progress.start is not None and progress.best_epoch == 0
+    assert progress.start.calibration == pytest.approx(progress.validation[0].calibration, rel=0.01)
+    last = source.clicks.labels[90_000 - INTERCEPT_ROWS : 90_000]
+    assert score(load_trained(tmp_path).dlrm, random_batch(SPEC, 9)) == pytest.approx(last.mean(), rel=1e-3)
+
+
+def test_a_model_is_as_it_was_after_it_was_a_constant_even_if_that_failed() -> None:
     model = started(SPEC, 0, torch.device("cpu"))
     rows = noise().clicks
-    fit_start(model, rows)
     before = score(model, rows.batch)
-    with as_constant(model, rows):
-        assert score(model, rows.batch) == pytest.approx(rows.labels.mean(), rel=0.01)
-    assert (score(model, rows.batch) == before).all() and before.std() > 0
+    for failing in (False, True):
+        with suppress(KilledError), as_constant(model, -1.5):
+            assert score(model, rows.batch) == pytest.approx(1 / (1 + np.exp(1.5)))
+            if failing:
+                raise KilledError
+        assert (score(model, rows.batch) == before).all() and before.std() > 0
 
 
 def test_a_constant_can_be_gone_on_from(tmp_path: Path) -> None:
