@@ -48,8 +48,8 @@ def resized(spec: ModelSpec, rows: int) -> ModelSpec:
 def export_untrained(spec: ModelSpec, repository: Path, version: int | None = None, seed: int = 0) -> Exported:
     """Write an untrained model as REPOSITORY/NAME/VERSION/model.onnx, golden rows included.
 
-    The same spec and seed give the same weights. ExportError: the version exists. ClickError: its features are not
-    Criteo's, for which alone there are rows to make golden ones of.
+    The same spec and seed give the same weights. ExportError: the version exists. ClickError: its features are no
+    preset's, for which alone there are rows to make golden ones of.
     """
     features = golden_features(spec, Rows(GeneratedClicks(spec, GOLDEN_ROWS, seed), 0, GOLDEN_ROWS))
     torch.manual_seed(seed)

@@ -68,7 +68,7 @@ def train(
         bool, typer.Option("--tensorboard", help="write events for TensorBoard into RUN/tensorboard")
     ] = False,
 ) -> None:
-    """Train a model on click files, or on clicks generated to look like Criteo's.
+    """Train a model on click files, or on clicks generated with a preset's features.
 
     Parquet, Arrow and CSV have named columns; other text holds Criteo lines (label, dense features, fields, between
     tabs). Text may be packed (gzip, bz2, xz, zstd, zip). A folder is read file by file, with its sub-folders. A run
@@ -187,7 +187,7 @@ def train(
         )
     typer.echo(f"recipe: {recipe.line(embeddings=bool(spec.fields))}")
     if touches_little(spec.embedding, len(spec.fields), spec.embedding_dim, recipe.batch_size):
-        typer.echo("a batch touches little of the shared array, so each step updates that part alone (SparseAdam)")
+        typer.echo("a batch touches little of the shared array, so each step updates that part alone")
     events = tensorboard and ranks.first  # a second file of events would have readers forget what the first says
     try:
         with watched(folder, others, events) as watch:

@@ -85,9 +85,9 @@ def refuse_contradictions(
     if generate and (from_run or negatives_kept):
         raise ClickError("--generate makes all rows anew; --from and --negatives-kept are for click files")
     if generate and not preset:
-        raise ClickError("clicks are generated with Criteo's features, so --generate needs a --preset")
+        raise ClickError("clicks are generated with a preset's features, so --generate needs a --preset")
     if generate and column:
-        raise ClickError("generated clicks have no users and no times; leave out --split and --group")
+        raise ClickError("of generated clicks the last rows are held out; leave out --split and --group")
 
 
 def echo_bad_rows(sources: Sequence[FileClicks]) -> None:

@@ -128,8 +128,18 @@ def test_train_on_generated_clicks(run: Run) -> None:
     again = run("train", "--generate", "1000", "--preset", "criteo-kaggle", *sizes, "--name", "kaggle")
     assert again.out.splitlines()[-1] == said.out.splitlines()[-1]
     assert "order: as they are generated, each independent of all others\n" in said.out
-    split = run("train", "--generate", "1000", "--preset", "criteo-kaggle", "--split", "group:C1")
-    refused(split, "generated clicks have no users and no times; leave out --split")
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ([], "clicks are generated with a preset's features, so --generate needs a --preset"),
+        (["--preset", "feed", "--split", "time:t"], "the last rows are held out; leave out --split and --group"),
+        (["--preset", "criteo-kaggle", "--group", "C1"], "the last rows are held out; leave out --split and --group"),
+    ],
+)
+def test_generated_clicks_are_a_presets_and_split_in_one_way(run: Run, options: list[str], sentence: str) -> None:
+    refused(run("train", "--generate", "1000", *options), sentence)
 
 
 @pytest.fixture

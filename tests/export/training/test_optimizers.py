@@ -92,4 +92,4 @@ def test_a_run_says_if_it_leaves_most_of_the_array_alone(tmp_path: Path, run: Ru
     columns = ["--label", "clicked", "--dense", "age", "--string", "city,shop"]
     ended = run("train", csv, *columns, "--batch-size", 64, "--epochs", 1, "--memory", memory)
     assert ended.status == 0, ended.err
-    assert ("each step updates that part alone (SparseAdam)" in ended.out) == said
+    assert ("so each step updates that part alone\n" in ended.out) == said
