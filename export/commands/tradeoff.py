@@ -1,5 +1,6 @@
 """`thimble-export tradeoff`."""
 
+import math
 import os
 from collections.abc import Callable
 from functools import partial
@@ -81,6 +82,8 @@ def tradeoff(
     from thimble.export.training.recipe import recipe_for
     from thimble.export.wording import counted
 
+    if not math.isfinite(minutes):
+        raise ClickError(f"--minutes takes a number, not {minutes}")
     plan = Plan(*parse_split(split, in_order), held_out_share, validation_share, in_order)
     refuse_contradictions(clicks, generate, preset, plan.column or group, negatives_kept)
     refuse_ignored(given(context))
@@ -136,11 +139,13 @@ def tradeoff(
     config = task.config(parts)
     folder = Folder(task.folder)
     limits = Limits(60 * minutes, jobs or _jobs())
+    spent = f"{minutes:g} minute{'' if minutes == 1 else 's'}"
     console.echo_all([f"left out: {why}" for why in grid.impossible])
-    with folder.alone(config):
+    with folder.alone(config) as notes:
+        console.echo_all(console.advice(notes))
         typer.echo(
             f"{counted(len(grid.settings), 'model')} and up to {counted(seeds, 'seed')} of each, "
-            f"{counted(limits.jobs, 'run')} at a time, {minutes:g} minutes; what is found lies in {folder.path}"
+            f"{counted(limits.jobs, 'run')} at a time, {spent}; what is found lies in {folder.path}"
         )
         shown = Shown(folder, config, within)
         state = carry_out(task, grid, within, limits, len(parts.training), shown.changed)

@@ -98,7 +98,7 @@ class AskedModel:
         if self.hot_rows == "none":
             return Learnt(spec)
         hot = with_hot_rows(spec, rows)
-        console.echo_all(console.hot_rows(hot.spec))
+        console.echo_all(console.hot_rows(hot.spec) or ["hot rows: none would pay, so all ids share the memory"])
         return Learnt(*hot)
 
     def _own(self) -> OwnModel:

@@ -30,13 +30,17 @@ class Axis(NamedTuple):
 
 
 class Line(NamedTuple):
-    """Points joined by a line, or standing alone where there are intervals. `look` is a class of the style sheet."""
+    """Points joined by a line, or standing alone where there are intervals. `look` is a class of the style sheet.
+
+    `labels` are written beside the points.
+    """
 
     name: str
     look: str
     points: Sequence[tuple[float, float]]
     intervals: Sequence[tuple[float, float]] = ()
     dots: bool = True
+    labels: Sequence[str] = ()
 
 
 class Bars(NamedTuple):
@@ -124,7 +128,15 @@ def _drawn(mark: Line | Bars, x: Axis, y: Axis) -> Markup:
         path = "M" + "L".join(f"{across:.1f} {up:.1f}" for across, up in places) if len(places) > 1 else ""
     dot = Markup('<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="2.5"/>')
     dots = Markup("").join(dot.format(mark.look, *place) for place in places) if mark.dots else ""
-    return Markup('<path class="{}" d="{}"/>{}').format(mark.look, path, dots)
+    labels = Markup("").join(_label(*place, text) for place, text in zip(places, mark.labels, strict=False) if text)
+    return Markup('<path class="{}" d="{}"/>{}{}').format(mark.look, path, dots, labels)
+
+
+def _label(across: float, up: float, text: str) -> Markup:
+    """To the right of a point, or to its left where there is no room."""
+    room = across + 5 + LETTER * len(text) < WIDTH
+    place, look = (across + 5, "label") if room else (across - 5, "end label")
+    return Markup('<text x="{:.1f}" y="{:.1f}" class="{}">{}</text>').format(place, up + 3, look, text)
 
 
 def _x(axis: Axis, value: float) -> float:

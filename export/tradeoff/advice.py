@@ -1,9 +1,33 @@
 """What a trade-off comes to, in a sentence."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
+
+from markupsafe import Markup
 
 from thimble.export.tradeoff.findings import Finding
 from thimble.export.wording import counted, size
+
+
+class Advice(NamedTuple):
+    """A sentence, and the options of `thimble-export train` by which the model is made that it names, if any."""
+
+    sentence: str
+    options: Sequence[str] = ()
+
+    @property
+    def line(self) -> str:
+        """For a terminal."""
+        return f"{self.sentence}{_TRAIN}{' '.join(self.options)}" if self.options else self.sentence
+
+    @property
+    def marked(self) -> Markup:
+        """For a page, on which no option is broken at its hyphens."""
+        options = Markup(" ").join(Markup("<code>{}</code>").format(option) for option in self.options)
+        return Markup("{}{}{}").format(self.sentence, _TRAIN if self.options else "", options)
+
+
+_TRAIN = "; train with the same files and columns, and "
 
 
 def advised(found: Sequence[Finding], allowed: float) -> Finding | None:
@@ -12,27 +36,42 @@ def advised(found: Sequence[Finding], allowed: float) -> Finding | None:
     return min(good, key=lambda it: (it.embedding_bytes, -it.auc.value), default=None)
 
 
-def advice(found: Sequence[Finding], allowed: float) -> str:
-    """The smallest memory that is good enough and how to train with it, or why there is none."""
+def is_sure(finding: Finding, allowed: float) -> bool:
+    """That a model is no more than what is allowed below full tables, as far as chance by seeds goes."""
+    gap = finding.gap
+    return gap is not None and gap.half is not None and gap.value - gap.half >= -allowed
+
+
+def advice(found: Sequence[Finding], allowed: float, untrained: int = 0) -> Advice:
+    """The smallest memory that is good enough and how to train with it, or why there is none.
+
+    So many models of the grid are `untrained`: they have had no time yet.
+    """
     compressed = [it for it in found if it.gap]
     full = max((it for it in found if it.setting.is_full), key=lambda it: it.auc.value, default=None)
     if full is None:
-        return "full tables are not trained yet, so there is nothing to compare with; the same command goes on"
+        return Advice("full tables are not trained yet, so there is nothing to compare with; the same command goes on")
     if not compressed:
-        return "no compressed model is trained yet; the same command goes on"
+        return Advice("no compressed model is trained yet; the same command goes on")
+    to_come = f"with {counted(untrained, 'model')} still to be trained the same command goes on"
     best = advised(found, allowed)
     if best is None:
         best = max(compressed, key=lambda it: it.auc.value)
-        return (
-            f"no model here is within {allowed:g} AUC of full tables: the best, {in_words(best)}, is {_gap(best)}; "
-            f"try a smaller --compression, or allow more by --within"
+        so_far, then = "", "try a smaller --compression, or allow more by --within"
+        if untrained:
+            so_far, then = " so far", to_come
+        return Advice(
+            f"no model here is within {allowed:g} AUC of full tables{so_far}: "
+            f"the best, {in_words(best)}, is {_gap(best)}; {then}"
         )
     larger = ""
     if best.embedding_bytes >= full.embedding_bytes:
         larger = f", though full tables of the ids that come at least twice have but {size(full.embedding_bytes)}"
-    return (
+    rest = f"; {to_come}" if untrained else ""
+    return Advice(
         f"the smallest memory within {allowed:g} AUC of full tables has {size(best.embedding_bytes)}{larger}: "
-        f"{in_words(best)} is {_gap(best)}{_doubt(best, allowed)}; train with {' '.join(options(best))}"
+        f"{in_words(best)} is {_gap(best)}{_doubt(best, allowed)}{rest}",
+        options(best),
     )
 
 
@@ -68,6 +107,6 @@ def _doubt(finding: Finding, allowed: float) -> str:
     assert finding.gap is not None
     if finding.gap.half is None:
         return ", of which chance may make much: more --seeds tell"
-    if finding.gap.value - finding.gap.half < -allowed:
-        return ", which chance could still make too little: more --seeds or --minutes tell"
-    return ""
+    if is_sure(finding, allowed):
+        return ""
+    return ", which chance could still make too little: more --seeds or --minutes tell"

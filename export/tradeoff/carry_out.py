@@ -2,32 +2,43 @@
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from threading import Event
 
 from thimble.export.tradeoff.choice import next_run, wanted
-from thimble.export.tradeoff.grid import Grid, Run
+from thimble.export.tradeoff.grid import Grid, Run, Setting
 from thimble.export.tradeoff.memory import available_bytes, run_bytes
 from thimble.export.tradeoff.outcomes import Folder, Outcome
 from thimble.export.tradeoff.processes import Processes
 from thimble.export.tradeoff.step_times import time_steps
 from thimble.export.tradeoff.worker import Task, train_one
 from thimble.export.training.stop_requests import stop_requests
-from thimble.export.wording import size
+from thimble.export.wording import counted, size
 
 # How often it is looked whether somebody wants an end.
 LOOK_SECONDS = 0.2
-# Of the time, for the steps that are timed when all runs are over.
+# Of the time, for the steps that are timed when all runs are over, if there are such.
 TIMING_SHARE = 0.1
 
 
 @dataclass
 class State:
-    """What there is of a trade-off: finished runs, those that failed and why, and those that time did not allow."""
+    """What there is of a trade-off: finished runs, those that failed and why, and those that time did not allow.
+
+    `models` are those of the grid, all of which are to be trained at least once.
+    """
 
     outcomes: list[Outcome]
     failed: dict[Run, str] = field(default_factory=dict)
     left_out: list[Run] = field(default_factory=list)
+    models: Sequence[Setting] = ()
+
+    @property
+    def untrained(self) -> list[Setting]:
+        """Models that had no time yet."""
+        tried = {it.setting for it in self.outcomes} | {run.setting for run in self.failed}
+        return [model for model in self.models if model not in tried]
 
     @property
     def figures(self) -> dict[Run, float]:
@@ -57,13 +68,13 @@ def carry_out(task: Task, grid: Grid, allowed: float, limits: Limits, training_r
     A run that is under way when the time is over, or when an end is wanted, is saved, and goes on in the next call.
     `allowed` is how far the AUC may be below that of full tables.
     """
-    work = _Work(task, grid, allowed, limits, training_rows, changed)
     with stop_requests() as stop:
+        work = _Work(task, grid, allowed, limits, training_rows, changed, stop)
         try:
-            while work.step(stop.is_set()):
+            while work.step():
                 pass
             if not stop.is_set():
-                work.time_steps(stop.is_set)
+                work.time_steps()
         finally:
             work.processes.kill()
         changed(work.state, {})
@@ -74,22 +85,23 @@ def carry_out(task: Task, grid: Grid, allowed: float, limits: Limits, training_r
 
 class _Work:
     def __init__(
-        self, task: Task, grid: Grid, allowed: float, limits: Limits, training_rows: int, changed: Changed
+        self, task: Task, grid: Grid, allowed: float, limits: Limits, training_rows: int, changed: Changed, stop: Event
     ) -> None:
         self.task, self.grid, self.allowed, self.limits, self.changed = task, grid, allowed, limits, changed
-        self.training_rows = training_rows
+        self.training_rows, self.stop = training_rows, stop
         self.folder = Folder(task.folder)
-        self.state = State(self.folder.outcomes())
+        self.state = State(self.folder.outcomes(), models=grid.settings)
         self.processes: Processes[Run] = Processes()
         self.end = time.monotonic() + limits.seconds
-        self.runs_end = self.end - TIMING_SHARE * limits.seconds
+        kept = TIMING_SHARE * limits.seconds if self._untimed(grid.compressed) else 0.0
+        self.runs_end = self.end - kept
         self.memory = available_bytes()
         self.stopping = False
 
-    def step(self, stop: bool) -> bool:
+    def step(self) -> bool:
         """Begin what can be begun, and wait a moment for what ends. False: nothing is under way any more."""
         left = self.runs_end - time.monotonic()
-        if (stop or left <= 0) and not self.stopping:
+        if (self.stop.is_set() or left <= 0) and not self.stopping:
             self.stopping = True
             self.processes.stop()
         while not self.stopping and (run := self._next(left)) is not None:
@@ -100,13 +112,20 @@ class _Work:
         self._take_ended()
         return True
 
-    def time_steps(self, stopped: Callable[[], bool]) -> None:
+    def time_steps(self) -> None:
         """Time steps of the models that have been trained and not been timed yet, until the time is over."""
+        trained = list(dict.fromkeys(it.setting for it in self.state.outcomes if not it.setting.is_full))
+        untimed = self._untimed(trained)
+        if untimed and time.monotonic() < self.end:
+            self._time(untimed)
+        if not self.stop.is_set() and (missing := len(self._untimed(trained))):
+            print(f"steps of {counted(missing, 'model')} are not timed yet; the same command goes on", file=sys.stderr)
+
+    def _untimed(self, settings: Sequence[Setting]) -> list[Setting]:
         timed = {it.setting for it in self.folder.step_times()}
-        trained = dict.fromkeys(it.setting for it in self.state.outcomes if not it.setting.is_full)
-        untimed = [setting for setting in trained if setting not in timed]
-        if not untimed:
-            return
+        return [setting for setting in settings if setting not in timed]
+
+    def _time(self, untimed: Sequence[Setting]) -> None:
         processes: Processes[str] = Processes()
         processes.start("step times", time_steps, self.task, untimed)
         try:
@@ -115,7 +134,7 @@ class _Work:
                 for ended in processes.wait(LOOK_SECONDS):
                     if ended.failed:
                         print(f"not all steps could be timed: {ended.failed}", file=sys.stderr)
-                if not stopping and (stopped() or time.monotonic() > self.end):
+                if not stopping and (self.stop.is_set() or time.monotonic() > self.end):
                     stopping = True
                     processes.stop()
         finally:
@@ -150,13 +169,16 @@ class _Work:
     def _take_ended(self) -> None:
         news: dict[Run, str | None] = {}
         for ended in self.processes.wait(LOOK_SECONDS):
-            if ended.failed:
-                self.state.failed[ended.key] = ended.failed
+            failed, wanted = ended.failed, self.stopping or self.stop.is_set()
+            if ended.stopped and not wanted:
+                failed = "its process was asked to stop, and not by this one"
+            if failed:
+                self.state.failed[ended.key] = failed
             elif outcome := self.folder.outcome(ended.key):
                 self.state.outcomes.append(outcome)
                 self.folder.remove_run(ended.key)
-            if not ended.stopped:
-                news[ended.key] = ended.failed
+            if failed or not ended.stopped:
+                news[ended.key] = failed
         if news:
             self.changed(self.state, news)
 

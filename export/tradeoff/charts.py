@@ -35,8 +35,9 @@ class _Across(NamedTuple):
 def quality_charts(found: Sequence[Finding]) -> Iterator[Chart]:
     """AUC and normalised entropy on held-out rows against bytes, rows and time.
 
-    Against bytes full tables are a line, for they have no memory to choose. Where all have seen as many rows there is
-    nothing to see against these.
+    Against bytes full tables are a line, for they have no memory to choose. Against rows and time nothing tells models
+    of a curve apart but how many times smaller each is, which is written beside it. Where all have seen as many rows
+    there is nothing to see against these.
     """
     compressed = [it for it in found if not it.setting.is_full]
     if not compressed:
@@ -113,10 +114,11 @@ def _curves(found: Sequence[Finding]) -> list[list[Finding]]:
 def _points(look: str, found: Sequence[Finding], across: _Across, figure: Figure) -> list[Line]:
     """Intervals, and below them the line that joins them along the axis of bytes."""
     called, points = name(found[0].setting), [(across.place(it), figure(it).value) for it in found]
-    intervals = Line(
-        "" if across.levels else called, look.removesuffix(" dashed"), points, [figure(it).interval for it in found]
-    )
-    return [Line(called, look, points, dots=False), intervals] if across.levels else [intervals]
+    bounds, look_of_dots = [figure(it).interval for it in found], look.removesuffix(" dashed")
+    if across.levels:
+        return [Line(called, look, points, dots=False), Line("", look_of_dots, points, bounds)]
+    labels = ["" if it.setting.is_full else f"{it.setting.compression:g}x" for it in found]
+    return [Line(called, look_of_dots, points, bounds, labels=labels)]
 
 
 def _level(full: Finding, across: Axis, figure: Figure) -> Line:

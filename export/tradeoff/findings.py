@@ -1,5 +1,6 @@
 """What the runs of each model say together."""
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
@@ -37,8 +38,9 @@ class Finding(NamedTuple):
     """A model: held-out metrics, what it took, all means over its seeds.
 
     `gap` is how far the AUC is above that of the best full tables. `rows_to_full` are the rows until the model was as
-    good as these but for what is allowed, over the rows that these themselves took to get there: None where it never
-    was, or there were no validation rows to tell. `step` is the time of a training step over one of full tables.
+    good as these but for what is allowed, over the rows that these themselves took to get there: infinite where it
+    never was, None where there were no validation rows to tell. `step` is the time of a training step over one of full
+    tables.
     """
 
     setting: Setting
@@ -114,17 +116,17 @@ def learning(outcomes: Sequence[Outcome], validation_rows: int) -> list[Look]:
 def _rows_to(
     by_setting: Mapping[Setting, Sequence[Outcome]], best: Setting | None, allowed: float, validation_rows: int
 ) -> dict[Setting, float]:
-    """How many times the rows of full tables models took to become as good but for what is allowed."""
+    """How many times the rows of full tables models took to be as good but for what is allowed, where that is known."""
     curves = {setting: learning(runs, validation_rows) for setting, runs in by_setting.items()}
     if best is None or not curves[best]:
         return {}
     enough = max(look.auc for look in curves[best]) - allowed
     taken = {
-        setting: next((look.rows for look in curve if look.auc >= enough), None) for setting, curve in curves.items()
+        setting: next((look.rows for look in curve if look.auc >= enough), math.inf)
+        for setting, curve in curves.items()
+        if curve
     }
-    of_full = taken[best]
-    assert of_full is not None
-    return {setting: rows / of_full for setting, rows in taken.items() if rows is not None}
+    return {setting: rows / taken[best] for setting, rows in taken.items()}
 
 
 def _mean(runs: Sequence[Outcome], figure: Callable[[Outcome], float], spread: Scatter | None) -> Mean:

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
@@ -59,6 +60,15 @@ class StepTime(BaseModel):
     full_seconds: float
 
 
+class _Kept(BaseModel):
+    """What a folder's runs have in common, and the version of this program that began with them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    tool: str
+    config: RunConfig
+
+
 class Folder:
     """Where a trade-off is kept, while no other process works there."""
 
@@ -69,10 +79,11 @@ class Folder:
         self._times = path / "step-times"
 
     @contextmanager
-    def alone(self, config: RunConfig) -> Iterator[None]:
+    def alone(self, config: RunConfig) -> Iterator[list[str]]:
         """RunError: another process works there, or the folder holds other rows' runs. OSError: it cannot be used.
 
-        `config` is that of the run that all others differ from in their embeddings, their epochs and their seeds.
+        `config` is that of the run that all others differ from in their embeddings, their epochs and their seeds. What
+        a user should know of the runs that lie there is yielded.
         """
         for folder in (self._outcomes, self._times):
             folder.mkdir(parents=True, exist_ok=True)
@@ -84,10 +95,10 @@ class Folder:
                 raise RunError(
                     f"{self.path}: another process works there; wait for it, or choose another --run"
                 ) from None
-            self._check(config)
+            notes = self._check(config)
             for outcome in self.outcomes():
                 self.remove_run(outcome.run)  # whoever was to do it may have been killed
-            yield
+            yield notes
         finally:
             os.close(descriptor)
 
@@ -120,15 +131,20 @@ class Folder:
         """OSError."""
         _write(self._times / f"{time.setting.key}.json", time)
 
-    def _check(self, config: RunConfig) -> None:
-        path = self.path / "tradeoff.json"
+    def _check(self, config: RunConfig) -> list[str]:
+        path, tool = self.path / "tradeoff.json", f"thimble {version('thimble-ctr')}"
         if not path.is_file():
-            _write(path, config)
-        elif differing := _read(path, RunConfig).differing(config):
+            _write(path, _Kept(tool=tool, config=config))
+            return []
+        kept = _read(path, _Kept)
+        if differing := kept.config.differing(config):
             raise RunError(
                 f"{self.path} holds the runs of another trade-off ({', '.join(differing)} differ); "
                 "choose another --run or remove it"
             )
+        if kept.tool == tool:
+            return []
+        return [f"{self.path} was begun by {kept.tool}, and this is {tool}: what they train may differ"]
 
 
 def _write(path: Path, model: BaseModel) -> None:

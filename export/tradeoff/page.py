@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from thimble.export.report.numbers import count, duration, figure, span
 from thimble.export.report.page import Headline, Page
 from thimble.export.report.tables import Table
-from thimble.export.tradeoff.advice import advice, advised, in_words
+from thimble.export.tradeoff.advice import advice, advised, in_words, is_sure
 from thimble.export.tradeoff.carry_out import State
 from thimble.export.tradeoff.charts import learning_charts, quality_charts
 from thimble.export.tradeoff.findings import Finding
@@ -28,7 +28,7 @@ def tradeoff_page(config: RunConfig, state: State, found: Sequence[Finding], all
         title=f"{config.spec.name}: quality against memory",
         standing=_standing(state),
         headlines=list(_headlines(found, allowed, state)),
-        advice=[advice(found, allowed)],
+        advice=[advice(found, allowed, len(state.untrained)).marked],
         charts=[
             *quality_charts(found),
             *learning_charts(state.outcomes, _shown(found, allowed), config.validation_rows),
@@ -59,8 +59,10 @@ def _headlines(found: Sequence[Finding], allowed: float, state: State) -> Iterat
     full = max((it for it in found if it.setting.is_full), key=lambda it: it.auc.value, default=None)
     best = advised(found, allowed)
     if best is not None and best.gap is not None:
-        yield Headline(size(best.embedding_bytes), "smallest memory that will do", in_words(best))
-        yield Headline(f"{best.gap.value:+.4f}", "its AUC beside full tables", f"{allowed:g} less is allowed")
+        doubt = "" if is_sure(best, allowed) else ", not yet sure"
+        half = "" if best.gap.half is None else f"± {best.gap.half:.4f}; "
+        yield Headline(size(best.embedding_bytes), f"smallest memory that will do{doubt}", in_words(best))
+        yield Headline(f"{best.gap.value:+.4f}", "its AUC beside full tables", f"{half}{allowed:g} less is allowed")
     if full is not None:
         bounds = next(it.metrics.auc_interval for it in state.outcomes if it.setting == full.setting)
         of_rows = f"; other held-out rows might say {span(bounds)}" if bounds else ""

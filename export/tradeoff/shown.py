@@ -42,7 +42,8 @@ class Shown:
         if state.left_out:
             names = listed([called(run) for run in state.left_out])
             said.append(f"left out for want of time ({counted(len(state.left_out), 'run')}): {names}")
-        return [*said, f"report: {self._folder.page}", f"advice: {advice(found, self._allowed)}"]
+        advised = advice(found, self._allowed, len(state.untrained))
+        return [*said, f"report: {self._folder.page}", f"advice: {advised.line}"]
 
     def _found(self, state: State) -> list[Finding]:
         return findings(state.outcomes, self._folder.step_times(), self._allowed, self._config.validation_rows)

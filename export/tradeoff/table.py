@@ -1,5 +1,6 @@
 """The table of a trade-off, on its page and on the console."""
 
+import math
 from collections.abc import Sequence
 
 from thimble.export.report.numbers import count, duration, figure
@@ -13,18 +14,20 @@ _NOTE = (
     "Held-out rows, the same ones for all: means over seeds, each with the half of its 95 % interval. It is Student's, "
     "with the scatter of seeds pooled over all models, so it says what another seed would change and not what other "
     "rows would. Rows are those that the kept weights have seen. Rows to full tables' quality are told by validation "
-    "rows, as times what full tables took. These have a row for each id that comes at least twice; times smaller is by "
-    "a row for every id. A step is timed beside one of full tables, on the same batches in turn."
+    "rows, as times what full tables took. These have a row for each id that comes at least twice, and below bytes is "
+    "their share of these tables'; times smaller is by a row for every id. Runs side by side share the machine, and "
+    "so do their times. A step is timed by itself beside one of full tables, on the same batches in turn."
 )
 
 
 def table(found: Sequence[Finding], constant: Metrics | None, allowed: float) -> Table:
     """`constant` are metrics of any run, which say what a constant score would have."""
     head = [
-        *("model", "times\nsmaller", "embeddings", "seeds", "AUC", "beside\nfull tables", "normalised\nentropy"),
-        *("rows", "time", f"rows to within\n{allowed:g} of full", "time\na step"),
+        *("model", "times\nsmaller", "embeddings,\nof full", "seeds", "AUC", "beside\nfull", "normalised\nentropy"),
+        *("rows", "time", f"rows to\n{allowed:g} of full", "time\na step"),
     ]
-    rows = [_row(it) for it in found]
+    full = max((it for it in found if it.setting.is_full), key=lambda it: it.auc.value, default=None)
+    rows = [_row(it, full) for it in found]
     if constant is not None:
         rows.append(["the base rate for all", "", "0 B", "", "0.5000", "", "1.0000", "", "", "", ""])
     return Table("All models", _NOTE, head, rows)
@@ -46,12 +49,15 @@ def name(setting: Setting) -> str:
     return f"{setting.scheme} {setting.precision}{hot}, chunks of {setting.chunk}{epochs}"
 
 
-def _row(finding: Finding) -> list[str]:
+def _row(finding: Finding, full: Finding | None) -> list[str]:
     setting = finding.setting
+    share = ""
+    if full and not setting.is_full:
+        share = f"\n{100 * finding.embedding_bytes / full.embedding_bytes:,.3g} %"
     return [
-        name(setting),
+        name(setting).replace(", chunks", ",\nchunks"),
         "" if setting.is_full else f"{setting.compression:g}",
-        size(finding.embedding_bytes),
+        f"{size(finding.embedding_bytes)}{share}",
         str(finding.seeds),
         _with_half(finding.auc, figure(finding.auc.value)),
         _with_half(finding.gap, f"{finding.gap.value:+.4f}") if finding.gap else "",
@@ -68,4 +74,6 @@ def _with_half(mean: Mean, value: str) -> str:
 
 
 def _factor(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f} x"
+    if value is None:
+        return ""
+    return "never" if math.isinf(value) else f"{value:.2f} x"

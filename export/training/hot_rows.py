@@ -93,8 +93,8 @@ def promoted(parent: Parent, spec: ModelSpec, rows: Rows) -> Hot:
     """The model that goes on from another one, its rows those of the ids that are hot in the rows to train on.
 
     In each field an id takes the place of one that comes less often now, by more than chance has it. There are as many
-    rows as before, and every id without one reads what it read. Where a field's ids do not fit into its buckets any
-    more, they stay those that they were.
+    rows as before, and every id without one reads what it read. Where no id of a field does, or they do not fit into
+    its buckets any more, all of them stay where they are.
     """
     if not isinstance(spec.embedding, BlockEmbedding) or spec.embedding.hot is None:
         return Hot(spec)
@@ -103,7 +103,10 @@ def promoted(parent: Parent, spec: ModelSpec, rows: Rows) -> Hot:
     before = np.split(parent.state["model"]["sparse_arch.hot.ids"].numpy(), np.cumsum(hot.buckets)[:-1])
     lying, reads = [], []
     for f, (old, of_field) in enumerate(zip(before, counts, strict=True)):
-        new = placed(hot.of_field(f), _hotter(old[old >= 0], of_field), np.random.default_rng(f))
+        held = old[old >= 0]
+        hotter = _hotter(held, of_field)
+        exchanged = not np.isin(hotter, held).all()
+        new = placed(hot.of_field(f), hotter, np.random.default_rng(f)) if exchanged else None
         lying.append(old if new is None else new)
         reads.append(of_field.times_of(lying[-1][lying[-1] >= 0]))
     keys = np.concatenate(lying)

@@ -85,6 +85,14 @@ def test_the_next_day_promotes(run: Run, clicks: Path) -> None:
     refused(run("train", "next.csv", "--from", "runs/hot", "--hot-rows", "auto"), "leave out --hot-rows")
 
 
+def test_where_no_row_would_pay_that_is_said(run: Run, tmp_path: Path) -> None:
+    rows = [f"{n % 2},1,{n},shop {n}" for n in range(200)]
+    (tmp_path / "even.csv").write_text("\n".join(["clicked,price,user,shop", *rows]) + "\n")
+    said = run("train", "even.csv", *COLUMNS, *SIZES, *AUTO)
+    assert said.status == 0, said.err
+    assert "hot rows: none would pay, so all ids share the memory\n" in said.out
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [

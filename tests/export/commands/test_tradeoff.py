@@ -24,14 +24,17 @@ def test_a_trade_off_is_a_table_a_page_and_a_sentence(run: Run, tmp_path: Path) 
     assert re.search(r"^full tables, 2 epochs, seed 0: AUC 0\.\d{4}, 1\.\d kB, ", said.out, re.MULTILINE)
     table, last = said.out.split("\nmodel  ")[1], said.out.splitlines()[-1]
     assert re.search(
-        r"^block int4, chunks of 8, 2 epochs +2 +672 B +1 +0\.\d{4} +[+-]0\.\d{4} .* \d+\.\d\d x$", table, re.MULTILINE
+        r"^block int4, chunks of 8, 2 epochs +2 +672 B \d\S* % +1 +0\.\d{4} +[+-]0\.\d{4} .* \d+\.\d\d x$",
+        table,
+        re.MULTILINE,
     )
     assert re.fullmatch(
-        r"advice: the smallest memory within 0.4 AUC of full tables has .* train with --scheme block .*", last
+        r"advice: the smallest memory within 0.4 AUC of full tables has .* train with the same .* --scheme block .*",
+        last,
     )
-    page = Path("runs/model-tradeoff/report.html").read_text()
-    assert last.removeprefix("advice: ") in page and not re.search(r"https?://|<script", page)
-    trained = run("train", csv, *COLUMNS, *SMALL, *last.split("train with ")[1].split())
+    page, (sentence, given) = Path("runs/model-tradeoff/report.html").read_text(), last[8:].split(" and --scheme ")
+    assert sentence in page and not re.search(r"https?://|<script", page)
+    trained = run("train", csv, *COLUMNS, *SMALL, "--scheme", *given.split())
     assert trained.status == 0, trained.err
 
     more = run("tradeoff", csv, *COLUMNS, *SMALL, *GRID, "--scheme", "robe-v1")
@@ -55,6 +58,8 @@ def test_a_trade_off_is_a_table_a_page_and_a_sentence(run: Run, tmp_path: Path) 
         (["--epochs", "1,x"], "--epochs takes whole numbers above 0 separated by commas, not '1,x'"),
         (["--scheme", "blocks"], "--scheme takes block, robe-v1, robe-v2, not 'blocks'"),
         (["--within", "nan"], "--within"),
+        (["--minutes", "inf"], "--minutes takes a number, not inf"),
+        (["--minutes", "nan"], "--minutes"),
         (["--generate", "2000"], "give click files or --generate N, one of the two"),
         (["--run", "clicks.csv"], "clicks.csv"),
         (["--group", "user"], "no column 'user'"),
@@ -78,5 +83,6 @@ def test_columns_and_rows_that_say_nothing_are_refused(run: Run, tmp_path: Path)
 def test_generated_clicks_need_no_files_and_time_may_be_too_short(run: Run) -> None:
     said = run("tradeoff", "--generate", "1000", "--preset", "criteo-kaggle", "--minutes", "0.01", "--run", "here")
     assert said.status == 0, said.err
+    assert "at a time, 0.01 minutes; what" in said.out
     assert "left out for want of time (9 runs): full tables, seed 0, block fp32, chunks of 8, 10x, seed 0, " in said.out
     assert "advice: full tables are not trained yet" in said.out and Path("here/report.html").is_file()

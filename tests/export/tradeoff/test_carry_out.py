@@ -1,24 +1,26 @@
 """Real runs in real processes, on a few generated clicks."""
 
 import os
+import re
 import signal
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
-from multiprocessing import active_children
 from pathlib import Path
+from threading import Event
 
 import pytest
 
-from testing.conditions import until
+from testing.clicks import ClicksInMemory
 from testing.samples import small_spec
-from tests.export.tradeoff.made_up import SMALL, block, grid, small_parts
+from tests.export.tradeoff.made_up import SMALL, block, grid, outcome, small_parts
+from thimble.export.clicks.rows import Clicks, Parts, Rows
 from thimble.export.tradeoff import carry_out as module
 from thimble.export.tradeoff.carry_out import Limits, State, carry_out
 from thimble.export.tradeoff.findings import findings
 from thimble.export.tradeoff.grid import FULL, Grid, Run, Setting
 from thimble.export.tradeoff.memory import PROCESS_BYTES, available_bytes, run_bytes
-from thimble.export.tradeoff.outcomes import Folder, Outcome
+from thimble.export.tradeoff.outcomes import Folder, Outcome, StepTime
 from thimble.export.tradeoff.worker import Task
 from thimble.export.training.errors import RunError
 from thimble.export.training.recipe import Recipe
@@ -26,6 +28,7 @@ from thimble.export.training.recipe import Recipe
 ROWS = 300
 HOT = block(10, 4).model_copy(update={"hot_rows": True})
 GRID = grid(10, 100, seeds=1, chunks=(4,))
+TWO = grid(10, seeds=1, chunks=(4,))
 FULL_RUN, BLOCK_RUN = Run(Setting(scheme=FULL), 0), Run(block(10, 4), 0)
 
 
@@ -49,10 +52,10 @@ def test_full_tables_and_models_are_trained_side_by_side_and_timed(tmp_path: Pat
     runs = {it.run: it for it in state.outcomes}
     assert set(runs) == {Run(setting, 0) for setting in GRID.settings}
     assert sum(map(len, news)) == 3
-    for run, outcome in runs.items():
-        assert outcome.metrics.rows == 400 and outcome.metrics.auc is not None
-        assert outcome.rows == outcome.epochs * ROWS and 0 <= outcome.seconds <= outcome.whole_seconds
-        assert [point.rows for point in outcome.history][-1] <= 2 * ROWS
+    for run, it in runs.items():
+        assert it.metrics.rows == 400 and it.metrics.auc is not None
+        assert it.rows == it.epochs * ROWS and 0 <= it.seconds <= it.whole_seconds
+        assert [point.rows for point in it.history][-1] <= 2 * ROWS
         assert not Folder(task.folder).run_folder(run).exists(), "checkpoints go once a run is finished"
     assert runs[BLOCK_RUN].embedding_bytes == SMALL.full_table_bytes // 10 // 16 * 16
     times = Folder(task.folder).step_times()
@@ -88,25 +91,47 @@ def test_hot_rows_take_no_more_bytes_and_have_a_curve_of_their_own(tmp_path: Pat
     assert not state.failed and len(state.outcomes) == 2
 
 
-def test_a_run_that_is_killed_goes_on_and_ends_as_it_would_have(tmp_path: Path) -> None:
-    task, whole = task_in(tmp_path / "killed", 6_000), task_in(tmp_path / "whole", 6_000)
+@dataclass
+class Deadly(ClicksInMemory):
+    """Clicks that send a signal to whoever reads them once a checkpoint is there."""
+
+    saved: Path = Path()
+    number: signal.Signals = signal.SIGKILL
+
+    def read(self, start: int, stop: int, size: int) -> Iterator[Clicks]:
+        if self.saved.exists():
+            os.kill(os.getpid(), self.number)
+        return super().read(start, stop, size)
+
+
+def deadly_parts(saved: Path, number: signal.Signals) -> Parts:
+    parts = small_parts(ROWS)
+    source = parts.training.source
+    assert isinstance(source, ClicksInMemory)
+    deadly = Deadly(source.clicks, saved=saved, number=number)
+    return parts._replace(training=Rows(deadly, parts.training.start, parts.training.stop))
+
+
+def ended_by(number: signal.Signals, task: Task) -> str:
+    """Why the run of a compressed model failed whose process got a signal after its first checkpoint."""
     saved = Folder(task.folder).run_folder(BLOCK_RUN) / "checkpoint.pt"
+    state, news = done(replace(task, open_parts=partial(deadly_parts, saved, number)), jobs=1, of=TWO)
+    assert saved.exists() and [it.run for it in state.outcomes] == [FULL_RUN] and list(state.failed) == [BLOCK_RUN]
+    assert {BLOCK_RUN: state.failed[BLOCK_RUN]} in news
+    return state.failed[BLOCK_RUN]
 
-    def kill() -> None:
-        until(saved.exists, 100)
-        for process in active_children():
-            process.kill()
 
-    with ThreadPoolExecutor(1) as thread:
-        killed = thread.submit(kill)
-        state, _ = done(task, jobs=1)
-        killed.result()
-    assert state.failed == {BLOCK_RUN: "its process was ended by SIGKILL, as where memory runs out"}
-    assert saved.exists() and len(state.outcomes) == 2
-    done(task)
-    done(whole)
+def test_a_run_that_is_killed_goes_on_and_ends_as_it_would_have(tmp_path: Path) -> None:
+    task, whole = task_in(tmp_path / "killed"), task_in(tmp_path / "whole")
+    assert ended_by(signal.SIGKILL, task) == "its process was ended by SIGKILL, as where memory runs out"
+    done(task, of=TWO)
+    done(whole, of=TWO)
     assert timeless(Folder(task.folder)) == timeless(Folder(whole.folder))
-    assert len(Folder(task.folder).outcomes()) == 3
+    assert len(Folder(task.folder).outcomes()) == 2
+
+
+def test_a_run_that_somebody_else_stops_is_told_and_not_begun_at_once(tmp_path: Path) -> None:
+    assert ended_by(signal.SIGTERM, task_in(tmp_path)) == "its process was asked to stop, and not by this one"
 
 
 def timeless(folder: Folder) -> list[Outcome]:
@@ -134,14 +159,40 @@ def test_whoever_wants_an_end_has_what_there_is(number: signal.Signals, tmp_path
             os.kill(os.getpid(), number)
 
     with Folder(tmp_path).alone(task.config(task.open_parts())), pytest.raises(KeyboardInterrupt):
-        carry_out(task, GRID, 0.5, Limits(200, 1), ROWS, stopped_after_one)
+        carry_out(task, TWO, 0.5, Limits(200, 1), ROWS, stopped_after_one)
     assert seen == len(Folder(tmp_path).outcomes()) == 1
-    assert len(done(task)[0].outcomes) == 3
+    assert len(done(task, of=TWO)[0].outcomes) == 2
 
 
 def test_when_the_time_is_over_nothing_is_under_way(tmp_path: Path) -> None:
     state, _ = done(task_in(tmp_path, rows=500_000), seconds=1, jobs=1)
     assert not state.outcomes and not state.failed and len(state.left_out) == 3
+    assert state.untrained == GRID.settings
+
+
+def test_steps_that_there_was_no_time_for_are_told_and_timed_next(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    task = task_in(tmp_path)
+    folder = Folder(tmp_path)
+    with folder.alone(task.config(task.open_parts())):
+        for setting in TWO.settings:
+            folder.add_outcome(outcome(Run(setting, 0)))
+    done(task, seconds=0, of=TWO)
+    assert capfd.readouterr().err == "steps of 1 model are not timed yet; the same command goes on\n"
+    done(task, of=TWO)
+    assert len(folder.step_times()) == 1 and capfd.readouterr().err == ""
+
+
+def test_time_for_steps_is_kept_only_where_some_are_not_timed(tmp_path: Path) -> None:
+    task, left = task_in(tmp_path), []
+    folder = Folder(tmp_path)
+    with folder.alone(task.config(task.open_parts())):
+        for _ in range(2):
+            work = module._Work(task, TWO, 0.5, Limits(1000, 1), ROWS, lambda *_: None, Event())
+            left.append(work.runs_end - work.end)
+            folder.add_step_time(StepTime(setting=block(10, 4), seconds=1, full_seconds=1))
+    assert left == [pytest.approx(-100), 0]
 
 
 def test_what_memory_has_no_room_for_is_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,14 +208,19 @@ def test_a_folder_is_for_one_process_and_one_choice_of_rows(tmp_path: Path) -> N
     config = task.config(task.open_parts())
     own, other = Folder(tmp_path), task_in(tmp_path, rows=310)
     with (
-        own.alone(config),
+        own.alone(config) as notes,
         pytest.raises(RunError, match="another process works there"),
         Folder(tmp_path).alone(config),
     ):
         pass
+    assert not notes
     another = r"holds the runs of another trade-off \(.*train_rows.* differ\); choose another --run"
     with pytest.raises(RunError, match=another), own.alone(other.config(other.open_parts())):
         pass
+    kept = tmp_path / "tradeoff.json"
+    kept.write_text(kept.read_text().replace('"tool": "thimble ', '"tool": "thimble 0'))
+    with own.alone(config) as notes:
+        assert len(notes) == 1 and re.search(r" was begun by thimble 0\d.*, and this is thimble \d", notes[0])
     (tmp_path / "outcomes" / "full-seed0.json").write_text('{"setting":')
     with pytest.raises(RunError, match=r"full-seed0.json: damaged, .* remove it and try again"), own.alone(config):
         pass

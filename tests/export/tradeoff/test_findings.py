@@ -1,7 +1,9 @@
+import math
+
 import pytest
 
 from tests.export.tradeoff.made_up import FULL_AUC, block, outcome
-from thimble.export.tradeoff.advice import advice, advised
+from thimble.export.tradeoff.advice import advice, advised, is_sure
 from thimble.export.tradeoff.findings import Finding, findings, learning
 from thimble.export.tradeoff.grid import FULL, Run, Setting
 from thimble.export.tradeoff.outcomes import Outcome, StepTime
@@ -42,27 +44,40 @@ def test_the_smallest_memory_that_will_do_is_advised() -> None:
     models = found({FULL_TABLES: [0, 0], block(10): [0, 0], block(100): [0.0009, 0.0008], block(1000): [0.004, 0.004]})
     best = advised(models, 0.001)
     assert best is not None and best.setting == block(100)
-    said = advice(models, 0.001)
+    said = advice(models, 0.001).line
     assert said.startswith(
         "the smallest memory within 0.001 AUC of full tables has 10.0 MB: block fp32 in chunks of 8 at 100x"
     )
-    assert "is 0.0009 below them (95 % interval -0.0009 to -0.0008), 2 seeds; train with " in said
+    assert "is 0.0009 below them (95 % interval -0.0009 to -0.0008), 2 seeds; train with the same files and" in said
     assert said.endswith(" --scheme block --memory-precision fp32 --memory 10000000 --chunk 8")
     assert advised(models, 0.01) == models[-1]
+    assert "; with 2 models still to be trained the same command goes on; train with" in advice(models, 0.001, 2).line
 
 
 def test_advice_that_chance_could_overturn_says_so() -> None:
     losses = {FULL_TABLES: [0, 0.001], block(10): [0.0005, 0.0013]}
-    assert "which chance could still make too little: more --seeds or --minutes tell" in advice(found(losses), 0.001)
+    assert (
+        "which chance could still make too little: more --seeds or --minutes tell" in advice(found(losses), 0.001).line
+    )
     once = {FULL_TABLES: [0.0], block(10): [0.0]}
-    assert "of which chance may make much: more --seeds tell" in advice(found(once), 0.001)
+    assert "of which chance may make much: more --seeds tell" in advice(found(once), 0.001).line
+    assert not any(is_sure(found(of)[1], 0.001) for of in (losses, once))
+    assert is_sure(found({FULL_TABLES: [0, 0.0002], block(10): [0, 0.0002]})[1], 0.001)
 
 
 def test_where_nothing_will_do_the_best_is_named() -> None:
-    said = advice(found({FULL_TABLES: [0], block(10): [0.01], block(100): [0.02]}), 0.001)
+    models = found({FULL_TABLES: [0], block(10): [0.01], block(100): [0.02]})
+    said = advice(models, 0.001).line
     assert said.startswith(
         "no model here is within 0.001 AUC of full tables: the best, block fp32 in chunks of 8 at 10x, is"
     )
+    assert said.endswith("; try a smaller --compression, or allow more by --within")
+
+
+def test_while_models_are_still_to_be_trained_nothing_else_is_to_be_tried() -> None:
+    said = advice(found({FULL_TABLES: [0], block(100): [0.02]}), 0.001, 1).line
+    assert said.startswith("no model here is within 0.001 AUC of full tables so far: the best, ")
+    assert said.endswith("; with 1 model still to be trained the same command goes on")
 
 
 @pytest.mark.parametrize(
@@ -74,15 +89,15 @@ def test_where_nothing_will_do_the_best_is_named() -> None:
     ],
 )
 def test_before_there_is_something_to_compare_that_is_said(losses: dict[Setting, list[float]], sentence: str) -> None:
-    assert sentence in advice(found(losses), 0.001)
+    assert sentence in advice(found(losses), 0.001).line
 
 
 def test_a_memory_that_is_larger_than_the_full_tables_of_these_rows_is_told() -> None:
     full = outcome(Run(FULL_TABLES, 0), FULL_AUC, embedding_bytes=1_000_000)
     models = findings([full, outcome(Run(block(10), 0), FULL_AUC)], (), 0.001, 50)
-    assert "has 100.0 MB, though full tables of the ids that come at least twice have but 1.0 MB" in advice(
-        models, 0.001
-    )
+    larger = "has 100.0 MB, though full tables of the ids that come at least twice have but 1.0 MB"
+    assert larger in advice(models, 0.001).line
+    assert table(models, None, 0.001).rows[1][2] == "100.0 MB\n1e+04 %"
 
 
 def learnt(setting: Setting, looks: list[tuple[int, int, float]], seed: int = 0) -> Outcome:
@@ -96,8 +111,13 @@ def test_rows_to_full_tables_quality_are_times_theirs() -> None:
         learnt(block(10), [(1, 100, 0.5), (1, 200, 0.7), (1, 300, 0.79), (2, 500, 0.801), (2, 600, 0.79)]),
         learnt(block(100), [(1, 300, 0.79)]),
     ]
-    assert [it.rows_to_full for it in findings(outcomes, (), 0.001, 50)] == [1, 2.5, None]
-    assert [it.rows_to_full for it in findings(outcomes, (), 0.0, 50)] == [1, pytest.approx(5 / 3), None]
+    assert [it.rows_to_full for it in findings(outcomes, (), 0.001, 50)] == [1, 2.5, math.inf]
+    assert [it.rows_to_full for it in findings(outcomes, (), 0.0, 50)] == [1, pytest.approx(5 / 3), math.inf]
+    assert [row[9] for row in table(findings(outcomes, (), 0.001, 50), None, 0.001).rows] == [
+        "1.00 x",
+        "2.50 x",
+        "never",
+    ]
 
 
 def test_only_looks_at_the_same_validation_rows_are_compared() -> None:
