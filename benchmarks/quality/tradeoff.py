@@ -17,7 +17,6 @@ from thimble.export.tradeoff.advice import advice
 from thimble.export.tradeoff.findings import findings
 from thimble.export.tradeoff.outcomes import Folder
 from thimble.export.tradeoff.table import table
-from thimble.export.training.checkpoint import RunConfig
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -34,9 +33,8 @@ def main() -> None:
     subprocess.run(command, check=True)
 
     folder = Folder(chosen.run)
-    config = RunConfig.model_validate_json((chosen.run / "tradeoff.json").read_text())
     outcomes, times = folder.outcomes(), folder.step_times()
-    found = findings(outcomes, times, chosen.within, config.validation_rows)
+    found = findings(outcomes, times, chosen.within, folder.kept().config.validation_rows)
     shown = table(found, outcomes[0].metrics if outcomes else None, chosen.within)
     rows = [[" ".join(cell.split()) for cell in row] for row in (shown.head, *shown.rows)]
     rows.insert(1, ["---", *["---:"] * (len(shown.head) - 1)])
@@ -47,7 +45,7 @@ def main() -> None:
         "outcomes": [outcome.model_dump() for outcome in outcomes],
         "step_times": [time.model_dump() for time in times],
     }
-    text = "\n".join([*lines, "", advice(found, chosen.within)])
+    text = "\n".join([*lines, "", advice(found, chosen.within).line])
     print(text)
     record(RESULTS, f"tradeoff-{chosen.name}", results, text)
 

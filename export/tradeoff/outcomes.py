@@ -60,7 +60,7 @@ class StepTime(BaseModel):
     full_seconds: float
 
 
-class _Kept(BaseModel):
+class Kept(BaseModel):
     """What a folder's runs have in common, and the version of this program that began with them."""
 
     model_config = ConfigDict(frozen=True)
@@ -77,6 +77,7 @@ class Folder:
         self.page = path / PAGE
         self._outcomes = path / "outcomes"
         self._times = path / "step-times"
+        self._kept = path / "tradeoff.json"
 
     @contextmanager
     def alone(self, config: RunConfig) -> Iterator[list[str]]:
@@ -131,12 +132,16 @@ class Folder:
         """OSError."""
         _write(self._times / f"{time.setting.key}.json", time)
 
+    def kept(self) -> Kept:
+        """RunError: it is damaged."""
+        return _read(self._kept, Kept)
+
     def _check(self, config: RunConfig) -> list[str]:
-        path, tool = self.path / "tradeoff.json", f"thimble {version('thimble-ctr')}"
-        if not path.is_file():
-            _write(path, _Kept(tool=tool, config=config))
+        tool = f"thimble {version('thimble-ctr')}"
+        if not self._kept.is_file():
+            _write(self._kept, Kept(tool=tool, config=config))
             return []
-        kept = _read(path, _Kept)
+        kept = self.kept()
         if differing := kept.config.differing(config):
             raise RunError(
                 f"{self.path} holds the runs of another trade-off ({', '.join(differing)} differ); "
