@@ -75,7 +75,7 @@ def initializer(weight: str) -> str:
 
 
 def with_memory(dlrm: Recommender, precision: MemoryPrecision) -> Recommender:
-    """The same model, its embeddings at a precision. ExportError: a weight is too large for it.
+    """The same model, its embeddings at a precision. ExportError: a weight or a step does not fit it.
 
     What was trained in float32 gets the step that changes it least.
     """
@@ -89,7 +89,12 @@ def with_memory(dlrm: Recommender, precision: MemoryPrecision) -> Recommender:
         if not np.isfinite(weights).all():
             raise ExportError("an embedding weight is no finite number; export with --memory-precision fp32")
         bits = BITS[precision]
-        arch.quantize(arch.quantizer.step.item() if arch.quantizer else best_step(weights, bits), bits)
+        step = arch.quantizer.step.item() if arch.quantizer else best_step(weights, bits)
+        if not (np.isfinite(step) and step > 0):
+            raise ExportError(
+                f"the embeddings' step is {step}, and a step is a finite number above 0; train again, at a lower rate"
+            )
+        arch.quantize(step, bits)
         return rounded
     arch.half()
     if not all(torch.isfinite(weights).all() for weights in arch.parameters()):

@@ -1,12 +1,16 @@
 """A log with a long tail: sessions of users in a feed, in the order of time, where items come and go.
 
-What is fitted, and to what:
+What is fitted, and to what was measured:
 
 - items: Zipf with exponent 1 has Criteo's C3, C12, C16 and C21 as measured over 10,000 real lines: 19 % of the reads
   with the ten most popular ids, and more than every second of 9,640 reads with an id that is new.
 - users and sessions: MovieLens-100k, where a session ends with half an hour without a rating. Users have sessions by
   Zipf with exponent 0.70; the sessions' lengths are log-normal, with a median of 11 rows and a standard deviation of
-  their logarithm of 1.70, at most 277 in 99 of 100; 32 seconds lie between two rows.
+  their logarithm of 1.70, and 99 of 100 have at most 277 rows; 32 seconds lie between two rows.
+
+What is drawn departs from that where sessions are long. Lengths are cut at 300 rows, as 2.6 % of the log-normal's are
+longer. No session goes beyond its block of 4,096 rows, which is 59 minutes of the log: what does not fit ends with it,
+and one of more than about 110 rows has less than 32 seconds between two.
 
 All else is ours: the sizes, how long items live, the other fields, and what is clicked.
 """
@@ -104,6 +108,8 @@ class FeedLog(ClickLog):
         return Drawn(truth.logits(), Batch(dense.astype(np.float32), ids), START + times)
 
     def rates(self) -> list[tuple[Doubles, Doubles]]:
+        """Those of publishers, categories and devices are the mean over seeds: one seed gives each item one publisher,
+        each publisher one category and each user one device, so popular ones weigh on it."""
         drawn = [law.shares() for law in (self.users, self.items, self.publishers, self.categories, self.devices)]
         return [*drawn, (np.full(self.hours, 1 / self.hours), np.ones(self.hours))]
 

@@ -39,18 +39,20 @@ class Sharing(Frozen):
 class Projection(Frozen):
     """What `thimble.export.plan.projection` says of `rows` rows, but for a chance of `failure`, of `block`.
 
-    `needed_bytes` of memory keep inner products within `epsilon`, this memory keeps them `within`.
+    `needed_bytes` of memory keep inner products within `epsilon`, None: more than could be built. This memory keeps
+    them `within`.
     """
 
     rows: int
     failure: float
     epsilon: float
-    needed_bytes: int
+    needed_bytes: int | None
     within: float
 
 
 class MemoryPlan(Frozen):
-    """`ids` are different ones, of all fields together; `rows` are those to train on.
+    """`ids` are different ones, of all fields together: those that come in files, or all that a preset's tables have
+    rows for, of which `rows` rows, those to train on, may not read each. `ids_once` is known of files alone.
 
     `caches` are this machine's, and `cache` the nearest that the memory fits in. `epoch_seconds` is a projection from
     the pace.
@@ -109,13 +111,12 @@ def projection(spec: ModelSpec, rows: int, epsilon: float) -> Projection:
     embedding = spec.embedding
     assert isinstance(embedding, HashedEmbedding)
     row_chunks = len(spec.fields) * embedding.chunks(spec.embedding_dim)
+    slots = needed_slots(epsilon, row_chunks, rows)
     return Projection(
         rows=rows,
         failure=FAILURE,
         epsilon=epsilon,
-        needed_bytes=stored_bytes(
-            needed_slots(epsilon, row_chunks, rows) * embedding.chunk_size, spec.precision.memory
-        ),
+        needed_bytes=None if slots is None else stored_bytes(slots * embedding.chunk_size, spec.precision.memory),
         within=kept_within(embedding.memory_length // embedding.chunk_size, row_chunks, rows),
     )
 

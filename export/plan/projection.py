@@ -9,6 +9,8 @@ of `failure` in the draw of the hash constants. It is for `block`, whose chunks 
 import math
 
 FAILURE = 0.01
+MOST_SLOTS = 1 << 60
+"""No memory that could be built has more."""
 
 
 def divergence(share: float, chance: float) -> float:
@@ -16,10 +18,13 @@ def divergence(share: float, chance: float) -> float:
     return share * math.log(share / chance) + (1 - share) * math.log((1 - share) / (1 - chance))
 
 
-def needed_slots(epsilon: float, row_chunks: int, rows: int, failure: float = FAILURE) -> int:
-    """The slots with which all inner products are kept up to `epsilon`, which is in (0, 1)."""
+def needed_slots(epsilon: float, row_chunks: int, rows: int, failure: float = FAILURE) -> int | None:
+    """The slots with which all inner products are kept up to `epsilon`, in (0, 1). None: more than MOST_SLOTS."""
     surprise = _surprise(row_chunks, rows, failure)
-    low, high = -700.0, math.log(epsilon)  # of the logarithm of the chance that a chunk meets another by accident
+    # of the logarithm of the chance that a chunk meets another by accident
+    low, high = math.log(row_chunks / MOST_SLOTS), math.log(epsilon)
+    if divergence(epsilon, math.exp(low)) < surprise:
+        return None
     for _ in range(100):
         middle = (low + high) / 2
         if divergence(epsilon, math.exp(middle)) >= surprise:

@@ -14,6 +14,7 @@ _READ_ROWS = 4096
 class ReadIds(NamedTuple):
     """There are so many `different` ones, of all fields together, and `once` of them come once, if that is known.
 
+    Of files all of them come. Of a preset they are all that can come, and so many rows may not read each.
     A value that is missing is an id like any other.
     """
 

@@ -30,10 +30,10 @@ class Recommendation(Frozen):
 def recommended(spec: ModelSpec, traffic: Traffic, ids: int) -> Recommendation:
     """For `block`, with the fields and the dimension of a spec."""
     dim = spec.embedding_dim
-    precision: MemoryPrecision = "int8" if dim % 2 else "int4"  # two of 4 bits lie in a byte
+    precision: MemoryPrecision = "int8" if dim % 2 else "int4"
     memory_bytes, memory_reason = _memory(spec.full_table_bytes, dim, precision, ReadGaps(traffic))
     weights = weights_in(memory_bytes, precision)
-    chunk_size, chunk_reason = _chunk(dim, weights, ids)
+    chunk_size, chunk_reason = _chunk(dim, precision, weights, ids)
     return Recommendation(
         memory_bytes=memory_bytes,
         memory_reason=memory_reason,
@@ -52,21 +52,25 @@ def _memory(tables: int, dim: int, precision: MemoryPrecision, gaps: ReadGaps) -
 
     if tables <= SMALL_BYTES:
         return tables, f"full tables have no more, and less than {size(SMALL_BYTES)} is not worth making smaller"
-    most = max(tables // 10, SMALL_BYTES)
+    most = tables // 10
+    if most <= SMALL_BYTES or shared(SMALL_BYTES) <= SHARED:
+        others = f"other ids have {shared(SMALL_BYTES):.0%} of what trains a read weight"
+        return SMALL_BYTES, f"less than {size(SMALL_BYTES)} is not worth making smaller, and with it {others}"
     if shared(most) > SHARED:
         hardly = f"other ids would have {SHARED:.0%} of what trains a read weight only with more, and they have"
         return most, f"a tenth of full tables: {hardly} {shared(most):.0%}"
-    low, high = 0.0, math.log(most)
+    low, high = math.log(SMALL_BYTES), math.log(most)
     for _ in range(30):
         middle = (low + high) / 2
         low, high = (low, middle) if shared(math.exp(middle)) <= SHARED else (middle, high)
-    found = min(max(_rounded_up(math.exp(high)), SMALL_BYTES), most)
+    found = min(_rounded_up(math.exp(high)), most)
     return found, f"the least, in round figures, with which other ids have {SHARED:.0%} of what trains a read weight"
 
 
-def _chunk(dim: int, weights: int, ids: int) -> tuple[int, str]:
+def _chunk(dim: int, precision: MemoryPrecision, weights: int, ids: int) -> tuple[int, str]:
     """Weights of a chunk, in a memory of so many, and why."""
-    candidates = [chunk for chunk in range(dim // 2, 1, -1) if dim % chunk == 0 and chunk % 2 == 0] or [dim]
+    unit = 2 if precision == "int4" else 1  # two of 4 bits lie in a byte
+    candidates = [chunk for chunk in range(dim, 0, -unit) if dim % chunk == 0]
     for chunk in candidates:
         ways = Places.independent(dim // chunk, max(weights // chunk, 1))
         alike = 1 - distinct_embeddings(ids, ways) / ids
@@ -74,7 +78,10 @@ def _chunk(dim: int, weights: int, ids: int) -> tuple[int, str]:
             break
     reads = f"{counted(dim // chunk, 'read')} for an embedding"
     if alike > ALIKE:
-        return chunk, f"the smallest there is, {reads}: {alike:.1%} of the ids have another one's embedding"
+        return (
+            chunk,
+            f"the smallest there is for {precision}, {reads}: {alike:.1%} of the ids have another one's embedding",
+        )
     return chunk, f"the largest, {reads}, with which less than one id in a thousand has another one's"
 
 

@@ -48,8 +48,11 @@ def slot_load(ids: float, embedding: HashedEmbedding, dim: int) -> float:
 
 
 def spread(embedding: HashedEmbedding, dim: int) -> float:
-    """The share of the memory that one embedding reads: the chance that it reads a given weight."""
-    return embedding.chunks(dim) * embedding.chunk_size / embedding.memory_length
+    """The share of the memory that one embedding reads: the chance that it reads a given weight.
+
+    Of `block` the mean, where chunks do not divide the dimension: what a slot begins with is read more often.
+    """
+    return dim / embedding.memory_length
 
 
 def all_shared(where: Places) -> float:

@@ -7,7 +7,8 @@ from thimble.export.wording import counted, size, times
 def in_words(plan: MemoryPlan) -> list[str]:
     """Lines for people."""
     dim = plan.embedding_dim
-    once = "" if plan.ids_once is None else f", {plan.ids_once:,} of them read once"
+    # of a preset nobody has counted which of its ids so many rows read
+    once = " in its tables" if plan.ids_once is None else f", {plan.ids_once:,} of them read once"
     compression = plan.full_table_bytes / plan.memory_bytes
     smaller = f"{times(compression)} smaller" if compression > 1 else "no smaller"
     row = plan.projection
@@ -21,11 +22,10 @@ def in_words(plan: MemoryPlan) -> list[str]:
         "  ids a weight: that read it; alike: the chance that two ids share all chunks;",
         "  different: embeddings that are expected of all ids; others' share: of what trains a weight that is read",
         "",
-        f"inner products of all {counted(row.rows, 'row')}: {_kept(plan)}, and {row.epsilon:.0%} would take "
+        f"all inner products of {counted(row.rows, 'row')}: {_kept(plan)}, and {row.epsilon:.0%} would take "
         f"{_needed(plan)} (a bound of ours for block, right but for a chance of {row.failure:.0%})",
         f"training: {plan.pace.rows_per_second:,.0f} rows/s in {counted(plan.pace.steps, 'step')} of "
-        f"{counted(plan.pace.batch_size, 'row')} on this machine's {plan.pace.device}, so about "
-        f"{_duration(plan.epoch_seconds)} an epoch: a projection, without reading files",
+        f"{counted(round(plan.pace.step_rows), 'row')} on this machine's {plan.pace.device}{_epoch(plan)}",
         "",
         "recommended:",
         f"  --memory {plan.recommendation.memory_bytes}  {plan.recommendation.memory_reason}",
@@ -62,6 +62,8 @@ def _kept(plan: MemoryPlan) -> str:
 
 def _needed(plan: MemoryPlan) -> str:
     needed = plan.projection.needed_bytes
+    if needed is None:
+        return "more memory than could be built"
     return size(needed) if needed < plan.full_table_bytes else "no less than full tables have"
 
 
@@ -71,6 +73,13 @@ def _cache(plan: MemoryPlan) -> str:
     if plan.cache is None:
         return f"larger than any cache of this machine ({size(plan.caches[-1].bytes)})"
     return f"fits this machine's L{plan.cache.level} cache ({size(plan.cache.bytes)})"
+
+
+def _epoch(plan: MemoryPlan) -> str:
+    seconds = plan.epoch_seconds
+    if seconds < 0.05:  # 0.0 in words
+        return ", without reading files"
+    return f", so about {_duration(seconds)} an epoch: a projection, without reading files"
 
 
 def _duration(seconds: float) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 
 from thimble.models.hashing import Floats, Int64s
 from thimble.models.inputs import Categorical
-from thimble.models.quantization import MemoryPrecision
+from thimble.models.quantization import MemoryPrecision, is_quantized
 from thimble.models.schemes.base import EmbeddingScheme, Weights
 
 
@@ -33,6 +33,10 @@ class NoEmbedding(EmbeddingScheme):
     def check(self, fields: int, dim: int) -> None:
         if fields:
             raise ValueError(f"scheme none is for models without fields, and this one has {fields}")
+
+    def check_precision(self, precision: MemoryPrecision) -> None:
+        if is_quantized(precision):
+            raise ValueError(f"a model without fields has no embeddings, so none that are {precision}")
 
     def weights(self, dim: int) -> int:
         return 0

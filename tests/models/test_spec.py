@@ -120,6 +120,10 @@ GOLDEN = {name: [1.0] for name in small_spec().dense} | {field.name: ["a"] for f
             changed(precision={"memory": "int4"}, embedding=ROBE),
             ["int4 embeddings are for scheme block; robe-v1"],
         ),
+        (
+            changed(precision={"memory": "int8"}, fields=[], embedding={"scheme": "none"}),
+            ["a model without fields has no embeddings, so none that are int8"],
+        ),
         (changed(precision={"memory": "int8"}, embedding=FULL), ["int8 embeddings are for scheme block; full"]),
         (
             changed(precision={"memory": "int8"}, embedding=index()),

@@ -12,7 +12,7 @@ from testing.artifacts import write_artifact
 from testing.runtimes import run
 from testing.samples import SCHEMES, criteo_spec, random_batch, small_spec
 from thimble.export.artifact.agreement import onnx_scores, onnx_session, prove
-from thimble.export.artifact.graph import ExportError
+from thimble.export.artifact.graph import ExportError, with_memory
 from thimble.export.artifact.pipeline import export as export_run
 from thimble.export.clicks.generate import GeneratedClicks
 from thimble.export.clicks.golden import golden_batch
@@ -26,6 +26,8 @@ from thimble.export.training.train import train
 from thimble.models.architectures.dlrm import DlrmArchitecture
 from thimble.models.features import Batch
 from thimble.models.hashing import Floats
+from thimble.models.nn.embeddings import SharedMemory
+from thimble.models.nn.registry import recommender
 from thimble.models.quantization import MemoryPrecision
 from thimble.models.spec import ModelSpec, Precision
 from thimble.service.engine.artifact import ArtifactError, read_artifact
@@ -243,6 +245,15 @@ def test_weights_beyond_fp16(runs: dict[str, Path], tmp_path: Path, name: str, s
     with pytest.raises(ExportError, match=sentence):
         export_run(load_trained(run), tmp_path / "repository", precision=FP16)
     assert not (tmp_path / "repository").exists()
+
+
+@pytest.mark.parametrize(("logarithm", "step"), [(1000, "inf"), (-1000, "0.0"), (np.nan, "nan")])
+def test_a_learnt_step_that_is_none(logarithm: float, step: str) -> None:
+    model = recommender(small_spec(precision="int4"))
+    assert isinstance(model.sparse_arch, SharedMemory) and model.sparse_arch.quantizer
+    model.sparse_arch.quantizer.log_step.data.fill_(logarithm)
+    with pytest.raises(ExportError, match=f"the embeddings' step is {step}, and a step is a finite number above 0"):
+        with_memory(model, "int4")
 
 
 @pytest.mark.parametrize("spec", [with_widths(small_spec(), [20], [1]), small_spec(dense=0)], ids=["both", "ids alone"])

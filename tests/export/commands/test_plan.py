@@ -67,12 +67,12 @@ def test_a_preset(run: Run) -> None:
     said = run("plan", "--preset", "feed", "--rows", 50_000, "--memory", 800_000)
     assert (said.status, said.err) == (0, "")
     lines = said.out.splitlines()
-    assert lines[0] == "feed: 50,000 rows, 6 fields, 4,070,238 ids"
+    assert lines[0] == "feed: 50,000 rows, 6 fields, 4,070,238 ids in its tables"
     assert lines[1] == "full tables: 260.5 MB, 16 floats an id"
     assert lines[2].startswith("memory: 800.0 kB in fp32, 326 times smaller, in chunks of 8, 2 an embedding; ")
     assert re.search(r"\n  block fp32 +25,000 +326 ", said.out)
     assert re.search(
-        r"inner products of all 50,000 rows: kept within \d+% by this memory, and 10% would take ", said.out
+        r"all inner products of 50,000 rows: kept within \d+% by this memory, and 10% would take ", said.out
     )
     assert re.search(r"training: [\d,]+ rows/s in [\d,]+ steps? of 512 rows on this machine's \w+, so about ", said.out)
     assert re.search(r"--memory \d+  the least, .* other ids have 10% ", said.out)
@@ -86,6 +86,8 @@ def test_a_preset(run: Run) -> None:
         (["--preset", "netflix"], "no preset 'netflix'; there are criteo-tb, criteo-kaggle, feed and demo"),
         (["--preset", "feed", "--embedding-dim", "8"], "--preset has sizes of its own: leave out --embedding-dim"),
         (["--preset", "feed", "--memory", "9"], "a memory of 9 bytes does not hold two "),
+        (["--preset", "feed", "--memory", "99999999999999"], "have no room for embeddings that take 100.0 TB while "),
+        (["clicks.csv", *COLUMNS, "--memory", "99999999999999"], "have no room for embeddings that take 100.0 TB "),
         (["clicks.csv"], "name the features' columns with --dense, --int, --hex or --string, or give a --preset"),
         (["clicks.csv", "--dense", "age"], "a model of numbers alone has no memory to plan"),
         (["clicks.csv", *COLUMNS, "--rows", "5"], "--rows is for a preset without files"),
@@ -127,4 +129,5 @@ def test_one_row_is_enough(run: Run) -> None:
     plan = planned(run("plan", "clicks.csv", *COLUMNS, "--memory-precision", "int4", "--json"))
     assert plan["precision"] == "int4"
     assert (plan["rows"], plan["ids"], plan["ids_once"]) == (1, 2, 2)
+    assert plan["pace"]["step_rows"] == 1
     assert plan["recommendation"]["memory_bytes"] == plan["full_table_bytes"] == 128

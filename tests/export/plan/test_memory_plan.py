@@ -12,10 +12,12 @@ from thimble.export.training.schema import preset_spec
 CACHES = (Cache(level=1, bytes=32_768), Cache(level=2, bytes=1_000_000))
 
 
-def planned(memory: int, rows: int = 1_000_000, caches: tuple[Cache, ...] = CACHES) -> MemoryPlan:
+def planned(
+    memory: int, rows: int = 1_000_000, caches: tuple[Cache, ...] = CACHES, epsilon: float = 0.1, step_rows: float = 512
+) -> MemoryPlan:
     spec = preset_spec("feed", None, "block", memory, None, 0)
-    pace = Pace(device="cpu", batch_size=512, steps=10, rows_per_second=1000)
-    return memory_plan(spec, "feed", known_ids(spec, rows), 0.1, pace, caches)
+    pace = Pace(device="cpu", batch_size=512, steps=10, step_rows=step_rows, rows_per_second=1000)
+    return memory_plan(spec, "feed", known_ids(spec, rows), epsilon, pace, caches)
 
 
 def test_more_memory_shares_less_and_keeps_more() -> None:
@@ -63,6 +65,19 @@ def test_the_time_of_an_epoch_is_projected(rows: int, words: str) -> None:
     plan = planned(800_000, rows)
     assert plan.epoch_seconds == rows / 1000
     assert words in "\n".join(in_words(plan))
+
+
+def test_a_plan_of_one_row_is_said_as_of_one() -> None:
+    words = "\n".join(in_words(planned(800_000, rows=1, step_rows=1)))
+    assert "all inner products of 1 row: " in words
+    assert "in 10 steps of 1 row on this machine's cpu, without reading files" in words
+    assert "an epoch" not in words
+
+
+def test_memory_that_could_not_be_built_is_no_number() -> None:
+    plan = planned(800_000, epsilon=0.01)
+    assert '"needed_bytes":null' in plan.model_dump_json()
+    assert "and 1% would take more memory than could be built (" in "\n".join(in_words(plan))
 
 
 def test_a_bound_that_says_nothing_is_said_so() -> None:

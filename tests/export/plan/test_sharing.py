@@ -70,7 +70,7 @@ def test_a_robe_map_never_has_more_than_chunks_times_places(scheme: str) -> None
 
 @pytest.mark.parametrize("scheme", SHARED)
 def test_pairs_share_all_chunks_as_often_as_expected(scheme: str) -> None:
-    """Of every tenth pair of ids, and with several draws where constants are drawn."""
+    """Of all pairs of ids, of several draws of them, and of constants where these are drawn."""
     alike = pairs = 0
     for seed in range(20):
         of = embedding(scheme, 1, 8, 4, 128 if scheme == "block" else 500, seed)
@@ -81,9 +81,9 @@ def test_pairs_share_all_chunks_as_often_as_expected(scheme: str) -> None:
     assert all_shared(places(of, 8)) == pytest.approx(alike / pairs, rel=0.03)
 
 
-@pytest.mark.parametrize(("chunks", "all_of_one"), [(2, 0.813), (4, 0.504)])
+@pytest.mark.parametrize(("chunks", "all_of_one"), [(2, 0.813), (4, 0.504), (8, 0.149), (16, 0.070)])
 @pytest.mark.parametrize("scheme", ["robe-v1", "robe-v2"])
-def test_half_of_the_pairs_that_meet_in_a_chunk_of_robes_maps_are_one_embedding(
+def test_how_many_pairs_that_meet_in_their_first_chunk_of_robes_maps_are_one_embedding(
     scheme: str, chunks: int, all_of_one: float
 ) -> None:
     of = embedding(scheme, 1, 8 * chunks, 8, 3000)
@@ -96,6 +96,43 @@ def test_half_of_the_pairs_that_meet_in_a_chunk_of_robes_maps_are_one_embedding(
     # neighbours are not all pairs, but no other kind of pair
     assert one.sum() / meet.sum() == pytest.approx(all_of_one, abs=0.03)
     assert all_shared(places(of, 8 * chunks)) * of.hash_map(8 * chunks).slots == pytest.approx(all_of_one, abs=0.001)
+
+
+@pytest.mark.parametrize(("chunks", "all_of_one"), [(2, 0.685), (4, 0.337), (8, 0.080), (16, 0.036)])
+@pytest.mark.parametrize("scheme", ["robe-v1", "robe-v2"])
+def test_how_many_pairs_that_meet_in_any_chunk_of_robes_maps_are_one_embedding(
+    scheme: str, chunks: int, all_of_one: float
+) -> None:
+    dim = 8 * chunks
+    of = embedding(scheme, 1, dim, 8, 3000)
+    lying = starts(of, dim, [random_ids(1500)])
+    meet = (lying[:, None] == lying[None]).sum(axis=2)[np.triu_indices(len(lying), 1)]
+    assert (meet > 0).sum() > 300
+    assert (meet == chunks).sum() / (meet > 0).sum() == pytest.approx(all_of_one, abs=0.06)
+    one = all_shared(places(of, dim)) * of.hash_map(dim).slots
+    assert one / (2 - one) == pytest.approx(all_of_one, abs=0.001)
+
+
+@pytest.mark.parametrize("scheme", SHARED)
+def test_a_last_chunk_that_is_read_in_part_counts_for_what_is_read(scheme: str) -> None:
+    of = embedding(scheme, 1, 10, 8, 4000)
+    lying = starts(of, 10, [random_ids(40_000)])
+    read = (lying[..., None] + np.arange(8)).reshape(len(lying), 16)[:, :10]
+    reads = np.bincount(read.ravel(), minlength=of.memory_length)
+    assert reads.mean() == pytest.approx(slot_load(len(lying), of, 10))
+    if scheme == "block":  # what a slot begins with is in both chunks
+        assert [reads[0::8].mean(), reads[2::8].mean()] == pytest.approx(len(lying) * np.array([16, 8]) / 4000)
+    else:
+        inner = reads[200:-200].reshape(-1, 100).mean(axis=1)  # the first and last floats have fewer places
+        assert inner == pytest.approx(np.full(len(inner), slot_load(len(lying), of, 10)), rel=0.1)
+
+
+def test_others_share_is_near_for_many_ids_alone() -> None:
+    two = ReadGaps(Traffic(np.array([0.1]), np.array([2.0]))).shared_share(0.5)
+    assert two == pytest.approx(0.368, abs=0.002)  # and 1/4 is right: half of the weights have half of the updates
+    many = ReadGaps(Traffic(np.array([0.1]), np.array([2000.0]))).shared_share(0.001)
+    right = 1 - (1 - 0.999**2000) / (2000 * 0.001)  # the mean of 1/(1 + Binomial(1999, .001))
+    assert many == pytest.approx(right, abs=0.002)
 
 
 @pytest.mark.parametrize("scheme", SHARED)
