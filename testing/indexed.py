@@ -20,6 +20,7 @@ def table_of(model: Recommender) -> IndexedTable:
 def indexed_model(spec: ModelSpec, ids: Sequence[Int64s], seed: int = 0) -> tuple[ModelSpec, Recommender]:
     """An untrained model like this one, but with a row for each of these ids of each field."""
     spec, keys = with_rows_for(spec, ids)
+    assert keys is not None
     torch.manual_seed(seed)
     model = recommender(spec).eval()
     set_keys(model, keys)

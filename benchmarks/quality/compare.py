@@ -47,7 +47,7 @@ BANDIT_MEMORY = 4096  # bytes: a tenth of what the full tables weigh
 
 
 def compare(
-    specs: Mapping[str, ModelSpec], recipe: Recipe, clicks: Mapping[str, Parts], keys: Mapping[str, Int64s]
+    specs: Mapping[str, ModelSpec], recipe: Recipe, clicks: Mapping[str, Parts], keys: Mapping[str, Int64s | None]
 ) -> list[dict[str, Any]]:
     """Train and evaluate each spec; `keys` are the index's, where one has an index."""
     results = []

@@ -22,7 +22,8 @@ from benchmarks.quality.curve import Model, Task, compressed, generated, moviele
 from benchmarks.record import record
 from thimble.export.clicks.frequent_ids import id_counts
 from thimble.export.clicks.rows import Parts, Rows
-from thimble.export.training.hot_rows import Hot, with_hot_rows, with_rows_for
+from thimble.export.training.hot_rows import with_hot_rows, with_rows_for
+from thimble.export.training.keyed import Keyed
 from thimble.export.training.recipe import Recipe
 from thimble.export.training.train import train
 from thimble.models.directory import LOAD
@@ -35,7 +36,7 @@ RESULTS = Path(__file__).parent / "results"
 SHARES = "0.25,0.5,0.75,0.95"
 
 
-def with_share(spec: ModelSpec, rows: Rows, share: float) -> Hot:
+def with_share(spec: ModelSpec, rows: Rows, share: float) -> Keyed:
     """The model with so much of its memory for rows of the hottest ids."""
     counts = id_counts(rows, len(spec.fields))
     reads = np.concatenate([of_field.times for of_field in counts])
@@ -47,7 +48,7 @@ def with_share(spec: ModelSpec, rows: Rows, share: float) -> Hot:
     return with_rows_for(spec, chosen, float(reads[hottest].sum() / reads.sum()))
 
 
-def trained(name: str, hot: Hot, parts: Parts, recipe: Recipe) -> dict[str, Any]:
+def trained(name: str, hot: Keyed, parts: Parts, recipe: Recipe) -> dict[str, Any]:
     """What a model comes to."""
     with tempfile.TemporaryDirectory() as folder:
         metrics = train(hot.spec, parts, recipe, Path(folder), keys=hot.keys)
@@ -67,7 +68,7 @@ def compare(task: Task, compression: int, shares: Sequence[float], seed: int) ->
     """All models of one seed."""
     parts = task.parts(seed)
     spec = compressed(task.full, Model("block", "int4"), compression, seed)
-    models = {"none": Hot(spec), "the rule": with_hot_rows(spec, parts.training)}
+    models = {"none": Keyed(spec), "the rule": with_hot_rows(spec, parts.training)}
     models |= {f"{share:.0%}": with_share(spec, parts.training, share) for share in shares}
     default = recipe(task, len(parts.training), (1, 1), seed)
     return [trained(name, hot, parts, default) for name, hot in models.items()]

@@ -63,6 +63,7 @@ def lookups(rows: int) -> tuple[dict[str, onnxruntime.InferenceSession], Int64s]
     plain = own.spec(dict.fromkeys(names, rows))
     spec, keys = with_rows_for(plain, list(ids.T))
     model = recommender(spec)
+    assert keys is not None
     set_keys(model, keys)
     return {"id mod rows": session(recommender(plain).sparse_arch), "index": session(model.sparse_arch)}, ids
 

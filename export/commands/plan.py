@@ -61,21 +61,17 @@ def plan(
     if clicks and rows:
         raise ClickError("--rows is for a preset without files, and files have the rows they have; leave it out")
     asked = AskedModel(
-        name=None,
         preset=preset,
         dense=dense,
         ints=ints,
         hexes=hexes,
         strings=strings,
-        scheme="block",
         memory=memory,
         chunk=chunk,
         memory_precision=memory_precision,
-        dense_transform=None,
         embedding_dim=embedding_dim,
         dense_arch=dense_arch,
         over_arch=over_arch,
-        seed=0,
     )
     spec = asked.spec()
     if not spec.fields:

@@ -88,17 +88,11 @@ def tradeoff(
     refuse_contradictions(clicks, generate, preset, plan.column or group, negatives_kept)
     refuse_ignored(given(context))
     asked = AskedModel(
-        name=None,
         preset=preset,
         dense=dense,
         ints=ints,
         hexes=hexes,
         strings=strings,
-        scheme="block",
-        memory=None,
-        chunk=None,
-        memory_precision=None,
-        dense_transform=None,
         embedding_dim=embedding_dim,
         dense_arch=dense_arch,
         over_arch=over_arch,

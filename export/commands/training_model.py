@@ -1,7 +1,6 @@
 """What a command line says of a model, as a spec."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import typer
 
@@ -12,47 +11,40 @@ from thimble.export.options import HOT_ROWS, HotRowsFor, hidden_in, names_in, wi
 from thimble.export.training.ancestry import Parent
 from thimble.export.training.full_tables import indexed
 from thimble.export.training.hot_rows import promoted, with_hot_rows
+from thimble.export.training.keyed import Keyed
 from thimble.export.training.schema import OwnModel, preset_spec
-from thimble.models.hashing import Int64s
 from thimble.models.inputs import Kind
 from thimble.models.quantization import MemoryPrecision
 from thimble.models.spec import ModelSpec
 from thimble.models.transforms import TransformKind, learnt
 
 
-class Learnt(NamedTuple):
-    """A spec, and the ids that have a row each, in full tables or as hot ones, if it has such."""
-
-    spec: ModelSpec
-    keys: Int64s | None = None
-
-
-def still_hot(before: Parent, spec: ModelSpec, rows: Rows) -> Learnt:
+def still_hot(before: Parent, spec: ModelSpec, rows: Rows) -> Keyed:
     """A spec that goes on from another run, its hot rows those of the ids that are hot now."""
     hot = promoted(before, spec, rows)
     console.echo_all(console.hot_rows(hot.spec))
-    return Learnt(*hot)
+    return hot
 
 
 @dataclass(frozen=True, kw_only=True)
 class AskedModel:
     """The options of a model, as they were given."""
 
-    name: str | None
+    name: str | None = None
     preset: str | None
     dense: str
     ints: str
     hexes: str
     strings: str
-    scheme: str
-    memory: int | None
-    chunk: int | None
-    memory_precision: MemoryPrecision | None
-    dense_transform: TransformKind | None
+    scheme: str = "block"
+    memory: int | None = None
+    chunk: int | None = None
+    memory_precision: MemoryPrecision | None = None
+    dense_transform: TransformKind | None = None
     embedding_dim: int
     dense_arch: str
     over_arch: str
-    seed: int
+    seed: int = 0
     hot_rows: HotRowsFor = HOT_ROWS
 
     def __post_init__(self) -> None:
@@ -82,7 +74,7 @@ class AskedModel:
             )
         return self._own().spec()
 
-    def learnt_from(self, rows: Rows) -> Learnt:
+    def learnt_from(self, rows: Rows) -> Keyed:
         """What rows to train on say of columns is put into the spec; they are read once or twice."""
         spec = self.spec()
         if not self.preset:
@@ -91,15 +83,15 @@ class AskedModel:
         if self.scheme != "full" or not spec.fields:
             return self.with_hot_rows(spec, rows)
         typer.echo("full tables: an id that comes at least twice has a row, all others of a column one together")
-        return Learnt(*indexed(spec, rows))
+        return indexed(spec, rows)
 
-    def with_hot_rows(self, spec: ModelSpec, rows: Rows) -> Learnt:
+    def with_hot_rows(self, spec: ModelSpec, rows: Rows) -> Keyed:
         """The spec with rows for the hottest ids of rows to train on, which are read once more."""
         if self.hot_rows == "none":
-            return Learnt(spec)
+            return Keyed(spec)
         hot = with_hot_rows(spec, rows)
         console.echo_all(console.hot_rows(hot.spec) or ["hot rows: none would pay, so all ids share the memory"])
-        return Learnt(*hot)
+        return hot
 
     def _own(self) -> OwnModel:
         return OwnModel(

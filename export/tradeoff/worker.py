@@ -16,9 +16,9 @@ from thimble.export.tradeoff.outcomes import Folder, Outcome
 from thimble.export.training.checkpoint import Progress, RunConfig
 from thimble.export.training.full_tables import indexed
 from thimble.export.training.hot_rows import with_hot_rows
+from thimble.export.training.keyed import Keyed
 from thimble.export.training.recipe import Recipe
 from thimble.export.training.train import train
-from thimble.models.hashing import Int64s
 from thimble.models.spec import ModelSpec, Precision
 
 
@@ -37,12 +37,12 @@ class Task:
     def recipe_of(self, run: Run) -> Recipe:
         return self.recipe.model_copy(update={"seed": run.seed, "epochs": run.setting.epochs or self.recipe.epochs})
 
-    def model_of(self, setting: Setting, seed: int, training: Rows) -> tuple[ModelSpec, Int64s | None]:
-        """The spec of a model, and the ids that have a row each, in full tables or as hot ones."""
+    def model_of(self, setting: Setting, seed: int, training: Rows) -> Keyed:
+        """A setting's model, with rows for ids of the rows to train on where it has such."""
         if setting.is_full:
             return indexed(self.base.model_copy(update={"precision": Precision()}), training)
         spec = spec_for(self.base, setting, seed)
-        return with_hot_rows(spec, training) if setting.hot_rows else (spec, None)
+        return with_hot_rows(spec, training) if setting.hot_rows else Keyed(spec)
 
     def config(self, parts: Parts) -> RunConfig:
         """What says whether a folder's runs are of the same rows and columns."""

@@ -1,12 +1,12 @@
 """Full tables for files, whose ids are any numbers: the opponent that a compressed model is compared with."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 
 from thimble.export.clicks.frequent_ids import LEAST, frequent_ids
 from thimble.export.clicks.rows import Rows
+from thimble.export.training.keyed import Keyed
 from thimble.models.directory import fill
 from thimble.models.hashing import Int64s
 from thimble.models.nn.indexed import IndexedTable
@@ -15,14 +15,7 @@ from thimble.models.schemes.indexed import IndexedEmbedding
 from thimble.models.spec import ModelSpec
 
 
-class Indexed(NamedTuple):
-    """A spec with full tables of one row an id, and the ids that have one, as its torch module keeps them."""
-
-    spec: ModelSpec
-    keys: Int64s
-
-
-def indexed(spec: ModelSpec, rows: Rows, least: int = LEAST) -> Indexed:
+def indexed(spec: ModelSpec, rows: Rows, least: int = LEAST) -> Keyed:
     """The model with a row for each id that comes at least so often in the rows to train on, and one for missing ids.
 
     All other ids of a field have one row together. The rows are read once.
@@ -30,7 +23,7 @@ def indexed(spec: ModelSpec, rows: Rows, least: int = LEAST) -> Indexed:
     return with_rows_for(spec, frequent_ids(rows, len(spec.fields), least))
 
 
-def with_rows_for(spec: ModelSpec, ids: Sequence[Int64s]) -> Indexed:
+def with_rows_for(spec: ModelSpec, ids: Sequence[Int64s]) -> Keyed:
     """The model with a row for each of these ids of each field, and one for all others of the field."""
     directory, keys = fill(ids)
     fields = [
@@ -38,7 +31,7 @@ def with_rows_for(spec: ModelSpec, ids: Sequence[Int64s]) -> Indexed:
         for field, own in zip(spec.fields, ids, strict=True)
     ]
     embedding = IndexedEmbedding(directory=directory)
-    return Indexed(ModelSpec.model_validate(dict(spec) | {"fields": fields, "embedding": embedding}), keys)
+    return Keyed(ModelSpec.model_validate(dict(spec) | {"fields": fields, "embedding": embedding}), keys)
 
 
 def set_keys(model: Recommender, keys: Int64s) -> None:

@@ -4,7 +4,6 @@ Which ids are hot is counted in the rows to train on, how many are is computed (
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from torch.optim import Optimizer
 from thimble.export.clicks.frequent_ids import LEAST, IdCounts, id_counts
 from thimble.export.clicks.rows import Rows
 from thimble.export.training.ancestry import Parent
+from thimble.export.training.keyed import Keyed
 from thimble.export.training.sharing import Traffic
 from thimble.models.directory import LANES, LOAD, fill, placed
 from thimble.models.hashing import Int64s
@@ -33,20 +33,13 @@ AT_ONCE = 1 << 14
 """Ids of a field whose slots are computed at a time."""
 
 
-class Hot(NamedTuple):
-    """A spec with hot rows, and the ids that lie in its directory, int64 [buckets, lanes]. Without any, no ids."""
-
-    spec: ModelSpec
-    keys: Int64s | None = None
-
-
-def with_hot_rows(spec: ModelSpec, rows: Rows) -> Hot:
+def with_hot_rows(spec: ModelSpec, rows: Rows) -> Keyed:
     """The model with a row for each of the hottest ids, in as many bytes as before. The rows are read once.
 
     It stays as it is where its scheme has no hot rows, or where they would cost more than they bring.
     """
     if not isinstance(spec.embedding, BlockEmbedding):
-        return Hot(spec)
+        return Keyed(spec)
     counts = id_counts(rows, len(spec.fields), MOST_IDS)
     reads = np.concatenate([of_field.times for of_field in counts])
     field = np.repeat(np.arange(len(counts)), [len(of_field.ids) for of_field in counts])
@@ -68,7 +61,7 @@ def with_hot_rows(spec: ModelSpec, rows: Rows) -> Hot:
     )
 
 
-def with_rows_for(spec: ModelSpec, ids: Sequence[Int64s], reads: float) -> Hot:
+def with_rows_for(spec: ModelSpec, ids: Sequence[Int64s], reads: float) -> Keyed:
     """The model with a row for each of these ids of each field, whose share of all reads is `reads`.
 
     It stays as it is where its bytes do not hold them.
@@ -78,7 +71,7 @@ def with_rows_for(spec: ModelSpec, ids: Sequence[Int64s], reads: float) -> Hot:
     directory, lying = fill(ids)
     layout = _Layout(spec, embedding)
     if not any(map(len, ids)) or layout.slots(directory.places) < layout.chunks:
-        return Hot(spec)
+        return Keyed(spec)
     count = int(np.count_nonzero(hot_keys(directory, lying) >= 0))
     changed = {
         "version": 2,
@@ -86,10 +79,10 @@ def with_rows_for(spec: ModelSpec, ids: Sequence[Int64s], reads: float) -> Hot:
         "hot": HotDirectory(**directory.model_dump(), ids=count, reads=reads),
     }
     embedding = BlockEmbedding.model_validate(dict(embedding) | changed)
-    return Hot(ModelSpec.model_validate(dict(spec) | {"embedding": embedding}), lying)
+    return Keyed(ModelSpec.model_validate(dict(spec) | {"embedding": embedding}), lying)
 
 
-def promoted(parent: Parent, spec: ModelSpec, rows: Rows) -> Hot:
+def promoted(parent: Parent, spec: ModelSpec, rows: Rows) -> Keyed:
     """The model that goes on from another one, its rows those of the ids that are hot in the rows to train on.
 
     In each field an id takes the place of one that comes less often now, by more than chance has it. There are as many
@@ -97,7 +90,7 @@ def promoted(parent: Parent, spec: ModelSpec, rows: Rows) -> Hot:
     its buckets any more, all of them stay where they are.
     """
     if not isinstance(spec.embedding, BlockEmbedding) or spec.embedding.hot is None:
-        return Hot(spec)
+        return Keyed(spec)
     hot = spec.embedding.hot
     counts = id_counts(rows, len(spec.fields), MOST_IDS)
     before = np.split(parent.state["model"]["sparse_arch.hot.ids"].numpy(), np.cumsum(hot.buckets)[:-1])
@@ -117,7 +110,7 @@ def promoted(parent: Parent, spec: ModelSpec, rows: Rows) -> Hot:
         }
     )
     embedding = spec.embedding.model_copy(update={"hot": known})
-    return Hot(ModelSpec.model_validate(dict(spec) | {"embedding": embedding}), keys)
+    return Keyed(ModelSpec.model_validate(dict(spec) | {"embedding": embedding}), keys)
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from thimble.models.inputs import Categorical
 from thimble.models.quantization import MemoryPrecision
+from thimble.models.schemes.base import Sizes
 from thimble.models.schemes.block import BlockEmbedding
 from thimble.models.schemes.full import FullEmbedding
 from thimble.models.schemes.indexed import IndexedEmbedding
@@ -46,4 +47,4 @@ def embedding_for(
         raise ValueError(f"no scheme {scheme!r}; there are {', '.join(SCHEMES)}")
     if not fields:
         return NoEmbedding()
-    return SCHEMES[scheme].create(scheme, fields, dim, memory_bytes, precision, chunk, seed)
+    return SCHEMES[scheme].create(scheme, Sizes(fields, dim, memory_bytes, precision, chunk, seed))

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,20 @@ OP_DOMAIN, OP_NAME = "thimble", "HashLookup"
 
 Weights = Mapping[str, npt.NDArray[Any]]
 """A torch module's state dict in numpy."""
+
+
+class Sizes(NamedTuple):
+    """What an untrained embedding follows from.
+
+    It takes at most `memory_bytes` at this precision, of which `chunk` weights are read at a place.
+    """
+
+    fields: Sequence[Categorical]
+    dim: int
+    memory_bytes: int
+    precision: MemoryPrecision
+    chunk: int
+    seed: int
 
 
 class EmbeddingScheme(Frozen, ABC):
@@ -59,17 +73,8 @@ class HashedEmbedding(EmbeddingScheme):
 
     @classmethod
     @abstractmethod
-    def create(
-        cls,
-        scheme: str,
-        fields: Sequence[Categorical],
-        dim: int,
-        memory_bytes: int,
-        precision: MemoryPrecision,
-        chunk: int,
-        seed: int,
-    ) -> Self:
-        """An untrained embedding that takes at most so many bytes at this precision. ValueError: too few bytes."""
+    def create(cls, scheme: str, sizes: Sizes) -> Self:
+        """An untrained embedding. ValueError: too few bytes."""
 
     @abstractmethod
     def hash_map(self, dim: int) -> HashMap:
@@ -122,11 +127,12 @@ class HashedEmbedding(EmbeddingScheme):
         return embeddings
 
     @staticmethod
-    def whole_chunks(memory_bytes: int, precision: MemoryPrecision, chunk: int) -> int:
-        """The weights that so many bytes hold, rounded down to whole chunks. ValueError: not even two chunks."""
-        length = weights_in(memory_bytes, precision) // chunk * chunk
+    def whole_chunks(sizes: Sizes) -> int:
+        """The weights that the bytes hold, rounded down to whole chunks. ValueError: not even two chunks."""
+        chunk = sizes.chunk
+        length = weights_in(sizes.memory_bytes, sizes.precision) // chunk * chunk
         if length <= chunk:
             raise ValueError(
-                f"a memory of {memory_bytes} bytes does not hold two {precision} chunks of {chunk} weights"
+                f"a memory of {sizes.memory_bytes} bytes does not hold two {sizes.precision} chunks of {chunk} weights"
             )
         return length

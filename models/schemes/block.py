@@ -1,6 +1,5 @@
 """`block`, ours and the default: aligned chunks, and constants of their own for every field and chunk."""
 
-from collections.abc import Sequence
 from typing import ClassVar, Literal, Self
 
 import numpy as np
@@ -10,9 +9,8 @@ from thimble.models.base import Constant
 from thimble.models.directory import LANES, PRIME
 from thimble.models.hashing import HashMap, Int64s
 from thimble.models.hot_rows import KEY_BYTES, HotDirectory, find
-from thimble.models.inputs import Categorical
 from thimble.models.quantization import MemoryPrecision
-from thimble.models.schemes.base import HashedEmbedding, Weights
+from thimble.models.schemes.base import HashedEmbedding, Sizes, Weights
 
 
 class BlockEmbedding(HashedEmbedding):
@@ -41,18 +39,10 @@ class BlockEmbedding(HashedEmbedding):
         return self
 
     @classmethod
-    def create(
-        cls,
-        scheme: str,
-        fields: Sequence[Categorical],
-        dim: int,
-        memory_bytes: int,
-        precision: MemoryPrecision,
-        chunk: int,
-        seed: int,
-    ) -> Self:
-        a, b, s = block_constants(seed, len(fields), -(-dim // chunk)).tolist()
-        return cls(memory_length=cls.whole_chunks(memory_bytes, precision, chunk), chunk_size=chunk, a=a, b=b, s=s)
+    def create(cls, scheme: str, sizes: Sizes) -> Self:
+        chunk = sizes.chunk
+        a, b, s = block_constants(sizes.seed, len(sizes.fields), -(-sizes.dim // chunk)).tolist()
+        return cls(memory_length=cls.whole_chunks(sizes), chunk_size=chunk, a=a, b=b, s=s)
 
     def check(self, fields: int, dim: int) -> None:
         for letter, table in (("a", self.a), ("b", self.b), ("s", self.s)):

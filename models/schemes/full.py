@@ -1,6 +1,5 @@
 """`full`: ordinary tables, the baseline. Version 2, with a row for every id, is `thimble.models.schemes.indexed`."""
 
-from collections.abc import Sequence
 from typing import Literal, Self
 
 import numpy as np
@@ -8,8 +7,7 @@ import numpy as np
 from thimble.models.base import Positive
 from thimble.models.hashing import Floats, Int64s
 from thimble.models.inputs import Categorical
-from thimble.models.quantization import MemoryPrecision
-from thimble.models.schemes.base import EmbeddingScheme, Weights
+from thimble.models.schemes.base import EmbeddingScheme, Sizes, Weights
 
 
 class FullEmbedding(EmbeddingScheme):
@@ -23,17 +21,8 @@ class FullEmbedding(EmbeddingScheme):
     table_rows: list[Positive]
 
     @classmethod
-    def create(
-        cls,
-        scheme: str,
-        fields: Sequence[Categorical],
-        dim: int,
-        memory_bytes: int,
-        precision: MemoryPrecision,
-        chunk: int,
-        seed: int,
-    ) -> Self:
-        return cls(table_rows=[full_rows(field) for field in fields])
+    def create(cls, scheme: str, sizes: Sizes) -> Self:
+        return cls(table_rows=[full_rows(field) for field in sizes.fields])
 
     def check(self, fields: int, dim: int) -> None:
         if len(self.table_rows) != fields:

@@ -1,12 +1,10 @@
 """`none`: a model without fields has nothing to embed."""
 
-from collections.abc import Sequence
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 
 from thimble.models.hashing import Floats, Int64s
-from thimble.models.inputs import Categorical
 from thimble.models.quantization import MemoryPrecision, is_quantized
 from thimble.models.schemes.base import EmbeddingScheme, Weights
 
@@ -16,19 +14,6 @@ class NoEmbedding(EmbeddingScheme):
 
     scheme: Literal["none"] = "none"
     version: Literal[1] = 1
-
-    @classmethod
-    def create(
-        cls,
-        scheme: str,
-        fields: Sequence[Categorical],
-        dim: int,
-        memory_bytes: int,
-        precision: MemoryPrecision,
-        chunk: int,
-        seed: int,
-    ) -> Self:
-        return cls()
 
     def check(self, fields: int, dim: int) -> None:
         if fields:

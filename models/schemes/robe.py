@@ -8,7 +8,6 @@ One multiplier for all fields, and chunks that start anywhere. Over x = offset[f
 They are rewritten into a, b and s; modulo the prime they are equal.
 """
 
-from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -16,9 +15,7 @@ from pydantic import Field, model_validator
 
 from thimble.models.base import Constant
 from thimble.models.hashing import ID_LIMIT, LOW, HashMap
-from thimble.models.inputs import Categorical
-from thimble.models.quantization import MemoryPrecision
-from thimble.models.schemes.base import HashedEmbedding
+from thimble.models.schemes.base import HashedEmbedding, Sizes
 
 # R1, R2, R3 as the authors' code draws them from its default seed 1024.
 ROBE_CONSTANTS = (634329019, 1825252241, 871205356)
@@ -44,19 +41,15 @@ class RobeEmbedding(HashedEmbedding):
         return self
 
     @classmethod
-    def create(
-        cls,
-        scheme: Any,
-        fields: Sequence[Categorical],
-        dim: int,
-        memory_bytes: int,
-        precision: MemoryPrecision,
-        chunk: int,
-        seed: int,
-    ) -> Self:
-        starts = [sum(field.rows for field in fields[:f]) for f in range(len(fields))]
-        length = cls.whole_chunks(memory_bytes, precision, chunk)
-        return cls(scheme=scheme, memory_length=length, chunk_size=chunk, constants=ROBE_CONSTANTS, offsets=starts)
+    def create(cls, scheme: Any, sizes: Sizes) -> Self:
+        starts = [sum(field.rows for field in sizes.fields[:f]) for f in range(len(sizes.fields))]
+        return cls(
+            scheme=scheme,
+            memory_length=cls.whole_chunks(sizes),
+            chunk_size=sizes.chunk,
+            constants=ROBE_CONSTANTS,
+            offsets=starts,
+        )
 
     def check(self, fields: int, dim: int) -> None:
         if len(self.offsets) != fields:

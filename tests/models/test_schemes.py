@@ -1,6 +1,5 @@
 """The embedding schemes, and what it takes to add one."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
@@ -17,7 +16,7 @@ from thimble.models.inputs import Categorical
 from thimble.models.nn.registry import recommender
 from thimble.models.quantization import MemoryPrecision, stored_bytes
 from thimble.models.schemes import embedding_for
-from thimble.models.schemes.base import HashedEmbedding
+from thimble.models.schemes.base import HashedEmbedding, Sizes
 from thimble.models.schemes.full import FullEmbedding, full_rows
 from thimble.models.schemes.robe import RobeEmbedding
 from thimble.models.spec import ModelSpec
@@ -33,17 +32,8 @@ class ModuloEmbedding(HashedEmbedding):
     fields: int
 
     @classmethod
-    def create(
-        cls,
-        scheme: str,
-        fields: Sequence[Categorical],
-        dim: int,
-        memory_bytes: int,
-        precision: MemoryPrecision,
-        chunk: int,
-        seed: int,
-    ) -> Self:
-        return cls(memory_length=cls.whole_chunks(memory_bytes, precision, chunk), chunk_size=chunk, fields=len(fields))
+    def create(cls, scheme: str, sizes: Sizes) -> Self:
+        return cls(memory_length=cls.whole_chunks(sizes), chunk_size=sizes.chunk, fields=len(sizes.fields))
 
     def check(self, fields: int, dim: int) -> None:
         assert self.fields == fields
@@ -76,7 +66,7 @@ class ModuloSpec(ModelSpec):
 def test_a_scheme_is_one_class(tmp_path: Path) -> None:
     """Numpy, torch and the file's function all follow from it."""
     plain = small_spec()
-    embedding = ModuloEmbedding.create("modulo", plain.fields, plain.embedding_dim, 4000, "fp32", 8, 0)
+    embedding = ModuloEmbedding.create("modulo", Sizes(plain.fields, plain.embedding_dim, 4000, "fp32", 8, 0))
     spec = ModuloSpec.model_validate({**plain.model_dump(), "embedding": embedding})
     memory = np.arange(1000, dtype=np.float32)
     assert lookup(spec, memory, np.full((1, 7), 3))[0, 2].tolist() == [*range(24, 44)]

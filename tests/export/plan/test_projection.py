@@ -8,6 +8,7 @@ import pytest
 from thimble.export.plan.projection import FAILURE, MOST_SLOTS, kept_within, needed_slots
 from thimble.models.hashing import Int64s
 from thimble.models.inputs import Categorical
+from thimble.models.schemes.base import Sizes
 from thimble.models.schemes.block import BlockEmbedding
 
 FIELDS, CHUNKS, ROWS = 8, 4, 100
@@ -17,7 +18,7 @@ ROW_CHUNKS = FIELDS * CHUNKS
 def furthest(ids: Int64s, slots: int, seed: int) -> float:
     """By how much an inner product of two of the rows differs from that in full tables at the most, over m."""
     fields = [Categorical(name=f"f{f}", kind="int", rows=1 << 40) for f in range(FIELDS)]
-    of = BlockEmbedding.create("block", fields, 4 * CHUNKS, slots * 16, "fp32", 4, seed)
+    of = BlockEmbedding.create("block", Sizes(fields, 4 * CHUNKS, slots * 16, "fp32", 4, seed))
     starts = of.hash_map(4 * CHUNKS).starts(ids).reshape(ROWS, ROW_CHUNKS) // 4
     reads = np.zeros((ROWS, slots), np.float32)
     np.put_along_axis(reads, starts, 1, axis=1)

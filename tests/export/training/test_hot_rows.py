@@ -11,7 +11,8 @@ from testing.samples import small_spec
 from thimble.export.clicks.rows import Clicks, Parts, Rows
 from thimble.export.training.ancestry import parent
 from thimble.export.training.checkpoint import Checkpoint
-from thimble.export.training.hot_rows import Hot, promoted, with_hot_rows, with_rows_for
+from thimble.export.training.hot_rows import promoted, with_hot_rows, with_rows_for
+from thimble.export.training.keyed import Keyed
 from thimble.export.training.recipe import Recipe
 from thimble.export.training.start import started
 from thimble.export.training.train import train
@@ -53,7 +54,7 @@ def block(spec: ModelSpec) -> BlockEmbedding:
     return spec.embedding
 
 
-def hot_ids(hot: Hot) -> list[list[int]]:
+def hot_ids(hot: Keyed) -> list[list[int]]:
     assert hot.keys is not None
     directory = block(hot.spec).hot
     assert directory is not None
@@ -78,19 +79,19 @@ def test_where_all_ids_come_equally_often_none_of_them_is_hot() -> None:
     random = np.random.default_rng(0)
     ids = random.integers(1, 1500, (20_000, 2))
     clicks = Clicks(np.zeros(len(ids), np.float32), Batch(np.zeros((len(ids), 1), np.float32), ids))
-    assert with_hot_rows(SPEC, rows_of(clicks)) == Hot(SPEC)
+    assert with_hot_rows(SPEC, rows_of(clicks)) == Keyed(SPEC)
 
 
 @pytest.mark.parametrize("scheme", ["robe-v1", "full"])
 def test_other_schemes_have_none(scheme: str) -> None:
     spec = small_spec(scheme, dense=1, kinds=("int", "int"))
-    assert with_hot_rows(spec, rows_of(drawn(1000))) == Hot(spec)
+    assert with_hot_rows(spec, rows_of(drawn(1000))) == Keyed(spec)
 
 
 def test_a_memory_too_small_for_a_row_stays_as_it_is() -> None:
     tiny = small_spec(dense=1, kinds=("int", "int"), dim=8, chunk=4, memory=16)
-    assert with_hot_rows(tiny, rows_of(drawn(1000))) == Hot(tiny)
-    assert with_rows_for(tiny, [np.arange(100), np.arange(0)], 0.5) == Hot(tiny)
+    assert with_hot_rows(tiny, rows_of(drawn(1000))) == Keyed(tiny)
+    assert with_rows_for(tiny, [np.arange(100), np.arange(0)], 0.5) == Keyed(tiny)
 
 
 def test_rows_begin_as_what_their_ids_are_hashed_to() -> None:
@@ -116,7 +117,7 @@ def test_training_changes_a_hot_row_for_its_id_alone(tmp_path: Path) -> None:
     assert torch.equal(changed, taken)
 
 
-def day(folder: Path, name: str, clicks: Clicks, before: Path | None = None) -> Hot:
+def day(folder: Path, name: str, clicks: Clicks, before: Path | None = None) -> Keyed:
     """Train on a day's clicks, in RUN/NAME."""
     parts = parts_of(clicks)
     ancestor = parent(before) if before else None
