@@ -95,7 +95,7 @@ class LineFile(TextFile, ABC):
 
     @abstractmethod
     def is_plain(self, text: bytes, lengths: Int64s) -> bool:
-        """Whether no line has a fault, if none is empty and all are UTF-8. `lengths` are theirs."""
+        """Whether no line that is UTF-8 has a fault, if none is empty. `lengths` are theirs."""
 
     @abstractmethod
     def fault(self, line: bytes) -> str | None:
@@ -116,8 +116,8 @@ class LineFile(TextFile, ABC):
         return self._table(first, text, lengths).part(start, stop)
 
     def _table(self, first: int, text: bytes, lengths: Int64s) -> Table:
-        utf8 = is_utf8(text)
-        if lengths.all() and utf8 and self.is_plain(text, lengths):
+        utf8, plain = is_utf8(text), bool(lengths.all()) and self.is_plain(text, lengths)
+        if utf8 and plain:
             split = self.split(text)
             rows = len(split.fitting) + len(split.widths)
             misfits = {row: self.misfit(width) for row, width in split.widths.items()}
@@ -125,7 +125,8 @@ class LineFile(TextFile, ABC):
         text = text if text.endswith(b"\n") else text + b"\n"
         ends = np.cumsum(lengths + 1)
         suspects = (lengths == 0) | (lengths > csv.field_size_limit())
-        suspects[_lines_with(text, ends, self.tricky if utf8 else self.tricky + _NOT_ASCII)] = True
+        tricky = (b"" if plain else self.tricky) + (b"" if utf8 else _NOT_ASCII)
+        suspects[_lines_with(text, ends, tricky)] = True
         faults: dict[int, str] = {}
         for line in np.flatnonzero(suspects & self._are_rows(lengths)).tolist():
             end = int(ends[line])

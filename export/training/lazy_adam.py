@@ -9,7 +9,7 @@ from torch.optim import SparseAdam
 
 
 class LazyAdam(SparseAdam):
-    """torch's SparseAdam, its state and its updates up to rounding, in half the time.
+    """torch's SparseAdam, its state and its updates up to rounding, in less time.
 
     Touched rows of weights and moments are taken out, changed by dense operators, and put back, where SparseAdam adds
     sparse tensors.

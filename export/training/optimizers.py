@@ -12,8 +12,8 @@ from thimble.models.nn.embeddings import SharedMemory
 from thimble.models.nn.recommender import Recommender
 from thimble.models.schemes.base import EmbeddingScheme, HashedEmbedding
 
-# How many times what a batch can touch the array holds, for it to be cheaper to touch that alone. Where both take the
-# same time lies between 4 and 8 on a CPU (benchmarks/training/results/updates-time.md).
+# How many times what a batch can touch the array holds, for it to be cheaper to touch that alone. Both take the same
+# time between 4 and 8 on a CPU, with large batches between 2 and 4 (benchmarks/training/results/updates-time.md).
 TIMES = 8
 
 
