@@ -89,6 +89,7 @@ class Metrics(Frozen):
     log_loss: float
     log_loss_interval: tuple[float, float] | None = None
     normalised_entropy: float | None = None
+    normalised_entropy_interval: tuple[float, float] | None = None
     calibration: float | None = None
     calibration_interval: tuple[float, float] | None = None
     calibration_error: float | None = None

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from thimble.export.metrics.calibration import calibration_error, entropy, row_log_losses
+from thimble.export.metrics.calibration import calibration_error, row_log_losses
 from thimble.export.metrics.intervals import Doubles, Int64s, ratio
 from thimble.export.metrics.ranking import auc, group_auc
 from thimble.models.spec import Metrics
@@ -30,9 +30,12 @@ def held_out_metrics(
     weighed = np.ones(len(labels)) if weights is None else weights.astype(np.float64)
     units = np.unique(groups, return_inverse=True)[1] if groups is not None else None
     base_rate = float(np.average(labels, weights=weighed))
-    loss = ratio(_sums(weighed * row_log_losses(labels, scores), units), _sums(weighed, units))
+    losses = _sums(weighed * row_log_losses(labels, scores), units)
+    loss = ratio(losses, _sums(weighed, units))
+    # the constant is the best one on these rows, so that to first order chance in its rate changes nothing
+    constants = _sums(weighed * row_log_losses(labels, np.full(len(labels), base_rate)), units)
+    relative = ratio(losses, constants) if 0 < base_rate < 1 else None
     priced = ratio(_sums(weighed * scores, units), _sums(weighed * labels, units)) if base_rate > 0 else None
-    constant = entropy(base_rate)
     ranked = auc(labels, scores, weights, groups)
     best = auc(labels, truth, weights) if truth is not None else None
     grouped = group_auc(labels, scores, groups, weights) if groups is not None else None
@@ -42,7 +45,8 @@ def held_out_metrics(
         base_rate=base_rate,
         log_loss=loss.value,
         log_loss_interval=loss.interval,
-        normalised_entropy=loss.value / constant if constant > 0 else None,
+        normalised_entropy=relative.value if relative else None,
+        normalised_entropy_interval=relative.interval if relative else None,
         calibration=priced.value if priced else None,
         calibration_interval=priced.interval if priced else None,
         calibration_error=calibration_error(labels, scores, weights),

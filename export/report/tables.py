@@ -96,7 +96,7 @@ def _load(spec: ModelSpec) -> str:
 
 def _metrics(metrics: Metrics, grouped: bool) -> Iterator[str]:
     yield _with(metrics.log_loss, metrics.log_loss_interval)
-    yield figure(metrics.normalised_entropy)
+    yield _with(metrics.normalised_entropy, metrics.normalised_entropy_interval)
     yield _with(metrics.auc, metrics.auc_interval)
     if grouped:
         yield _with(metrics.group_auc, metrics.group_auc_interval)

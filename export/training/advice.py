@@ -54,6 +54,11 @@ def _of_metrics(metrics: Metrics, constant: bool) -> Iterator[str]:
         )
     elif metrics.auc_interval is not None and metrics.auc_interval[0] <= 0.5:
         yield f"{rows} do not tell the AUC of {metrics.auc:.4f} from chance, 0.5; bring more rows, or hold out more"
+    elif metrics.normalised_entropy_interval is not None and metrics.normalised_entropy_interval[1] >= 1:
+        yield (
+            f"{rows} do not tell the log loss of {metrics.log_loss:.4f} from a constant score's, {of_base_rate:.4f}; "
+            "bring more rows, or hold out more"
+        )
 
 
 def _of_calibration(config: RunConfig, progress: Progress, metrics: Metrics) -> Iterator[str]:

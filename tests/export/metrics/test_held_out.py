@@ -31,15 +31,32 @@ def test_a_constant_at_the_base_rate_is_worth_nothing_and_is_calibrated() -> Non
 def test_one_class_has_no_auc_and_nothing_to_beat(label: int) -> None:
     labels, groups = np.full(5, label), np.array([1, 1, 1, 2, 2])
     metrics = held_out_metrics(labels, np.full(5, 0.5), np.arange(5), groups)
-    assert (metrics.auc, metrics.auc_interval, metrics.best_auc, metrics.normalised_entropy) == (None,) * 4
+    assert (metrics.auc, metrics.auc_interval, metrics.best_auc) == (None,) * 3
+    assert (metrics.normalised_entropy, metrics.normalised_entropy_interval) == (None, None)
     assert (metrics.base_rate, metrics.calibration) == (label, 0.5 if label else None)
     assert (metrics.group_auc, metrics.groups, metrics.one_class_groups) == (None, 2, 2)
+
+
+def test_nineteen_of_twenty_intervals_hold_the_normalised_entropy_of_all_rows() -> None:
+    random = np.random.default_rng(0)
+    logits = random.normal(-1, 0.5, 200_000)
+    scores = 1 / (1 + np.exp(-logits))
+    labels = (random.random(len(scores)) < scores).astype(np.float32)
+    of_all = held_out_metrics(labels, scores).normalised_entropy
+    assert of_all is not None and 0.9 < of_all < 1
+    held = []
+    for chosen in np.split(np.arange(200_000), 500):  # 400 rows each
+        interval = held_out_metrics(labels[chosen], scores[chosen]).normalised_entropy_interval
+        assert interval is not None and interval[1] - interval[0] < 0.2
+        held.append(interval[0] <= of_all <= interval[1])
+    assert 0.92 < np.mean(held) < 0.97
 
 
 def test_one_row() -> None:
     metrics = held_out_metrics(np.array([1.0]), np.array([0.25]), groups=np.array([7]))
     assert metrics.log_loss == pytest.approx(-np.log(0.25))
-    assert (metrics.log_loss_interval, metrics.calibration_interval) == (None, None)
+    assert (metrics.log_loss_interval, metrics.normalised_entropy_interval) == (None, None)
+    assert metrics.calibration_interval is None
 
 
 def test_groups_are_the_units_of_every_interval() -> None:
@@ -49,7 +66,7 @@ def test_groups_are_the_units_of_every_interval() -> None:
     labels = (random.random(3200) < 1 / (1 + np.exp(1 - logits))).astype(np.float32)
     scores = np.full(3200, labels.mean()) + 0.01 * random.random(3200)
     apart, together = held_out_metrics(labels, scores), held_out_metrics(labels, scores, groups=whose)
-    for name in ("log_loss", "calibration"):
+    for name in ("log_loss", "normalised_entropy", "calibration"):
         assert getattr(apart, name) == pytest.approx(getattr(together, name))
         narrow, wide = (getattr(metrics, f"{name}_interval") for metrics in (apart, together))
         assert wide[1] - wide[0] > 1.5 * (narrow[1] - narrow[0])

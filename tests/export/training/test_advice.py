@@ -65,6 +65,10 @@ def test_who_gave_no_memory_is_not_told_to_leave_it_out() -> None:
             "its log loss on 1,000 validation rows is 0.4000, and the best epoch's was 0.4000; these columns say too",
         ),
         ({"metrics": {"auc": 0.55, "auc_interval": (0.48, 0.62)}}, "do not tell the AUC of 0.5500 from chance"),
+        (
+            {"metrics": {"normalised_entropy_interval": (0.9, 1.04)}},
+            "1,000 held-out rows do not tell the log loss of 0.4000 from a constant score's, 0.5004; bring more rows",
+        ),
         ({"metrics": {"base_rate": 0.0, "auc": None, "auc_interval": None}}, "one class alone in 1,000 held-out"),
         (
             {"metrics": {"rows": 1, "base_rate": 1.0, "auc": None, "auc_interval": None}},
