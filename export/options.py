@@ -80,7 +80,10 @@ Memory = Annotated[
 ]
 TrainedMemoryPrecision = Annotated[
     MemoryPrecision | None,
-    typer.Option("--memory-precision", help=f"that embeddings are trained for; scheme block: {MEMORY_PRECISION}"),
+    typer.Option(
+        "--memory-precision",
+        help=f"that embeddings are trained for; {MEMORY_PRECISION}, and fp32 where the scheme is not block",
+    ),
 ]
 Chunk = Annotated[int | None, typer.Option(min=1, help="weights that are read at one place")]
 HotRowsFor = Literal["auto", "none"]

@@ -19,15 +19,23 @@ FEED_DENSE = ["age_hours", "position"]
 # Of ours: a table has a row more than it has ids.
 FEED_ROWS = {"user": 50_001, "item": 4_000_001, "publisher": 20_001, "category": 201, "device": 9, "hour": 25}
 MEMORY_BYTES = 10_000_000
-MEMORY_PRECISION: MemoryPrecision = "fp32"
-"""That models of the scheme `block` are trained for unless somebody says otherwise."""
-# What leaves room for MLPerf's MLPs in a file of 10,000,000 bytes once the array is fp16 and the MLPs are int8.
-DEMO_MEMORY_BYTES = 14_400_000
+MEMORY_PRECISION: MemoryPrecision = "int4"
+"""That models of the scheme `block` are trained for unless somebody says otherwise (docs/adr/0020-few-bits.md)."""
+# What leaves room for MLPerf's MLPs in int8 in a file of 10,000,000 bytes.
+DEMO_MEMORY_BYTES = 7_200_000
 # A hundredth of what the tables have.
 FEED_MEMORY_BYTES = 2_600_000
 # Of the public logs: all 24 days, and all of the challenge's training file. Ten days of ours.
 LOG_ROWS = {"criteo-tb": 4_373_472_329, "demo": 4_373_472_329, "criteo-kaggle": 45_840_617, "feed": 1_000_000}
 NAMES = ("criteo-tb", "criteo-kaggle", "feed", "demo")
+
+
+def chunk_for(dim: int) -> int:
+    """Weights of a chunk where nobody says how many: an even number, so that an embedding lies in about four places.
+
+    Two places do far worse where much is shared, eight no better (docs/adr/0022-small-array.md).
+    """
+    return max(2, 2 * round(dim / 8))
 
 
 def criteo_fields(rows: list[int]) -> list[Categorical]:
@@ -57,6 +65,6 @@ def preset(name: str, seed: int = 0) -> ModelSpec:
         dense=dense,
         fields=fields,
         embedding_dim=dim,
-        embedding=embedding_for("block", fields, dim, memory_bytes, 32 if dim == 128 else 8, seed),
+        embedding=embedding_for("block", fields, dim, memory_bytes, chunk_for(dim), seed),
         architecture=DlrmArchitecture(dense_arch=dense_arch, over_arch=over_arch),
     )

@@ -10,6 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from thimble.export.artifact.pipeline import publish
 from thimble.export.clicks.golden import Features, golden_batch
+from thimble.models.hot_rows import Keys
 from thimble.models.nn.registry import recommender
 from thimble.models.spec import ModelSpec
 
@@ -29,14 +30,24 @@ def random_features(spec: ModelSpec, rows: int, seed: int = 0) -> Features:
 
 
 def write_artifact(
-    spec: ModelSpec, repository: Path, name: str | None = None, version: int | None = None, seed: int = 0
+    spec: ModelSpec,
+    repository: Path,
+    name: str | None = None,
+    version: int | None = None,
+    seed: int = 0,
+    hot: Keys | None = None,
 ) -> Path:
-    """An untrained model whose scores differ from row to row, with eight golden rows."""
+    """An untrained model whose scores differ from row to row, with eight golden rows.
+
+    `hot` are the keys of its hot rows; without them they are nobody's.
+    """
     torch.manual_seed(seed)
     dlrm = recommender(spec).eval()
     with torch.no_grad():
         for parameter in dlrm.parameter_groups().sparse:
             parameter.uniform_(-0.5, 0.5)
+        if hot is not None:
+            dlrm.get_buffer("sparse_arch.hot.keys").copy_(torch.from_numpy(hot))
     spec = spec.model_copy(update={"name": name or spec.name})
     calibration = [golden_batch(spec, random_features(spec, 64, seed))]
     return publish(spec, dlrm, random_features(spec, 8, seed), repository, version, calibration=calibration).path

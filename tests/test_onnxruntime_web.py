@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from testing.artifacts import write_artifact
+from testing.artifacts import random_features, write_artifact
 from testing.chromium import answer
 from testing.data import DEMO
+from testing.lookups import with_hot
 from testing.samples import SHARED, small_spec
 from thimble.export.clicks.golden import golden_batch
 from thimble.export.scoring.evaluate import read_spec
@@ -80,6 +81,19 @@ def test_golden_rows_of_every_scheme_score_as_written(scheme: str, score: Scorer
 @pytest.mark.parametrize("precision", ["int8", "int4"])
 def test_golden_rows_of_few_bits_score_as_written(precision: MemoryPrecision, score: Scorer, tmp_path: Path) -> None:
     path = write_artifact(small_spec(precision=precision, kinds=("string", "int", "hex")), tmp_path)
+    assert_golden(path, score, tolerance=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int4"])
+def test_golden_rows_of_hot_and_other_ids_score_as_written(
+    precision: MemoryPrecision, score: Scorer, tmp_path: Path
+) -> None:
+    plain = small_spec(precision=precision, kinds=("string", "int", "hex"))
+    ids = golden_batch(plain, random_features(plain, 8)).ids
+    spec, keys = with_hot(plain, list(ids[::2].T.copy()))
+    path, cold = write_artifact(spec, tmp_path, hot=keys), write_artifact(spec, tmp_path)
+    (golden, other) = (read_spec(it).golden for it in (path, cold))
+    assert golden and other and not np.allclose(golden.scores, other.scores, atol=1e-3)
     assert_golden(path, score, tolerance=1e-5)
 
 

@@ -1,6 +1,6 @@
 """What each precision of a model costs in quality and buys in speed: one file a variant, all in one process, in turns.
 
-    thimble-export train --preset criteo-tb --generate 300000 --memory 15000000
+    thimble-export train --preset criteo-tb --generate 300000 --memory 15000000 --memory-precision fp32
     python -m benchmarks.precision.compare runs/criteo-tb
 
 Beside what `thimble-export export` offers, the table has the forms of int8 that were tried and not taken. Speed is on

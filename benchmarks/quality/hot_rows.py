@@ -1,7 +1,8 @@
 """How much of a memory is best given to hot rows, and whether the rule finds it: in equal bytes.
 
-    python -m benchmarks.quality.hot_rows --compression 1000 --rows 300000 --shares 0.25,0.5,0.75
-    python -m benchmarks.quality.hot_rows --compression 100 --movielens recbole-1.2.1-py3-none-any.whl
+    python -m benchmarks.quality.hot_rows criteo-kaggle --compression 1000 --rows 300000
+    python -m benchmarks.quality.hot_rows feed --compression 100 --rows 300000
+    python -m benchmarks.quality.hot_rows movielens --compression 100 --wheel recbole-1.2.1-py3-none-any.whl
 
 A model without hot rows, models with some shares of the memory for them, and the one that `thimble-export train
 --hot-rows auto` makes, each trained on the same rows as the product trains it, in 4 bits: first weights, rates and
@@ -12,13 +13,12 @@ a table and writes it with the raw metrics into `results/`.
 import argparse
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.quality.curve import Model, Task, compressed, generated, movielens, recipe
+from benchmarks.quality.curve import PRESETS, Model, Task, compressed, generated, movielens, recipe
 from benchmarks.record import record
 from thimble.export.clicks.frequent_ids import id_counts
 from thimble.export.clicks.rows import Parts, Rows
@@ -33,7 +33,7 @@ from thimble.models.schemes.block import BlockEmbedding
 from thimble.models.spec import ModelSpec
 
 RESULTS = Path(__file__).parent / "results"
-SHARES = "0.25,0.5,0.75,0.95"
+SHARES = "0.25,0.5,0.75"
 
 
 def with_share(spec: ModelSpec, rows: Rows, share: float) -> Keyed:
@@ -90,18 +90,20 @@ def table(results: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--movielens", type=Path, metavar="WHEEL", help="recbole's; without it, clicks are generated")
+    parser.add_argument("clicks", choices=[*PRESETS, "movielens"])
+    parser.add_argument("--wheel", type=Path, help="recbole's, which holds MovieLens-100k")
     parser.add_argument("--compression", type=int, default=1000, help="times that full tables are larger")
     parser.add_argument("--shares", default=SHARES, help="of the memory for hot rows, with commas")
-    parser.add_argument("--rows", type=int, default=1_000_000, help="generated rows to train on")
-    parser.add_argument("--epochs", type=int, help="at most: 1 of generated rows, 3 of MovieLens")
+    parser.add_argument("--rows", type=int, default=300_000, help="generated rows to train on")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder to write to")
     given = parser.parse_args()
-    if given.movielens:
-        name, task = "movielens", replace(movielens(given.movielens), epochs=given.epochs or 3)
+    if given.clicks == "movielens":
+        if not given.wheel:
+            parser.error("movielens needs --wheel")
+        name, task = "movielens", movielens(given.wheel)
     else:
-        name, task = f"generated-{given.rows}", replace(generated(given.rows), epochs=given.epochs or 1)
+        name, task = f"{given.clicks}-{given.rows}", generated(given.clicks, given.rows)
     shares = [float(share) for share in given.shares.split(",")]
     results: list[dict[str, Any]] = []
     for seed in range(given.seeds):

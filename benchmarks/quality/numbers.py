@@ -105,7 +105,7 @@ def fit(name: str, dense: Floats, ids: Int64s, labels: Floats, trained: int, see
     rows = {field: int(column.max()) + 1 for field, column in zip(fields["int"], ids.T, strict=True)}
     names = [f"x{i}" for i in range(numbers.shape[1])]
     torch.manual_seed(seed)
-    model = DLRM(OwnModel(dense=names, fields=fields, memory=40_000, seed=seed).spec(rows))
+    model = DLRM(OwnModel(dense=names, fields=fields, memory=40_000, precision="fp32", seed=seed).spec(rows))
     model.preprocess = nn.Identity()
     groups = model.parameter_groups()
     steps = [Adam(groups.dense, lr=0.001), Adagrad(groups.sparse, lr=0.05)]

@@ -3,8 +3,8 @@
     python -m benchmarks.quality.sharing --generate 1000000 --seeds 3
 
 Clicks of the preset `feed`, one epoch with the default recipe. The opponent are full tables with a row for each id that
-comes at least twice. Beside them stand shared memories of several sizes, with the others' share that the plan has for
-them, and by how much they fall short in AUC.
+comes at least twice. Beside them stand shared memories of several sizes in float32, with the others' share that the
+plan has for them, and by how much they fall short in AUC.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def trained(rows: int, seed: int) -> list[dict[str, Any]]:
     held_out = max(20_000, rows // 10)
     results: list[dict[str, Any]] = []
     for scheme, memory in [("full", None), *MODELS]:
-        spec = preset_spec(PRESET, None, scheme, memory, None, seed)
+        spec = preset_spec(PRESET, None, scheme, memory, None, seed, "fp32")
         source = GeneratedClicks(spec, rows + held_out, seed)
         parts = Parts(Rows(source, 0, rows), Rows(source, rows, rows + held_out))
         keys, share = None, 0.0

@@ -26,7 +26,7 @@ SEEDS = 3
 MODELS = {"ids alone": [], "ids and a column of zeros": ["--dense", "zero"]}
 ORDERS = ("random order", "order of time")
 TRAIN = [
-    *("train", "--label", "clicked", "--int", "user,item", "--memory", "40000"),
+    *("train", "--label", "clicked", "--int", "user,item", "--memory", "40000", "--memory-precision", "fp32"),
     *("--batch-size", "512", "--epochs", "4", "--dense-lr", "0.002", "--sparse-lr", "0.02"),
 ]
 

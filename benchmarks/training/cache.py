@@ -33,6 +33,7 @@ from thimble.export.training.recipe import Recipe
 from thimble.export.training.schema import OwnModel, preset_spec
 from thimble.export.training.start import started
 from thimble.export.training.step import Step
+from thimble.models.inputs import Kind
 from thimble.models.spec import ModelSpec
 
 RESULTS = Path(__file__).parent / "results"
@@ -45,7 +46,8 @@ Numbers = dict[str, float]
 
 def own() -> ModelSpec:
     """A small model of one's own columns, with the widths that `train` has by default."""
-    return OwnModel(name="own", dense=["I1", "I2"], fields={"int": ["C1", "C2", "C3", "C4"]}, memory=1_000_000).spec()
+    fields: dict[Kind, list[str]] = {"int": ["C1", "C2", "C3", "C4"]}
+    return OwnModel(name="own", dense=["I1", "I2"], fields=fields, memory=1_000_000, precision="fp32").spec()
 
 
 def write(path: Path, spec: ModelSpec, rows: int) -> None:
@@ -153,7 +155,7 @@ def main() -> None:
             record(RESULTS, "cache-memory", {"measured_on": measured_on(), **found}, memory_table(found))
             print(memory_table(found))
         else:
-            kaggle = preset_spec("criteo-kaggle", None, "block", None, None, 0)
+            kaggle = preset_spec("criteo-kaggle", None, "block", None, None, 0, "fp32")
             specs = {"own": own(), "criteo-kaggle": kaggle}
             results = [speed(model, spec, arguments.rows, Path(name)) for model, spec in specs.items()]
             record(RESULTS, "cache", {"measured_on": measured_on(), "models": results}, table(results))

@@ -107,7 +107,7 @@ def main() -> None:
     with TemporaryDirectory() as name:
         models = {
             "own": (own(), own_rows(rows)),
-            "criteo-kaggle": (preset_spec("criteo-kaggle", None, "block", None, None, 0), rows),
+            "criteo-kaggle": (preset_spec("criteo-kaggle", None, "block", None, None, 0, "fp32"), rows),
         }
         results = [
             measured(model, spec, some, Path(name), args.rounds, args.threads) for model, (spec, some) in models.items()

@@ -37,7 +37,7 @@ DAYS = 5
 def model(seed: int) -> ModelSpec:
     """Criteo-Kaggle's features and memory with small MLPs: it is the rows that are compared."""
     architecture = DlrmArchitecture(dense_arch=[64, 16], over_arch=[64, 1])
-    spec = preset_spec("criteo-kaggle", None, "block", None, None, seed)
+    spec = preset_spec("criteo-kaggle", None, "block", None, None, seed, "fp32")
     return ModelSpec.model_validate({**spec.model_dump(), "architecture": architecture})
 
 

@@ -51,7 +51,7 @@ class ConstantEmbeddings(nn.Module):
 
 
 def kaggle(scheme: str, memory: int | None = None) -> ModelSpec:
-    return preset_spec("criteo-kaggle", None, scheme, memory, None, 0)
+    return preset_spec("criteo-kaggle", None, scheme, memory, None, 0, "fp32")
 
 
 def model(scheme: str, memory: int | None = None) -> Recommender:

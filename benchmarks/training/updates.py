@@ -72,7 +72,7 @@ def time(rounds: int) -> Results:
         gradient = torch.randn(batch, len(shape.fields), shape.embedding_dim)
         for times in (1, 2, 4, 8, 16):
             memory = 4 * batch * len(shape.fields) * shape.embedding_dim * times
-            spec = preset_spec("criteo-kaggle", None, "block", memory, None, 0)
+            spec = preset_spec("criteo-kaggle", None, "block", memory, None, 0, "fp32")
             contestants = []
             for name, make, sparse in WAYS:
                 array = started(spec, 0, CPU).sparse_arch
@@ -122,7 +122,7 @@ def movielens(wheel: Path) -> Results:
         held_out = _clicks(dense, ids, labels, rows, len(labels))
         of = {"clicks": "MovieLens-100k, one epoch", "batch": batch, "memory": memory}
         for seed in range(SEEDS):
-            spec = own(memory=memory, seed=seed).spec(found, transform)
+            spec = own(memory=memory, precision="fp32", seed=seed).spec(found, transform)
             recipe = Recipe(batch_size=batch, dense_lr=2e-3, sparse_lr=2e-3, seed=seed)
             results += [of | trained(spec, training, held_out, recipe, touched) for touched in (False, True)]
     return results

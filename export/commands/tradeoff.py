@@ -41,8 +41,8 @@ def tradeoff(
     over_arch: options.OverArch = "64",
     scheme: Annotated[str, typer.Option(help="schemes to try, separated by commas")] = "block",
     memory_precision: Annotated[
-        str, typer.Option(help="precisions of the memory to try, separated by commas; scheme block has all")
-    ] = "fp32,int4",
+        str, typer.Option(help="precisions of the memory to try, separated by commas; as train has it")
+    ] = "",
     hot_rows: Annotated[
         str, typer.Option(help="auto: rows of their own for ids that come often; none,auto tries both")
     ] = "none",
@@ -101,7 +101,7 @@ def tradeoff(
     grid_of_base = partial(
         grid_of,
         schemes=options.names_in(scheme),
-        precisions=options.names_in(memory_precision),
+        precisions=options.names_in(memory_precision) if memory_precision else None,
         hot_rows=options.names_in(hot_rows),
         chunks=options.counts_in("--chunk", chunk) if chunk else None,
         compressions=options.numbers_in("--compression", compression) if compression else None,

@@ -18,7 +18,7 @@ def untrained(
     name: Annotated[str | None, typer.Option(help="of the model; the preset's")] = None,
     version: Annotated[int | None, typer.Option(min=1, help="one more than the newest there")] = None,
     scheme: Annotated[str, typer.Option(help=", ".join(SCHEMES))] = "block",
-    memory: Annotated[int | None, typer.Option(min=1, help=f"bytes of the shared array; {MEMORY_BYTES}")] = None,
+    memory: Annotated[int | None, typer.Option(min=1, help=f"bytes of the shared array, fp32; {MEMORY_BYTES}")] = None,
     table_rows: Annotated[
         int | None, typer.Option(min=1, help="of the full tables in all, in the preset's proportions")
     ] = None,
@@ -35,6 +35,6 @@ def untrained(
     from thimble.export.training.schema import preset_spec
 
     refuse_ignored(given(context))
-    spec = preset_spec(preset, name, scheme, memory, None, seed)
+    spec = preset_spec(preset, name, scheme, memory, None, seed, "fp32")
     done = export_untrained(resized(spec, table_rows) if table_rows else spec, repository, version, seed)
     typer.echo(f"{done.path}: {size(artifact_bytes(done.path))}, untrained")

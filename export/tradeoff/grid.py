@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeVar
 from pydantic import ValidationError
 
 from thimble.export.training.errors import RunError
+from thimble.export.training.schema import default_precision
 from thimble.models.base import Frozen, sentence
 from thimble.models.quantization import BITS, MemoryPrecision
 from thimble.models.schemes import SCHEMES, embedding_for
@@ -94,34 +95,35 @@ def grid_of(
     base: ModelSpec,
     *,
     schemes: Sequence[str],
-    precisions: Sequence[str],
+    precisions: Sequence[str] | None,
     hot_rows: Sequence[str],
     chunks: Sequence[int] | None,
     compressions: Sequence[float] | None,
     epochs: Sequence[int] | None,
     seeds: int,
 ) -> Grid:
-    """All combinations that can be; what is None follows from the model. RunError: there are none, or a bad value."""
+    """All combinations that can be; what is None is as for `train`. RunError: there are none, or a bad value."""
     if not base.fields:
         raise RunError("a model of numbers alone has no embeddings that could be made smaller")
     full = "; full tables are trained in any case" if FULL in schemes else ""
     _refuse_others("--scheme", schemes, HASHED, full)
-    _refuse_others("--memory-precision", precisions, list(BITS))
+    if precisions is not None:
+        _refuse_others("--memory-precision", precisions, list(BITS))
     _refuse_others("--hot-rows", hot_rows, ["none", "auto"])
     if low := [compression for compression in compressions or () if not compression > 1]:
         raise RunError(f"--compression says how many times smaller, so {low[0]:g} is none; give numbers above 1")
     assert isinstance(base.embedding, HashedEmbedding)
     curves, impossible = [], []
-    for scheme, precision, hot, chunk in product(schemes, precisions, hot_rows, chunks or [base.embedding.chunk_size]):
-        curve = Setting.model_validate(
-            {"scheme": scheme, "precision": precision, "hot_rows": hot == "auto", "chunk": chunk}
-        )
+    wanted: Sequence[str | None] = precisions or [None]
+    for scheme, precision, hot, chunk in product(schemes, wanted, hot_rows, chunks or [base.embedding.chunk_size]):
+        made = {"scheme": scheme, "hot_rows": hot == "auto", "chunk": chunk}
         try:
+            curve = Setting.model_validate({**made, "precision": precision or default_precision(scheme, chunk)})
             spec_for(base, curve, seed=0)
             curves.append(curve)
         except ValueError as error:  # which includes what pydantic raises
             reason = sentence(error) if isinstance(error, ValidationError) else str(error)
-            impossible.append(f"{scheme}, {precision}, chunks of {chunk}: {reason}")
+            impossible.append(f"{', '.join(filter(None, (scheme, precision)))}, chunks of {chunk}: {reason}")
     if not curves:
         raise RunError(impossible[0])
     most_epochs: Sequence[int | None] = epochs or [None]

@@ -7,7 +7,7 @@ from thimble.export.clicks.rows import ClickError
 from thimble.models.architectures.dlrm import DlrmArchitecture
 from thimble.models.base import FLOAT_BYTES
 from thimble.models.inputs import Categorical, Kind
-from thimble.models.presets import MEMORY_BYTES, MEMORY_PRECISION, preset
+from thimble.models.presets import MEMORY_BYTES, MEMORY_PRECISION, chunk_for, preset
 from thimble.models.quantization import MemoryPrecision, stored_bytes
 from thimble.models.schemes import embedding_for
 from thimble.models.schemes.base import HashedEmbedding
@@ -15,8 +15,6 @@ from thimble.models.spec import ModelSpec, Precision
 from thimble.models.transforms import Transform
 from thimble.models.transforms.criteo import CriteoTransform
 
-OWN_CHUNK = 4
-"""Where much is shared, four small chunks of an embedding do far better than two (docs/adr/0022-small-array.md)."""
 SMALL_BYTES = 1 << 16
 CRITEO = CriteoTransform()
 
@@ -33,29 +31,31 @@ def preset_spec(
     """A preset, its embedding changed where asked. ValueError: no such preset or scheme, or it cannot be changed so."""
     spec = preset(shape, seed)
     assert isinstance(spec.embedding, HashedEmbedding)
-    precision = precision or _default_precision(scheme)
-    embedding = embedding_for(
-        scheme,
-        spec.fields,
-        spec.embedding_dim,
-        memory or spec.embedding_bytes,
-        chunk or spec.embedding.chunk_size,
-        seed,
-        precision,
-    )
+    chunk = chunk or spec.embedding.chunk_size
+    precision = precision or default_precision(scheme, chunk)
+    memory = memory or spec.embedding_bytes
+    embedding = embedding_for(scheme, spec.fields, spec.embedding_dim, memory, chunk, seed, precision)
     changed = {"name": name or spec.name, "embedding": embedding, "precision": Precision(memory=precision)}
     return ModelSpec.model_validate({**spec.model_dump(), **changed})
 
 
-def _default_precision(scheme: str) -> MemoryPrecision:
-    return MEMORY_PRECISION if scheme == "block" else "fp32"
+def default_precision(scheme: str, chunk: int) -> MemoryPrecision:
+    """MEMORY_PRECISION where the scheme has it, else fp32. ValueError: it has, but not in chunks of so many weights."""
+    if scheme != "block":
+        return "fp32"
+    if chunk % 2 and MEMORY_PRECISION == "int4":
+        raise ValueError(
+            f"embeddings have 4 bits where nothing is said, which takes an even --chunk, not {chunk}: "
+            "give an even one, or --memory-precision fp32"
+        )
+    return MEMORY_PRECISION
 
 
-def default_memory(fields: Sequence[Categorical], dim: int, chunk: int, precision: MemoryPrecision = "fp32") -> int:
-    """Bytes of the shared array for own columns: a tenth of what full tables have, 10 MB at the most.
+def default_memory(fields: Sequence[Categorical], dim: int, chunk: int, precision: MemoryPrecision) -> int:
+    """Bytes of the shared array as stored, for own columns: a tenth of what full tables have, 10 MB at the most.
 
-    What is that small is not worth making smaller: up to SMALL_BYTES the array has as much as the tables. It has room
-    for two embeddings at the least.
+    They do not depend on the precision: fewer bits are there for more weights. What is small is not worth making
+    smaller: up to SMALL_BYTES the array has as many bytes as the tables. It has room for two embeddings at the least.
     """
     tables = sum(field.rows for field in fields) * dim * FLOAT_BYTES
     least = stored_bytes(2 * -(-dim // chunk) * chunk, precision)
@@ -91,8 +91,8 @@ class OwnModel:
             for kind, names in self.fields.items()
             for column in names
         ]
-        chunk = self.chunk or OWN_CHUNK
-        precision = self.precision or (_default_precision(self.scheme) if fields else "fp32")
+        chunk = self.chunk or chunk_for(self.embedding_dim)
+        precision = self.precision or (default_precision(self.scheme, chunk) if fields else "fp32")
         memory = self.memory or default_memory(fields, self.embedding_dim, chunk, precision)
         return ModelSpec(
             name=self.name,

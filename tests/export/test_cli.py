@@ -41,16 +41,16 @@ def test_train_export_inspect_and_evaluate(run: Run, tmp_path: Path) -> None:
     assert described["file_bytes"] == artifact.stat().st_size
     assert described["fields"][0] == {"name": "city", "kind": "string", "rows": 30}
     assert described["fields"][1] == {"name": "shop", "kind": "string", "rows": 12}
-    assert described["embedding_bytes"] == 4000 // 32 * 32
+    assert described["precision"]["memory"] == "int4" and described["embedding_bytes"] == 4000
     assert len(described["golden"]["scores"]) == 33
 
     small = run("export", "runs/shop", "--precision", "int8")
     assert small.status == 0, small.err
     path, *_, cost = small.out.splitlines()
     assert path.startswith("artifacts/shop/3/model.onnx: ")
-    assert cost.startswith("fp16 embeddings, int8 MLPs cost: AUC ") and cost.endswith(", 300 held-out rows")
+    assert cost.startswith("int4 embeddings, int8 MLPs cost: AUC ") and cost.endswith(", 300 held-out rows")
     inspected = run("inspect", "artifacts/shop/3/model.onnx")
-    assert "model              shop, schema 2, fp16 embeddings, int8 MLPs" in inspected.out
+    assert "model              shop, schema 2, int4 embeddings, int8 MLPs" in inspected.out
     assert f"precision costs    {cost.partition(': ')[2]}" in inspected.out
     refused(run("export", "runs/shop", "--precision", "int8", "--version", "3"), "shop/3 exists")
 
@@ -173,7 +173,7 @@ def csv(tmp_path: Path) -> Path:
             ["clicks.csv", *COLUMNS, "--over-arch", "8,1"],
             "--over-arch takes hidden widths, after which the score's 1 is added",
         ),
-        (["clicks.csv", *COLUMNS, "--memory", "20"], "a memory of 20 bytes does not hold two fp32 chunks of 4 weights"),
+        (["clicks.csv", *COLUMNS, "--memory", "6"], "a memory of 6 bytes does not hold two int4 chunks of 4 weights"),
         (["clicks.csv", *COLUMNS, "--name", "a/b"], "name"),
         (["clicks.csv", *COLUMNS, "--run", "clicks.csv/run"], "clicks.csv"),
     ],

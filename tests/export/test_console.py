@@ -109,8 +109,8 @@ def test_inspection() -> None:
     table = dict(inspection(preset("demo"), 12_000_000))
     assert table["features"] == "13 dense, 26 fields (26 hex)"
     assert table["numbers"] == "criteo: ln(max(x, 0) + 1), a missing number as 0"
-    assert table["memory"] == "3,600,000 fp32 weights in chunks of 32"
-    assert table["as full tables"] == "96.1 GB, 6,676 times as much"
+    assert table["memory"] == "1,800,000 fp32 weights in chunks of 32"
+    assert table["as full tables"] == "96.1 GB, 13,352 times as much"
 
 
 def test_what_else_shaped_the_weights() -> None:

@@ -1,4 +1,4 @@
-"""Runs whose embeddings are trained to have 4 bits, from the command line."""
+"""Runs whose embeddings are trained to have few bits, as they are by default, from the command line."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ INT4 = ("--memory-precision", "int4")
 
 def test_train_export_inspect_and_go_on(run: Run, tmp_path: Path) -> None:
     csv = write_csv(tmp_path / "clicks.csv", 2000)
-    trained = run("train", csv, *COLUMNS, *SMALL, *INT4, "--name", "shop", "--epochs", "2")
+    trained = run("train", csv, *COLUMNS, *SMALL, "--name", "shop", "--epochs", "2")
     assert trained.status == 0, trained.err
     model = load_trained(tmp_path / "runs" / "shop")
     assert model.spec.precision.memory == "int4" and model.spec.embedding_bytes == 4000
@@ -29,7 +29,7 @@ def test_train_export_inspect_and_go_on(run: Run, tmp_path: Path) -> None:
     artifact = tmp_path / "artifacts" / "shop" / "1" / "model.onnx"
     described = json.loads(run("inspect", "--json", artifact).out)
     assert described["precision"] == {"memory": "int4", "mlps": "fp32"}
-    assert "memory             7,992 int4 weights in chunks of 4\n" in run("inspect", artifact).out
+    assert "memory             7,992 int4 weights in chunks of 2\n" in run("inspect", artifact).out
     file = onnx.load(artifact)
     (memory,) = (tensor for tensor in file.graph.initializer if tensor.name.endswith("memory"))
     assert len(memory.raw_data) + 4 == described["embedding_bytes"]
@@ -59,6 +59,11 @@ def test_train_export_inspect_and_go_on(run: Run, tmp_path: Path) -> None:
         (("--scheme", "robe-v1", *INT4), "int4 embeddings are for scheme block; robe-v1 takes fp32 and fp16"),
         (("--scheme", "full", *INT4), "int4 embeddings are for scheme block; full takes fp32 and fp16"),
         (("--chunk", "5", *INT4), "int4 embeddings lie two in a byte, so chunk_size 5 must be even"),
+        (
+            ("--chunk", "5"),
+            "embeddings have 4 bits where nothing is said, which takes an even --chunk, not 5: "
+            "give an even one, or --memory-precision fp32",
+        ),
         (("--memory", "6", *INT4), "a memory of 6 bytes does not hold two int4 chunks of 4 weights"),
     ],
 )
@@ -67,6 +72,23 @@ def test_what_cannot_be(run: Run, tmp_path: Path, options: tuple[str, ...], sent
     said = run("train", csv, *COLUMNS, *options)
     assert said.status != 0 and sentence in said.err.replace("\n", " ")
     assert not (tmp_path / "runs" / "model").exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *(["--scheme", scheme] for scheme in ("robe-v1", "robe-v2", "full")),
+        ["--scheme", "robe-v1", "--chunk", "5"],
+        ["--chunk", "5", "--memory-precision", "fp32"],
+    ],
+)
+def test_what_has_no_four_bits_is_float32_and_goes_on_so(run: Run, tmp_path: Path, options: list[str]) -> None:
+    csv = write_csv(tmp_path / "clicks.csv", 200)
+    for arguments in (["--embedding-dim", "8", *COLUMNS, *options], ["--from", "runs/model"]):
+        trained = run("train", csv, *arguments)
+        assert trained.status == 0, trained.err
+    for name in ("model", "model-2"):
+        assert load_trained(tmp_path / "runs" / name).spec.precision.memory == "fp32"
 
 
 def test_numbers_alone_have_no_embeddings(run: Run, tmp_path: Path) -> None:

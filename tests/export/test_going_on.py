@@ -67,7 +67,7 @@ def test_files_are_read_as_they_were_unless_somebody_says_otherwise(run: Run, da
 
 def test_seed_and_batch_are_those_of_the_run_before_unless_given(run: Run, days: list[Path], tmp_path: Path) -> None:
     """A larger batch than its own has other rates, and trains all of an array of which the smaller touched little."""
-    sizes = ["--memory", "65536", "--batch-size", "16", "--embedding-dim", "8", "--dense-arch", "8", "--seed", "7"]
+    sizes = ["--memory", "16000", "--batch-size", "16", "--embedding-dim", "8", "--dense-arch", "8", "--seed", "7"]
     first = run("train", "day-1.csv", *COLUMNS, *sizes, "--validation-share", "0", "--name", "shop")
     assert first.status == 0 and "updates that part alone" in first.out
     write_csv(days[1], 2000)

@@ -13,7 +13,7 @@ def test_table_lengths() -> None:
     [
         ("criteo-tb", 96.1, 10_000_000, [512, 256, 128], [1024, 1024, 512, 256, 1], 128),
         ("criteo-kaggle", 2.16, 10_000_000, [512, 256, 64, 16], [512, 256, 1], 16),
-        ("demo", 96.1, 14_400_000, [512, 256, 128], [1024, 1024, 512, 256, 1], 128),
+        ("demo", 96.1, 7_200_000, [512, 256, 128], [1024, 1024, 512, 256, 1], 128),
     ],
 )
 def test_presets(name: str, full_gb: float, memory: int, dense_arch: list[int], over_arch: list[int], dim: int) -> None:

@@ -88,7 +88,7 @@ def run(trial: Trial, data: Data, seed: int) -> dict[str, Any]:
 def _model(trial: Trial, data: Data, seed: int) -> tuple[DLRM, int]:
     fields = [f"f{i}" for i in range(data.ids.shape[1])]
     of_tables = sum(data.tables) * DIM * 4
-    kind: dict[str, Any] = {"scheme": trial.scheme, "chunk": trial.chunk}
+    kind: dict[str, Any] = {"scheme": trial.scheme, "chunk": trial.chunk, "precision": "fp32"}  # rounded by TriedMemory
     hot: list[Int64s] = []
     if trial.scheme != "full":
         memory = of_tables / trial.compression

@@ -69,12 +69,12 @@ def test_a_preset(run: Run) -> None:
     lines = said.out.splitlines()
     assert lines[0] == "feed: 50,000 rows, 6 fields, 4,070,238 ids in its tables"
     assert lines[1] == "full tables: 260.5 MB, 16 floats an id"
-    assert lines[2].startswith("memory: 800.0 kB in fp32, 326 times smaller, in chunks of 8, 2 an embedding; ")
-    assert re.search(r"\n  block fp32 +25,000 +326 ", said.out)
+    assert lines[2].startswith("memory: 800.0 kB in int4, 326 times smaller, in chunks of 4, 4 an embedding; ")
+    assert re.search(r"\n  block fp32 +50,000 +326 ", said.out)
     assert re.search(
         r"all inner products of 50,000 rows: kept within \d+% by this memory, and 10% would take ", said.out
     )
-    assert re.search(r"training: [\d,]+ rows/s in [\d,]+ steps? of 512 rows on this machine's \w+, so about ", said.out)
+    assert re.search(r"training: [\d,]+ rows/s in [\d,]+ steps? of 256 rows on this machine's \w+, so about ", said.out)
     assert re.search(r"--memory \d+  the least, .* other ids have 10% ", said.out)
     assert "\n  --memory-precision int4  " in said.out
 
@@ -85,9 +85,10 @@ def test_a_preset(run: Run) -> None:
         ([], "give click files, or a --preset to plan without any"),
         (["--preset", "netflix"], "no preset 'netflix'; there are criteo-tb, criteo-kaggle, feed and demo"),
         (["--preset", "feed", "--embedding-dim", "8"], "--preset has sizes of its own: leave out --embedding-dim"),
-        (["--preset", "feed", "--memory", "9"], "a memory of 9 bytes does not hold two "),
-        (["--preset", "feed", "--memory", "99999999999999"], "have no room for embeddings that take 100.0 TB while "),
-        (["clicks.csv", *COLUMNS, "--memory", "99999999999999"], "have no room for embeddings that take 100.0 TB "),
+        (["--preset", "feed", "--memory", "7"], "a memory of 7 bytes does not hold two "),
+        (["--preset", "feed", "--memory", "99999999999999"], "have no room for embeddings that take 800.0 TB while "),
+        (["clicks.csv", *COLUMNS, "--memory", "99999999999999"], "have no room for embeddings that take 800.0 TB "),
+        (["--preset", "feed", "--chunk", "7"], "which takes an even --chunk, not 7: give an even one, or --memory-pre"),
         (["clicks.csv"], "name the features' columns with --dense, --int, --hex or --string, or give a --preset"),
         (["clicks.csv", "--dense", "age"], "a model of numbers alone has no memory to plan"),
         (["clicks.csv", *COLUMNS, "--rows", "5"], "--rows is for a preset without files"),
@@ -126,7 +127,7 @@ def test_the_cache_changes_nothing_and_bad_rows_are_told_beside_the_plan(run: Ru
 
 def test_one_row_is_enough(run: Run) -> None:
     write_clicks(Path("clicks.csv"), 1)
-    plan = planned(run("plan", "clicks.csv", *COLUMNS, "--memory-precision", "int4", "--json"))
+    plan = planned(run("plan", "clicks.csv", *COLUMNS, "--json"))
     assert plan["precision"] == "int4"
     assert (plan["rows"], plan["ids"], plan["ids_once"]) == (1, 2, 2)
     assert plan["pace"]["step_rows"] == 1

@@ -15,7 +15,7 @@ GRID = ["--compression", "2", "--chunk", "8", "--seeds", "1", "--jobs", "1", "--
 
 def test_a_trade_off_is_a_table_a_page_and_a_sentence(run: Run, tmp_path: Path) -> None:
     csv = write_csv(tmp_path / "clicks.csv", 600)
-    said = run("tradeoff", csv, *COLUMNS, *SMALL, *GRID, "--memory-precision", "int4", "--within", "0.4")
+    said = run("tradeoff", csv, *COLUMNS, *SMALL, *GRID, "--within", "0.4")
     assert said.status == 0, said.err
     assert (
         "2 models and up to 1 seed of each, 1 run at a time, 30 minutes; what is found lies in runs/model-tradeoff"
@@ -40,7 +40,6 @@ def test_a_trade_off_is_a_table_a_page_and_a_sentence(run: Run, tmp_path: Path) 
     more = run("tradeoff", csv, *COLUMNS, *SMALL, *GRID, "--scheme", "robe-v1")
     assert more.status == 0, more.err
     assert "full tables, 2 epochs, seed 0" not in more.out, "what is finished is not trained again"
-    assert "left out: robe-v1, int4, chunks of 8: int4 embeddings are for scheme block" in more.out
     assert "robe-v1 fp32, chunks of 8" in more.out and "block int4, chunks of 8" in more.out.split("\nmodel  ")[1]
 
 
@@ -52,7 +51,7 @@ def test_a_trade_off_is_a_table_a_page_and_a_sentence(run: Run, tmp_path: Path) 
         (["--compression", "0.5"], "--compression says how many times smaller, so 0.5 is none"),
         (
             ["--compression", "10,9999"],
-            "block compressed 9999 times: a memory of 0 bytes does not hold two fp32 chunks",
+            "block compressed 9999 times: a memory of 0 bytes does not hold two int4 chunks",
         ),
         (["--chunk", "0"], "--chunk takes whole numbers above 0 separated by commas, not '0'"),
         (["--epochs", "1,x"], "--epochs takes whole numbers above 0 separated by commas, not '1,x'"),
@@ -84,5 +83,5 @@ def test_generated_clicks_need_no_files_and_time_may_be_too_short(run: Run) -> N
     said = run("tradeoff", "--generate", "1000", "--preset", "criteo-kaggle", "--minutes", "0.01", "--run", "here")
     assert said.status == 0, said.err
     assert "at a time, 0.01 minutes; what" in said.out
-    assert "left out for want of time (9 runs): full tables, seed 0, block fp32, chunks of 8, 10x, seed 0, " in said.out
+    assert "left out for want of time (5 runs): full tables, seed 0, block int4, chunks of 4, 10x, seed 0, " in said.out
     assert "advice: full tables are not trained yet" in said.out and Path("here/report.html").is_file()

@@ -55,6 +55,15 @@ def test_combinations_that_there_are_none_of_are_left_out_and_told() -> None:
     ]
 
 
+def test_the_precision_is_that_which_train_has_for_a_scheme_and_a_chunk() -> None:
+    found = made(schemes=["block", "robe-v1"], precisions=None, chunks=[4, 3], compressions=[10])
+    assert [(it.scheme, it.precision, it.chunk) for it in found.compressed] == [
+        *(("block", "int4", 4), ("robe-v1", "fp32", 4), ("robe-v1", "fp32", 3)),
+    ]
+    (why,) = found.impossible
+    assert why.startswith("block, chunks of 3: embeddings have 4 bits where nothing is said")
+
+
 def test_bytes_are_those_that_are_stored() -> None:
     base = criteo_spec()
     few, many = (

@@ -52,7 +52,7 @@ def test_changed_files_are_not_calibrated_on(clicks: Path, tmp_path: Path) -> No
     fit([clicks], tmp_path / "run")
     write_csv(clicks, 600, seed=1)
     with pytest.raises(ClickError, match=r"impressions.csv has changed since the run"):
-        export(load_trained(tmp_path / "run"), tmp_path / "artifacts", precision=Precision(memory="fp16", mlps="int8"))
+        export(load_trained(tmp_path / "run"), tmp_path / "artifacts", precision=Precision(memory="int4", mlps="int8"))
 
 
 def test_no_usable_row_to_train_on_is_an_error(clicks: Path, tmp_path: Path) -> None:

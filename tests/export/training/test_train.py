@@ -120,19 +120,20 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(
     assert trained.golden == load_trained(tmp_path / "whole").golden
 
 
-def command(csv: Path, run: Path, scheme: str) -> list[str]:
+def command(csv: Path, run: Path, *options: str) -> list[str]:
     code = "from thimble.export.cli import main; main()"
     columns = ["--label", "clicked", "--dense", "age,price", "--string", "city,shop"]
-    sizes = ["--batch-size", "64", "--epochs", "4", "--checkpoint-rows", "128", "--scheme", scheme]
-    sizes += [] if scheme == "full" else ["--memory", "4000"]
-    return [sys.executable, "-c", code, "train", str(csv), *columns, *sizes, "--run", str(run)]
+    sizes = ["--batch-size", "64", "--epochs", "4", "--checkpoint-rows", "128"]
+    return [sys.executable, "-c", code, "train", str(csv), *columns, *sizes, *options, "--run", str(run)]
 
 
-@pytest.mark.parametrize("scheme", ["block", "full"])
-def test_a_run_that_was_killed_goes_on_as_if_it_had_not(tmp_path: Path, scheme: str) -> None:
+@pytest.mark.parametrize(
+    "options", [["--memory", "4000"], ["--memory", "1500", "--hot-rows", "auto"], ["--scheme", "full"]], ids=" ".join
+)
+def test_a_run_that_was_killed_goes_on_as_if_it_had_not(tmp_path: Path, options: list[str]) -> None:
     csv = write_csv(tmp_path / "clicks.csv", 3000)
     with subprocess.Popen(
-        command(csv, tmp_path / "killed", scheme), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command(csv, tmp_path / "killed", *options), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         while not (tmp_path / "killed" / "checkpoint.pt").exists():
             with suppress(subprocess.TimeoutExpired):
@@ -141,11 +142,12 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not(tmp_path: Path, scheme: 
     assert process.returncode == -signal.SIGKILL
     assert Checkpoint(tmp_path / "killed").load()[1].metrics is None
     outputs = [
-        subprocess.run(command(csv, tmp_path / name, scheme), capture_output=True, text=True, check=True).stdout
+        subprocess.run(command(csv, tmp_path / name, *options), capture_output=True, text=True, check=True).stdout
         for name in ("killed", "whole")
     ]
     assert [output.splitlines()[-1] for output in outputs] == [outputs[0].splitlines()[-1]] * 2
     assert "held out: AUC" in outputs[0]
+    assert ("hot rows: " in outputs[1] and "none would pay" not in outputs[1]) == ("--hot-rows" in options)
     assert same_weights(tmp_path / "killed", tmp_path / "whole")
 
 
