@@ -49,7 +49,7 @@ def plan(
     from thimble.export.commands.ignored import refuse_ignored
     from thimble.export.commands.training_model import AskedModel
     from thimble.export.plan.caches import processor_caches
-    from thimble.export.plan.memory_plan import memory_plan
+    from thimble.export.plan.memory_plan import hot_rows_of, memory_plan
     from thimble.export.plan.pace import generated_sample, measured_pace
     from thimble.export.plan.read_ids import counted_ids, known_ids
     from thimble.export.plan.words import in_words
@@ -82,6 +82,7 @@ def plan(
             read = _all_rows(source, None if no_cache else cache)
             ids = counted_ids(read, len(spec.fields))
             spec = asked.learnt_from(read).spec
+            hot = hot_rows_of(spec, read)
             pace = measured_pace(spec, read, ids.rows)
         finally:
             _say(*console.passed_over(source.passed_over), *console.bad_rows(source.bad))
@@ -89,8 +90,8 @@ def plan(
     elif preset:
         ids = known_ids(spec, rows or LOG_ROWS[preset])
         pace = measured_pace(spec, generated_sample(spec), ids.rows)
-        name = preset
-    found = memory_plan(spec, name, ids, epsilon, pace, processor_caches())
+        name, hot = preset, None
+    found = memory_plan(spec, name, ids, epsilon, pace, processor_caches(), hot)
     console.echo_all([found.model_dump_json(indent=1)] if as_json else in_words(found))
 
 

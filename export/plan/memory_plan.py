@@ -3,16 +3,19 @@
 from collections.abc import Sequence
 from itertools import product
 
+from thimble.export.clicks.rows import Rows
 from thimble.export.plan.caches import Cache, first_that_holds
 from thimble.export.plan.pace import Pace
 from thimble.export.plan.projection import FAILURE, kept_within, needed_slots
 from thimble.export.plan.read_ids import ReadIds
 from thimble.export.plan.recommendation import Recommendation, recommended
 from thimble.export.plan.sharing import ReadGaps, all_shared, distinct_embeddings, places, slot_load, spread
+from thimble.export.training.hot_rows import with_hot_rows
 from thimble.models.base import Frozen
 from thimble.models.quantization import MemoryPrecision, stored_bytes
 from thimble.models.schemes import SCHEMES, embedding_for
 from thimble.models.schemes.base import HashedEmbedding
+from thimble.models.schemes.block import BlockEmbedding
 from thimble.models.spec import ModelSpec
 
 # That are shown beside each other; fp16 lies in between.
@@ -50,12 +53,19 @@ class Projection(Frozen):
     within: float
 
 
+class HotRows(Frozen):
+    """To how many ids `--hot-rows auto` would give rows of their own in this memory, and their share of all reads."""
+
+    ids: int
+    reads: float
+
+
 class MemoryPlan(Frozen):
     """`ids` are different ones, of all fields together: those that come in files, or all that a preset's tables have
     rows for, of which `rows` rows, those to train on, may not read each. `ids_once` is known of files alone.
 
-    `caches` are this machine's, and `cache` the nearest that the memory fits in. `epoch_seconds` is a projection from
-    the pace.
+    `hot_rows` are counted in files; None for a preset. `caches` are this machine's, and `cache` the nearest that the
+    memory fits in. `epoch_seconds` is a projection from the pace.
     """
 
     source: str
@@ -71,6 +81,7 @@ class MemoryPlan(Frozen):
     chunks: int
     sharing: tuple[Sharing, ...]
     projection: Projection
+    hot_rows: HotRows | None
     caches: tuple[Cache, ...]
     cache: Cache | None
     pace: Pace
@@ -121,6 +132,16 @@ def projection(spec: ModelSpec, rows: int, epsilon: float) -> Projection:
     )
 
 
+def hot_rows_of(spec: ModelSpec, rows: Rows) -> HotRows | None:
+    """What the rule of `train` finds in rows, which are read once more. None: the scheme has no hot rows."""
+    if not isinstance(spec.embedding, BlockEmbedding):
+        return None
+    embedding = with_hot_rows(spec, rows).spec.embedding
+    assert isinstance(embedding, BlockEmbedding)
+    hot = embedding.hot
+    return HotRows(ids=hot.ids, reads=hot.reads) if hot else HotRows(ids=0, reads=0)
+
+
 def memory_plan(
     spec: ModelSpec,
     source: str,
@@ -128,8 +149,9 @@ def memory_plan(
     epsilon: float,
     pace: Pace,
     caches: Sequence[Cache],
+    hot: HotRows | None = None,
 ) -> MemoryPlan:
-    """The plan of a model whose embedding is a shared memory."""
+    """The plan of a model whose embedding is a shared memory. `hot` are what its files' ids would have."""
     embedding = spec.embedding
     assert isinstance(embedding, HashedEmbedding)
     return MemoryPlan(
@@ -146,6 +168,7 @@ def memory_plan(
         chunks=embedding.chunks(spec.embedding_dim),
         sharing=tuple(sharing(spec, ids)),
         projection=projection(spec, ids.rows, epsilon),
+        hot_rows=hot,
         caches=tuple(caches),
         cache=first_that_holds(caches, spec.embedding_bytes),
         pace=pace,

@@ -7,6 +7,7 @@ from thimble.export.plan.traffic import Traffic
 from thimble.export.training.schema import SMALL_BYTES
 from thimble.export.wording import counted, size
 from thimble.models.base import Frozen
+from thimble.models.presets import chunk_for
 from thimble.models.quantization import BITS, MemoryPrecision, weights_in
 from thimble.models.spec import ModelSpec
 
@@ -68,9 +69,10 @@ def _memory(tables: int, dim: int, precision: MemoryPrecision, gaps: ReadGaps) -
 
 
 def _chunk(dim: int, precision: MemoryPrecision, weights: int, ids: int) -> tuple[int, str]:
-    """Weights of a chunk, in a memory of so many, and why."""
+    """Weights of a chunk, in a memory of so many, and why: about four an embedding, more where many would be alike."""
     unit = 2 if precision == "int4" else 1  # two of 4 bits lie in a byte
-    candidates = [chunk for chunk in range(dim, 0, -unit) if dim % chunk == 0]
+    most = max(chunk_for(dim), -(-dim // 4))
+    candidates = [chunk for chunk in range(most, 0, -1) if dim % chunk == 0 and chunk % unit == 0]
     for chunk in candidates:
         ways = Places.independent(dim // chunk, max(weights // chunk, 1))
         alike = 1 - distinct_embeddings(ids, ways) / ids
@@ -82,7 +84,7 @@ def _chunk(dim: int, precision: MemoryPrecision, weights: int, ids: int) -> tupl
             chunk,
             f"the smallest there is for {precision}, {reads}: {alike:.1%} of the ids have another one's embedding",
         )
-    return chunk, f"the largest, {reads}, with which less than one id in a thousand has another one's"
+    return chunk, f"{reads}, and less than one id in a thousand has another one's"
 
 
 def _rounded_up(count: float) -> int:

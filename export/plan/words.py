@@ -24,6 +24,7 @@ def in_words(plan: MemoryPlan) -> list[str]:
         "",
         f"all inner products of {counted(row.rows, 'row')}: {_kept(plan)}, and {row.epsilon:.0%} would take "
         f"{_needed(plan)} (a bound of ours for block, right but for a chance of {row.failure:.0%})",
+        *_hot_rows(plan),
         f"training: {plan.pace.rows_per_second:,.0f} rows/s in {counted(plan.pace.steps, 'step')} of "
         f"{counted(round(plan.pace.step_rows), 'row')} on this machine's {plan.pace.device}{_epoch(plan)}",
         "",
@@ -65,6 +66,16 @@ def _needed(plan: MemoryPlan) -> str:
     if needed is None:
         return "more memory than could be built"
     return size(needed) if needed < plan.full_table_bytes else "no less than full tables have"
+
+
+def _hot_rows(plan: MemoryPlan) -> list[str]:
+    hot = plan.hot_rows
+    if hot is None:
+        return []
+    if not hot.ids:
+        return ["hot rows: --hot-rows auto would give none"]
+    whose = f"{counted(hot.ids, 'id')} with {hot.reads:.0%} of the reads"
+    return [f"hot rows: --hot-rows auto would give rows of their own to {whose}"]
 
 
 def _cache(plan: MemoryPlan) -> str:

@@ -63,6 +63,26 @@ def test_files(run: Run) -> None:
     assert block["shared_share"] == pytest.approx(1 - own.mean() / 2, abs=0.03)
 
 
+def test_what_is_said_of_hot_rows_is_what_train_gives(run: Run) -> None:
+    write_clicks(Path("clicks.csv"), 4000)
+    write_clicks(Path("held-out.csv"), 100)
+    for memory in (4000, 600):
+        plan = planned(run("plan", "clicks.csv", *COLUMNS, "--memory", memory, "--json"))
+        said = run("plan", "clicks.csv", *COLUMNS, "--memory", memory)
+        # all rows are planned for, so all are trained on
+        options = ["--held-out", "held-out.csv", "--validation-share", "0", "--epochs", "1", "--name", f"m{memory}"]
+        trained = run("train", "clicks.csv", *COLUMNS, "--memory", memory, "--hot-rows", "auto", *options)
+        assert trained.status == 0, trained.err
+        hot = plan["hot_rows"]
+        if hot["ids"]:
+            whose = f"{hot['ids']:,} ids with {hot['reads']:.0%} of the reads"
+            assert f"hot rows: --hot-rows auto would give rows of their own to {whose}\n" in said.out
+            assert f"hot rows: {whose} have rows of their own; " in trained.out
+        else:
+            assert "hot rows: --hot-rows auto would give none\n" in said.out
+            assert "hot rows: none would pay" in trained.out
+
+
 def test_a_preset(run: Run) -> None:
     said = run("plan", "--preset", "feed", "--rows", 50_000, "--memory", 800_000)
     assert (said.status, said.err) == (0, "")
@@ -76,7 +96,7 @@ def test_a_preset(run: Run) -> None:
     )
     assert re.search(r"training: [\d,]+ rows/s in [\d,]+ steps? of 256 rows on this machine's \w+, so about ", said.out)
     assert re.search(r"--memory \d+  the least, .* other ids have 10% ", said.out)
-    assert "\n  --memory-precision int4  " in said.out
+    assert "\n  --memory-precision int4  " in said.out and "hot rows" not in said.out
 
 
 @pytest.mark.parametrize(

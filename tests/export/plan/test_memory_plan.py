@@ -81,6 +81,6 @@ def test_memory_that_could_not_be_built_is_no_number() -> None:
 
 
 def test_a_bound_that_says_nothing_is_said_so() -> None:
-    words = "\n".join(in_words(planned(3000)))
+    words = "\n".join(in_words(planned(100)))
     assert "this memory is too small for them" in words
     assert "no less than full tables have" in words

@@ -7,6 +7,7 @@ from thimble.export.plan.recommendation import Recommendation, recommended
 from thimble.export.plan.traffic import Traffic
 from thimble.models.architectures.dlrm import DlrmArchitecture
 from thimble.models.inputs import Categorical
+from thimble.models.presets import chunk_for
 from thimble.models.schemes import embedding_for
 from thimble.models.spec import ModelSpec
 
@@ -26,13 +27,18 @@ def of_ids(ids: int, dim: int) -> Recommendation:
 
 
 @pytest.mark.parametrize(
-    ("ids", "dim", "chunk"), [(200_000, 16, 8), (200_000, 15, 5), (200_000, 9, 3), (200_000, 7, 1), (200_000, 6, 2)]
+    ("dim", "chunk"), [(128, 32), (16, 4), (15, 3), (12, 4), (10, 2), (9, 3), (8, 2), (7, 1), (6, 2)]
 )
-def test_the_chunk_is_the_largest_that_keeps_embeddings_apart(ids: int, dim: int, chunk: int) -> None:
-    found = of_ids(ids, dim)
+def test_an_embedding_has_about_four_chunks_which_keep_ids_apart(dim: int, chunk: int) -> None:
+    found = of_ids(200_000, dim)
     assert found.precision == ("int8" if dim % 2 else "int4")
     assert found.chunk_size == chunk
-    assert found.chunk_reason.startswith(f"the largest, {dim // chunk} reads for an embedding, with which less than")
+    assert (
+        found.chunk_reason
+        == f"{dim // chunk} reads for an embedding, and less than one id in a thousand has another one's"
+    )
+    if dim % 2 == 0:
+        assert chunk == chunk_for(dim) or dim % chunk_for(dim)
 
 
 @pytest.mark.parametrize(("dim", "chunk"), [(1, 1), (2, 2)])
