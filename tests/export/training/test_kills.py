@@ -22,13 +22,18 @@ LONGEST_SECONDS = 0.3
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     "options",
-    [["block"], ["block", "--memory", "1000000"], ["block", "--memory-precision", "int4"], ["full"]],
+    [
+        ["--memory", "4000", "--memory-precision", "fp32"],
+        ["--memory", "1000000"],
+        ["--memory", "4000"],
+        ["--memory", "1500", "--hot-rows", "auto"],
+        ["--scheme", "full"],
+    ],
     ids=" ".join,
 )
 def test_a_run_that_is_killed_twenty_times(tmp_path: Path, options: list[str]) -> None:
-    """The whole array updated, what a batch touches, 4 bits, and full tables. Every fifth kill may meet a start."""
+    """All of the array updated or what a batch touches, 4 bits, hot rows, full tables. Every fifth may meet a start."""
     csv = write_csv(tmp_path / "clicks.csv", 30_000)
-    scheme, *more = options
     checkpoint = tmp_path / "killed" / "checkpoint.pt"
     seed = time.time_ns()
     print(f"seed {seed}")
@@ -36,7 +41,7 @@ def test_a_run_that_is_killed_twenty_times(tmp_path: Path, options: list[str]) -
     for kill in range(KILLS):
         before = _changed(checkpoint)
         with subprocess.Popen(
-            [*command(csv, tmp_path / "killed", scheme), *more], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            command(csv, tmp_path / "killed", *options), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         ) as process:
             if kill % 5:
                 until(lambda before=before: _changed(checkpoint) != before, START_SECONDS)  # type: ignore[misc]
@@ -46,7 +51,7 @@ def test_a_run_that_is_killed_twenty_times(tmp_path: Path, options: list[str]) -
             process.kill()
         assert process.returncode == -signal.SIGKILL, f"it was over before kill {kill}"
     for folder in ("killed", "whole"):
-        subprocess.run([*command(csv, tmp_path / folder, scheme), *more], capture_output=True, check=True)
+        subprocess.run(command(csv, tmp_path / folder, *options), capture_output=True, check=True)
     assert same_weights(tmp_path / "killed", tmp_path / "whole")
 
 
