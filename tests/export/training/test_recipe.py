@@ -1,7 +1,9 @@
 """What is not said follows from the number of rows, and what is said stays as it is."""
 
 import math
+import re
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -18,6 +20,16 @@ def test_larger_files_have_larger_batches_and_each_epoch_has_steps() -> None:
     for rows, recipe in zip(sizes, recipes, strict=True):
         assert math.ceil(rows / recipe.batch_size) >= min(10, rows / 32)
     assert (recipes[0].batch_size, recipes[-1].batch_size) == (32, 2048)
+
+
+def test_the_table_in_the_docs_is_true() -> None:
+    text = (Path(__file__).parents[3] / "docs/training.md").read_text()
+    lines = re.findall(r"^\| ([\d,]+)(?: and more)? \| ([\d,]+) \| ([\d.]+) \| ([\d.]+) \|$", text, re.MULTILINE)
+    assert len(lines) == 6
+    for rows, batch, dense_lr, sparse_lr in lines:
+        recipe = recipe_for(int(rows.replace(",", "")), validated=True)
+        said = (batch, dense_lr, sparse_lr)
+        assert said == (f"{recipe.batch_size:,}", f"{recipe.dense_lr:.2g}", f"{recipe.sparse_lr:.2g}")
 
 
 def test_rates_follow_from_a_batch_that_is_given() -> None:
