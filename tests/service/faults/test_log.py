@@ -20,6 +20,8 @@ from testing.servers import SCRIPTS, Server, running
 
 CONNECTIONS = 8
 ROW = b'{"features": {}}'
+# Each worker keeps 4 MiB of lines: some 20,000 for two, which a busy machine takes minutes for.
+FILL_SECONDS = 180
 # Such lines are long, so that fewer are enough.
 IDS = [f"{'x' * 124}{number:03d}" for number in range(512)]
 
@@ -71,7 +73,7 @@ def ask_until_lines_are_lost(client: httpx.Client) -> int:
         answered += len(run.status)
         return lost(client) > 0
 
-    until(fill)
+    until(fill, FILL_SECONDS)
     return answered
 
 
