@@ -47,8 +47,9 @@ ops: ## build the native lookup, for CPU and, where nvcc is found, CUDA; says wh
 lint: .venv/dev .links ## ruff, ruff format --check and mypy, as on Linux and as on macOS
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	@# both at once, each takes a core for minutes
-	$(BIN)/mypy & linux=$$!; $(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin $(PORTABLE) && wait $$linux
+	@# both at once, each takes a core for minutes; neither outlives the target
+	$(BIN)/mypy & linux=$$!; $(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin $(PORTABLE); darwin=$$?; \
+	wait $$linux && exit $$darwin
 
 load: .venv/load ops ## compare full tables of 2.16 GB with the same model 10,000 times smaller, and report (minutes)
 	$(BIN)/thimble-load compare
