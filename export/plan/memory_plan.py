@@ -132,13 +132,10 @@ def projection(spec: ModelSpec, rows: int, epsilon: float) -> Projection:
     )
 
 
-def hot_rows_of(spec: ModelSpec, rows: Rows) -> HotRows | None:
-    """What the rule of `train` finds in rows, which are read once more. None: the scheme has no hot rows."""
-    if not isinstance(spec.embedding, BlockEmbedding):
-        return None
+def hot_rows_of(spec: ModelSpec, rows: Rows) -> HotRows:
+    """What the rule of `train` finds in rows, which are read once more."""
     embedding = with_hot_rows(spec, rows).spec.embedding
-    assert isinstance(embedding, BlockEmbedding)
-    hot = embedding.hot
+    hot = embedding.hot if isinstance(embedding, BlockEmbedding) else None
     return HotRows(ids=hot.ids, reads=hot.reads) if hot else HotRows(ids=0, reads=0)
 
 
