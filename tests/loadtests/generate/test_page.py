@@ -1,8 +1,10 @@
 """Locust's page in a real browser: its form as it is, with each option set, and with values that are none."""
 
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from subprocess import Popen
 
 import pytest
 
@@ -14,15 +16,17 @@ from tests.loadtests.conftest import locust
 from thimble.loadtests.results.run import Run
 
 FIELDS = "Object.fromEntries([...document.querySelectorAll('form [name]')].map(it => [it.name, it.value]))"
+ASKED = "performance.getEntriesByType('resource').filter(it => it.name.endsWith('/stats/requests')).length"
 STATUS = "document.body.innerText.match(/Status\\s+([A-Z]+)/)?.[1]"
 
 
 class Form:
     """Locust's, over a master and a worker, as `docker compose --profile load` has them."""
 
-    def __init__(self, shown: Page, results: Path) -> None:
+    def __init__(self, shown: Page, results: Path, worker: Popen[str]) -> None:
         self.page = shown
         self.results = results
+        self.worker = worker
 
     def start(self, **options: str) -> None:
         """Fill in fields, all others as they are, and press START."""
@@ -53,11 +57,11 @@ def form(server: Server, tmp_path: Path) -> Iterator[Form]:
     load = ("--host", server.url, "--users", "8", "--spawn-rate", "100", "--seconds", "0.4", "--results", results)
     with ExitStack() as stack:
         stack.enter_context(locust(*master, *load))
-        stack.enter_context(locust("--worker", "--master-port", port))
+        worker = stack.enter_context(locust("--worker", "--master-port", port))
         shown = stack.enter_context(page(tmp_path))
         until(lambda: shown.opens(f"http://127.0.0.1:{page_port}"))
         shown.wait("document.querySelector('form [name=host]')")
-        found = Form(shown, results)
+        found = Form(shown, results, worker)
         found.open()
         yield found
 
@@ -113,3 +117,20 @@ def test_the_form_starts_a_test_as_it_is_with_each_option_set_and_says_why_not(
     )
     form.page.click("[role=tab]", "Failures")
     form.page.wait("document.body.innerText.includes('cannot read clicks from none.tsv')")
+
+
+def test_the_page_sees_the_end_of_a_test_whose_worker_is_slow_to_stop(form: Form) -> None:
+    form.start(seconds="60")
+    form.page.wait(f"{STATUS} === 'RUNNING'")
+    until(lambda: form.results.exists() and Run.read(form.results).steps)
+
+    form.worker.send_signal(signal.SIGSTOP)
+    form.page.click("button", "Stop")
+    asked = form.page.run(ASKED)
+    form.page.wait(f"{ASKED} > {asked} + 1")  # more than one answer: Locust keeps each for two seconds
+    form.worker.send_signal(signal.SIGCONT)
+
+    form.begin_anew()
+    assert not form.run().complete
+    form.start(seconds="0.3")
+    until(lambda: Run.read(form.results).complete)
