@@ -16,6 +16,7 @@ from thimble.models.hashing import ID_LIMIT, Floats
 from thimble.models.nn.recommender import Recommender
 from thimble.models.schemes.base import OP_NAME, HashedEmbedding, Weights
 from thimble.models.spec import MlpPrecision, ModelSpec
+from thimble.models.transforms import Transform
 
 # Largest difference from the same model in float32 (its embeddings rounded as the file's are): above float32, a matter
 # of the weights' own rounding, so a bound that only a wrong file exceeds.
@@ -59,7 +60,7 @@ def prove(path: Path, spec: ModelSpec, dlrm: Recommender, golden: Batch) -> Agre
 
     Scores of MLPs below float32 are compared on the golden rows alone: their ranges are meant for rows like these.
     """
-    batch = _with_random_rows(golden)
+    batch = _with_random_rows(golden, spec.dense_transform)
     dlrm = with_memory(dlrm, spec.precision.memory)
     weights = {name: tensor.numpy() for name, tensor in dlrm.state_dict().items()}
     if isinstance(spec.embedding, HashedEmbedding):
@@ -87,7 +88,8 @@ def numpy_scores(spec: ModelSpec, weights: Weights, batch: Batch) -> Floats:
     """The whole model in numpy, from its torch module's state dict."""
     tensors = batch._asdict() | {"dense": spec.dense_transform.apply(batch.dense)}
     logits = spec.architecture.logits(weights, tensors, numpy_embeddings(spec, weights, batch))
-    scores: Floats = (1 / (1 + np.exp(-logits))).astype(np.float32)
+    with np.errstate(over="ignore"):  # of what is far below 0
+        scores: Floats = (1 / (1 + np.exp(-logits))).astype(np.float32)
     return scores
 
 
@@ -98,10 +100,10 @@ def numpy_embeddings(spec: ModelSpec, weights: Weights, batch: Batch) -> Floats:
     return spec.embedding.lookup(own, batch.ids, spec.embedding_dim)
 
 
-def _with_random_rows(golden: Batch) -> Batch:
+def _with_random_rows(golden: Batch, transform: Transform) -> Batch:
     random = np.random.default_rng(0)
     ids = random.integers(0, ID_LIMIT, golden.ids.shape)
     ids[0], ids[-1] = 0, ID_LIMIT - 1
     dense = random.lognormal(1, 2, golden.dense.shape) * random.choice((-1, 1), golden.dense.shape)
     dense[random.random(dense.shape) < 0.1] = np.nan
-    return Batch.joined([golden, Batch(dense.astype(np.float32), ids)])
+    return Batch.joined([golden, Batch(transform.suited(dense.astype(np.float32)), ids)])

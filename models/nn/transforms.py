@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from thimble.models.spec import ModelSpec
 from thimble.models.transforms.quantiles import QuantileTransform
+from thimble.models.transforms.scaled import LARGEST, ScaledTransform
 
 
 class PositiveLog(nn.Module):
@@ -36,8 +37,36 @@ class QuantileBins(nn.Module):
         return torch.cat([bins.flatten(1), torch.where(missing, self.if_missing, self.if_known)], dim=1)
 
 
-def transform(spec: ModelSpec) -> PositiveLog | QuantileBins:
+class Scaled(nn.Module):
+    """`scaled`: the logarithm of the columns that have one, then a linear map of each."""
+
+    missing: Tensor
+    log: Tensor
+    shift: Tensor
+    least: Tensor
+    centre: Tensor
+    scale: Tensor
+
+    def __init__(self, transform: ScaledTransform) -> None:
+        super().__init__()
+        constants = transform.constants()
+        for name, array in constants._asdict().items():
+            self.register_buffer(name, torch.from_numpy(array), persistent=False)  # the spec has them
+        self.has_logs = bool(constants.log.any())
+
+    def forward(self, dense: Tensor) -> Tensor:
+        known = torch.where(dense.isnan(), self.missing, dense)
+        if self.has_logs:
+            known = torch.where(self.log, torch.maximum(known + self.shift, self.least).log(), known)
+        return ((known - self.centre) / self.scale).clamp(-LARGEST, LARGEST)
+
+
+def transform(spec: ModelSpec) -> PositiveLog | QuantileBins | Scaled:
     """dense [batch, numbers] -> [batch, the transformation's width]."""
-    if isinstance(spec.dense_transform, QuantileTransform):
-        return QuantileBins(spec.dense_transform)
-    return PositiveLog()
+    match spec.dense_transform:
+        case QuantileTransform() as quantiles:
+            return QuantileBins(quantiles)
+        case ScaledTransform() as scaled:
+            return Scaled(scaled)
+        case _:
+            return PositiveLog()

@@ -1,7 +1,8 @@
 """What is done with numbers before an architecture takes them, a file each.
 
-A new transformation is a subclass of `BaseTransform` in a file of its own, named in `_Transform` and `TransformKind`
-below, and a torch module in `thimble.models.nn.transforms`. It is a part of the graph, so a server knows none of them.
+A new transformation is a subclass of `BaseTransform` in a file of its own, named in `_Transform` below, and a torch
+module in `thimble.models.nn.transforms`; where models are trained with it, in `TransformKind` and `learnt` too. It is a
+part of the graph, so a server knows none of them.
 """
 
 from collections.abc import Sequence
@@ -12,8 +13,9 @@ from pydantic import Field
 from thimble.models.transforms.base import NumberSample
 from thimble.models.transforms.criteo import CriteoTransform
 from thimble.models.transforms.quantiles import QuantileTransform
+from thimble.models.transforms.scaled import ScaledTransform
 
-_Transform = CriteoTransform | QuantileTransform
+_Transform = CriteoTransform | QuantileTransform | ScaledTransform
 Transform = Annotated[_Transform, Field(discriminator="kind")]
 
 TransformKind = Literal["criteo", "quantiles"]

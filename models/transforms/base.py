@@ -32,9 +32,13 @@ class BaseTransform(Frozen, ABC):
     def apply(self, dense: Floats) -> Floats:
         """[rows, columns] -> [rows, width] in numpy, which every backend must equal up to rounding."""
 
+    def suited(self, dense: Floats) -> Floats:
+        """Numbers [rows, columns] that were drawn for any model, brought to the sizes that this one is for."""
+        return dense
+
     @abstractmethod
     def figures(self, names: Sequence[str]) -> list[str]:
-        """What was learnt, a line a column."""
+        """What it knows of each column, a line a column; none where all are alike."""
 
     @abstractmethod
     def __str__(self) -> str:

@@ -7,9 +7,13 @@ import httpx
 import numpy as np
 import pytest
 
+from testing.artifacts import write_artifact
+from testing.samples import small_spec
 from testing.servers import running
 from tests.export.conftest import Run
 from thimble.client import Client
+from thimble.models.spec import ModelSpec
+from thimble.models.transforms.scaled import LOG1P, ScaledColumn, ScaledTransform
 
 COLUMNS = ["--label", "clicked", "--dense", "balance,spent,never", "--int", "user", "--in-order"]
 SIZES = [
@@ -97,3 +101,28 @@ def test_presets_keep_criteos_recipe(run: Run) -> None:
     refused = run("train", "--generate", "1000", "--preset", "criteo-kaggle", "--dense-transform", "quantiles")
     assert refused.status == 1
     assert "--preset has criteo for its numbers; --dense-transform quantiles is for columns" in refused.err
+
+
+def test_numbers_of_a_model_that_was_trained_elsewhere(run: Run, tmp_path: Path) -> None:
+    columns = [ScaledColumn(log=LOG1P, missing=5), ScaledColumn(centre=200, scale=100), ScaledColumn()]
+    plain = small_spec(dense=3, kinds=())
+    spec = ModelSpec.model_validate(dict(plain) | {"dense_transform": ScaledTransform(columns=columns)})
+    artifact = write_artifact(spec, tmp_path / "artifacts")
+    inspected = run("inspect", artifact).out
+    assert "numbers      scaled: each column by a formula of its own\n" in inspected
+    assert " d0: ln(max(x + 1, 1)), a missing number as 5\n" in inspected
+    assert " d1: (x - 200) / 100, a missing number as 0\n" in inspected
+    assert json.loads(run("inspect", "--json", artifact).out)["dense_transform"] == spec.dense_transform.model_dump()
+    with running(tmp_path / "artifacts") as server, httpx.Client(base_url=server.url) as client:
+
+        def scores(d0: object, d1: object, d2: object) -> list[float]:
+            answer = client.post("/v1/score", json={"features": {"d0": d0, "d1": d1, "d2": d2}})
+            assert answer.status_code == 200, answer.text
+            found: list[float] = answer.json()["scores"]
+            return found
+
+        missing, known, other = scores([None, 5, 6], 200, 1)
+        assert missing == known != other
+        assert scores(-7, 0, 1) == scores(0, None, 1)
+        extreme = [-3.4028235e38, -1e38, 1e38, 3.4028235e38, 1e-45, None]
+        assert len(scores(extreme, extreme[::-1], extreme)) == len(extreme)  # 200: all of them are finite

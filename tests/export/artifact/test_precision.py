@@ -7,13 +7,15 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 import pytest
+import torch
 
-from testing.artifacts import write_artifact
+from testing.artifacts import random_features, write_artifact
 from testing.runtimes import run
 from testing.samples import SCHEMES, criteo_spec, random_batch, small_spec
 from thimble.export.artifact.agreement import onnx_scores, onnx_session, prove
 from thimble.export.artifact.graph import ExportError, with_memory
 from thimble.export.artifact.pipeline import export as export_run
+from thimble.export.artifact.pipeline import publish
 from thimble.export.clicks.generate import GeneratedClicks
 from thimble.export.clicks.golden import golden_batch
 from thimble.export.clicks.rows import ClickError, Parts, Rows
@@ -30,6 +32,7 @@ from thimble.models.nn.embeddings import SharedMemory
 from thimble.models.nn.registry import recommender
 from thimble.models.quantization import MemoryPrecision
 from thimble.models.spec import ModelSpec, Precision
+from thimble.models.transforms.scaled import ScaledTransform
 from thimble.service.engine.artifact import ArtifactError, read_artifact
 from thimble.service.engine.engine import Engine
 
@@ -188,6 +191,25 @@ def test_extreme_numbers_score(int8: Path, value: float) -> None:
     engine = served(int8)
     scores = engine.score(Batch(np.full((3, 13), value, np.float32), np.zeros((3, 26), np.int64)))
     assert ((scores >= 0) & (scores <= 1)).all()
+
+
+@pytest.mark.parametrize("precision", [Precision(), FP16, INT8], ids=str)
+def test_numbers_scaled_by_constants_are_exported_and_served(tmp_path: Path, precision: Precision) -> None:
+    """What a file is proven with has the sizes of its columns: far from them, float32 sums differ by their order."""
+    transform = ScaledTransform.standardised([0.02] * 13, [0.01] * 13)
+    plain = with_widths(criteo_spec(dim=16), [256, 64, 16], [256, 64, 1])
+    spec = ModelSpec.model_validate(dict(plain) | {"dense_transform": transform, "precision": precision})
+    random = np.random.default_rng(0)
+    torch.manual_seed(0)
+    golden = random_features(spec, 256)
+    for name in spec.dense:
+        golden[name] = [*random.normal(0.02, 0.01, 255).tolist(), None]
+    rows = golden_batch(spec, golden)
+    published = publish(spec, recommender(spec).eval(), golden, tmp_path, calibration=[rows])
+    if precision == Precision():
+        assert max(published.agreement[1:]) < 1e-6
+    extremes = Batch(np.full((3, 13), [[np.nan], [3.4e38], [-3.4e38]], np.float32), rows.ids[:3])
+    assert np.isfinite(served(published.path).score(extremes)).all()
 
 
 def test_integer_kernels_compute_what_float_ones_do(int8: Path) -> None:
