@@ -39,6 +39,7 @@ setup(
     package_dir={f"thimble.{folder}": folder for folder in FOLDERS},
     package_data={
         "thimble.ops": ["*.so"],
+        "thimble.export.importing": ["formats/*/*.yaml"],
         "thimble.export.report": ["page.html"],
         "thimble.loadtests.report": ["report.html", "report.md"],
     },

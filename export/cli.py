@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from thimble.export import console
 from thimble.export.commands.evaluate import evaluate
 from thimble.export.commands.export import export
+from thimble.export.commands.import_checkpoint import import_checkpoint
 from thimble.export.commands.inspect import inspect
 from thimble.export.commands.plan import plan
 from thimble.export.commands.score import score
@@ -19,6 +20,7 @@ from thimble.export.commands.untrained import untrained
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 for command in (plan, tradeoff, train, export, untrained, inspect, evaluate, score):
     app.command()(command)
+app.command("import")(import_checkpoint)
 
 
 def main() -> None:

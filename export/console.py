@@ -164,6 +164,9 @@ def inspection(spec: ModelSpec, file_bytes: int) -> list[tuple[str, str]]:
         rows.append(("trained on", f"{p.source}: {trained}, batch {p.batch_size}, seed {p.seed}"))
         rows += training_lines(p)
         rows.append(("written by", p.tool))
+    if it := spec.imported:
+        met = f", where {counted(it.expected_rows, 'row')} had these scores" if it.expected_rows else ""
+        rows += [("imported from", f"{it.format} checkpoint {it.checkpoint}{met}"), ("written by", it.tool)]
     if spec.metrics:
         rows.append(("held out", metrics_line(spec.metrics)))
     if spec.precision_cost:

@@ -71,6 +71,18 @@ class Provenance(Frozen):
         return re.fullmatch(rf"{GENERATED_CLICKS}, seed \d+", self.source) is not None
 
 
+class Imported(Frozen):
+    """The checkpoint that the weights were taken from as they are.
+
+    `expected_rows` came with scores from where it was trained, all of which the import met.
+    """
+
+    format: str
+    checkpoint: str
+    tool: str
+    expected_rows: Annotated[int, Field(ge=0)] = 0
+
+
 class Metrics(Frozen):
     """Quality on rows that were not trained on. Losses are in nats; all intervals are 95 % intervals.
 
@@ -177,6 +189,7 @@ class ModelSpec(Frozen):
     architecture: Architecture
     precision: Precision = Precision()
     provenance: Provenance | None = None
+    imported: Imported | None = None
     metrics: Metrics | None = None
     precision_cost: PrecisionCost | None = None
     golden: GoldenRows | None = None

@@ -33,6 +33,7 @@ ROOMS: dict[str, set[str]] = {
     "export.metrics": {"models"},
     "export.training": {"export.clicks", "export.metrics", "export.wording", "models", "models.nn"},
     "export.artifact": {"export.clicks", "export.metrics", "export.training", "models", "models.nn", "ops"},
+    "export.importing": {"export.artifact", "export.clicks", "models", "models.nn"},
     "export.scoring": {"export.artifact", "export.clicks", "export.metrics", "models"},
     "export.plan": {"export.clicks", "export.training", "export.wording", "models"},
     "export.report": {"export.metrics", "export.training", "export.wording", "models"},
@@ -41,8 +42,8 @@ ROOMS: dict[str, set[str]] = {
     },
     "export.wording": set(),
     "export.commands": {
-        *("export", "export.artifact", "export.clicks", "export.metrics", "export.plan", "export.report"),
-        *("export.scoring", "export.tradeoff", "export.training", "export.wording", "models"),
+        *("export", "export.artifact", "export.clicks", "export.importing", "export.metrics", "export.plan"),
+        *("export.report", "export.scoring", "export.tradeoff", "export.training", "export.wording", "models"),
     },
     "export": {"export.artifact", "export.clicks", "export.commands", "export.metrics", "export.wording", "models"},
     "service.background": {"service.telemetry"},

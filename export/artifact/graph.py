@@ -69,6 +69,11 @@ def build(
     return model
 
 
+def written_by() -> str:
+    """This program and its version, as files name it."""
+    return f"thimble {version('thimble-ctr')}"
+
+
 def initializer(weight: str) -> str:
     """What a weight of the torch module is called in the graph."""
     return f"dlrm.{weight}"

@@ -49,11 +49,13 @@ def publish(
     calibration: Iterable[Batch] = (),
     held_out: Iterable[Clicks] | None = None,
     store: Store | None = None,
+    examine: Callable[[Path], None] = lambda _: None,
 ) -> Exported:
     """Write a model as REPOSITORY/NAME/VERSION/model.onnx, with golden rows, once it is proven to compute what it is.
 
     `calibration` are rows as they will be scored, which int8 needs. On `held_out` rows, if there are any, is measured
-    what the spec's precision costs. `store` is for full tables that do not fit into memory.
+    what the spec's precision costs. `store` is for full tables that do not fit into memory. `examine` sees the file
+    before anybody else does, and what it raises keeps it from appearing.
     ExportError: the version exists, or the file does not score as the model. ClickError: rows cannot be read.
     """
     batch = golden_batch(spec, golden)
@@ -76,6 +78,7 @@ def publish(
         describe(written, spec)
         onnx.save_model(written, path)
         agreement = prove(path, spec, dlrm, batch)
+        examine(path)
     return Exported(target / MODEL_FILE, spec, agreement)
 
 

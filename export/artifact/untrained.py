@@ -4,20 +4,19 @@ Full tables are drawn straight into the file of the artifact and used from there
 """
 
 import math
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import onnx_ir
 import torch
-from torch import nn
 
-from thimble.export.artifact.graph import initializer
+from thimble.export.artifact.external import LargeArray, write_arrays
 from thimble.export.artifact.pipeline import Exported, publish
 from thimble.export.clicks.generate import GeneratedClicks
 from thimble.export.clicks.golden import GOLDEN_ROWS, golden_features
 from thimble.export.clicks.rows import Rows
-from thimble.models.base import FLOAT_BYTES
 from thimble.models.hashing import Floats
 from thimble.models.nn.embeddings import FullTables
 from thimble.models.nn.recommender import Recommender
@@ -30,8 +29,6 @@ from thimble.models.spec import ModelSpec
 FEWEST = 3
 DRAWN = 1 << 24
 """Floats that are drawn and written at a time."""
-# Where a table begins, so that it can be mapped into memory on its own.
-ALIGNMENT = 1 << 16
 
 
 def resized(spec: ModelSpec, rows: int) -> ModelSpec:
@@ -55,47 +52,35 @@ def export_untrained(spec: ModelSpec, repository: Path, version: int | None = No
     torch.manual_seed(seed)
     if not isinstance(spec.embedding, FullEmbedding):
         return publish(spec, recommender(spec).eval(), features, repository, version)
-    lengths = spec.embedding.table_rows
-    small = spec.embedding.model_copy(update={"table_rows": [1] * len(lengths)})
-    dlrm = recommender(spec.model_copy(update={"embedding": small})).eval()
-    store = partial(_store_tables, dlrm, lengths, spec.embedding_dim, seed)
+    dlrm = with_tables_of_a_row(spec).eval()
+    store = partial(_store_tables, dlrm, spec, spec.embedding, seed)
     return publish(spec, dlrm, features, repository, version, store=store)
 
 
+def with_tables_of_a_row(spec: ModelSpec) -> Recommender:
+    """The untrained torch module of a spec, with tables that take no memory in place of its embeddings."""
+    tables = FullEmbedding(table_rows=[1] * len(spec.fields))
+    return recommender(spec.model_copy(update={"embedding": tables}))
+
+
 def _store_tables(
-    dlrm: Recommender, lengths: list[int], dim: int, seed: int, path: Path
+    dlrm: Recommender, spec: ModelSpec, embedding: FullEmbedding, seed: int, path: Path
 ) -> dict[str, onnx_ir.ExternalTensor]:
     """Draw a model's tables into a file and have the model read them from there."""
-    assert isinstance(dlrm.sparse_arch, FullTables)
-    dlrm.sparse_arch.rows = lengths
-    stored = {}
-    for f, (rows, offset) in enumerate(_draw_tables(path, lengths, dim, seed)):
-        table: Floats = np.memmap(path, np.float32, "r+", offset, (rows, dim))
-        dlrm.sparse_arch.tables[f] = nn.Embedding(rows, dim, _weight=torch.from_numpy(table))
-        name = f"sparse_arch.tables.{f}.weight"
-        stored[name] = onnx_ir.ExternalTensor(
-            path.name,
-            offset,
-            table.nbytes,
-            onnx_ir.DataType.FLOAT,
-            shape=onnx_ir.Shape(table.shape),
-            name=initializer(name),
-            base_dir=path.parent,
-        )
-    return stored
-
-
-def _draw_tables(path: Path, lengths: list[int], dim: int, seed: int) -> list[tuple[int, int]]:
-    """Write tables, Uniform(+-sqrt(1 / rows)) as DLRM draws them, into a file. Rows and offset of each."""
     random = np.random.default_rng(seed)
-    spans = []
-    with path.open("wb") as file:
-        for rows in lengths:
-            offset = file.seek(-(-file.tell() // ALIGNMENT) * ALIGNMENT)
-            spans.append((rows, offset))
-            bound = np.float32(math.sqrt(1 / rows))
-            for start in range(0, rows * dim, DRAWN):
-                values = random.random(min(DRAWN, rows * dim - start), np.float32)
-                file.write(((2 * values - 1) * bound).data)
-        assert file.tell() == spans[-1][1] + lengths[-1] * dim * FLOAT_BYTES
-    return spans
+    dim = spec.embedding_dim
+    drawn = (
+        LargeArray(f"sparse_arch.tables.{f}.weight", (rows, dim), np.float32, _drawn(rows, dim, random))
+        for f, rows in enumerate(embedding.table_rows)
+    )
+    stored = write_arrays(path, drawn)
+    dlrm.sparse_arch = FullTables(spec, embedding, [torch.from_numpy(table.array) for table in stored.values()])
+    return {name: table.tensor for name, table in stored.items()}
+
+
+def _drawn(rows: int, dim: int, random: np.random.Generator) -> Iterator[Floats]:
+    """A table, Uniform(+-sqrt(1 / rows)) as DLRM draws them, in parts."""
+    bound = np.float32(math.sqrt(1 / rows))
+    for start in range(0, rows * dim, DRAWN):
+        values = random.random(min(DRAWN, rows * dim - start), np.float32)
+        yield (2 * values - 1) * bound

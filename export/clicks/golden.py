@@ -39,10 +39,11 @@ def _wire_columns(spec: ModelSpec, clicks: Clicks) -> list[list[int | float | st
             columns.append([(f"{x:08x}" if field.kind == "hex" else x) if x else None for x in ids])
         return columns
     raw = zip(spec.features, clicks.raw(), strict=True)
-    return [[_wire_value(feature.kind, value) for value in column] for feature, column in raw]
+    return [[wire_value(feature.kind, value) for value in column] for feature, column in raw]
 
 
-def _wire_value(kind: ValueKind, value: object) -> int | float | str | None:
+def wire_value(kind: ValueKind, value: object) -> int | float | str | None:
+    """A good value, text or typed, as JSON carries it."""
     value = (FROM_TEXT if isinstance(value, str) else FROM_VALUES)[kind].plain(value)
     if value is None or (isinstance(value, str) and not value.strip()):
         return None

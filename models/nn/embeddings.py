@@ -1,6 +1,7 @@
 """Embeddings in torch: one shared memory, ordinary tables, or none. They map ids to float32 [batch, fields, dim]."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -85,21 +86,26 @@ class SharedMemory(nn.Module):
 
 
 class FullTables(nn.Module):
-    """One table a field, indexed by id modulo its length."""
+    """One table a field, indexed by id modulo its length. They are drawn unless there are some."""
 
-    def __init__(self, spec: ModelSpec, embedding: FullEmbedding) -> None:
+    def __init__(self, spec: ModelSpec, embedding: FullEmbedding, tables: Sequence[Tensor] = ()) -> None:
         super().__init__()
         self.rows = embedding.table_rows
-        self.tables = nn.ModuleList()
-        for rows in self.rows:
-            table = nn.Embedding(rows, spec.embedding_dim, sparse=True)
-            # the same Uniform(+-sqrt(1 / rows)) that DLRM gives its tables
-            nn.init.uniform_(table.weight, -math.sqrt(1 / rows), math.sqrt(1 / rows))
-            self.tables.append(table)
+        self.tables = nn.ModuleList(
+            [nn.Embedding(table.shape[0], table.shape[1], sparse=True, _weight=table) for table in tables]
+            or [_drawn_table(rows, spec.embedding_dim) for rows in self.rows]
+        )
 
     def forward(self, ids: Tensor) -> Tensor:
         columns = [table(ids[:, f] % self.rows[f]) for f, table in enumerate(self.tables)]
         return torch.stack(columns, dim=1).float()
+
+
+def _drawn_table(rows: int, dim: int) -> nn.Embedding:
+    """The same Uniform(+-sqrt(1 / rows)) that DLRM gives its tables."""
+    table = nn.Embedding(rows, dim, sparse=True)
+    nn.init.uniform_(table.weight, -math.sqrt(1 / rows), math.sqrt(1 / rows))
+    return table
 
 
 class NoEmbeddings(nn.Module):

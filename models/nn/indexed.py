@@ -15,21 +15,26 @@ class IndexedTable(nn.Module):
     """ids [batch, fields] -> float32 [batch, fields, dim].
 
     `keys` are the directory's, in which no id is found before they are set. A batch's gradients touch only the rows
-    that it reads.
+    that it reads. Both keys and `table` are made unless they are given.
     """
 
     keys: Tensor
     ranges: Tensor
     shared: Tensor
 
-    def __init__(self, spec: ModelSpec, embedding: IndexedEmbedding) -> None:
+    def __init__(
+        self, spec: ModelSpec, embedding: IndexedEmbedding, keys: Tensor | None = None, table: Tensor | None = None
+    ) -> None:
         super().__init__()
         directory = embedding.directory
         fields = len(directory.buckets)
-        self.register_buffer("keys", torch.full((sum(directory.buckets), LANES), NO_ID))
+        self.register_buffer("keys", torch.full((sum(directory.buckets), LANES), NO_ID) if keys is None else keys)
         self.hashes = Hashes(directory.constants(), PRIME)
         self.register_buffer("ranges", torch.from_numpy(directory.ranges()), persistent=False)
         self.register_buffer("shared", torch.arange(fields).unsqueeze(1), persistent=False)
+        if table is not None:
+            self.table = nn.Embedding(table.shape[0], table.shape[1], sparse=True, _weight=table)
+            return
         self.table = nn.Embedding(embedding.rows, spec.embedding_dim, sparse=True)
         self._draw([LANES * buckets for buckets in directory.buckets])
 

@@ -1,0 +1,1 @@
+"""A model that was trained elsewhere, from its checkpoint to an artifact."""

@@ -1,0 +1,72 @@
+"""A checkpoint of a format to a version in a model repository."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from thimble.export.artifact.graph import written_by
+from thimble.export.artifact.pipeline import Exported
+from thimble.export.importing.described import Asked, described
+from thimble.export.importing.expected import made_rows, read_expected
+from thimble.export.importing.features import read_features
+from thimble.export.importing.mapping import CheckpointMapping, Format, read_mapping, shipped, tensors_in
+from thimble.export.importing.nvidia import read_folder
+from thimble.export.importing.publishing import publish_imported
+from thimble.export.importing.torch_file import load
+from thimble.export.importing.weights import CheckpointError
+from thimble.models.spec import Imported
+
+
+class Said(NamedTuple):
+    """What is said of a checkpoint beside it: the files of its features and its keys, and a ROBE array's chunk."""
+
+    features: Path | None = None
+    map: Path | None = None
+    chunk: int | None = None
+    expect: Path | None = None
+
+
+class Done(NamedTuple):
+    """What was written, and by how much its scores differ from the expected ones, if there are any."""
+
+    exported: Exported
+    expected_rows: int = 0
+    difference: float = 0.0
+
+
+def import_checkpoint(
+    checkpoint: Path, format: Format, said: Said, repository: Path, name: str, version: int | None = None
+) -> Done:
+    """CheckpointError, ExportError: it cannot be imported, and nothing was written. OSError: a file cannot be read."""
+    mapping = _mapping(format, said.map)
+    opened, columns = _opened(checkpoint, format)
+    features = read_features(said.features) if said.features else None
+    asked = Asked(features, said.features, said.chunk, columns)
+    imported = described(mapping, tensors_in(opened, mapping), asked, name, str(checkpoint))
+    expected = read_expected(said.expect, imported.spec) if said.expect else None
+    rows = len(expected.scores) if expected else 0
+    source = Imported(format=format, checkpoint=checkpoint.name, tool=written_by(), expected_rows=rows)
+    model = imported._replace(spec=imported.spec.model_copy(update={"imported": source}))
+    if expected is None:
+        return Done(publish_imported(model, made_rows(model.spec), repository, version))
+    differences: list[float] = []
+    done = publish_imported(
+        model, expected.golden, repository, version, lambda path: differences.append(expected.difference(path))
+    )
+    return Done(done, rows, differences[0])
+
+
+def _mapping(format: Format, own: Path | None) -> CheckpointMapping:
+    if (format == "map") != (own is not None):
+        raise CheckpointError("--format map takes a file by --map, and no other format does")
+    return read_mapping(own) if own else shipped(format)
+
+
+def _opened(checkpoint: Path, format: Format) -> tuple[object, list[int] | None]:
+    """What a checkpoint holds, and the order of its tables where it has one of its own."""
+    if format == "nvidia":
+        if not checkpoint.is_dir():
+            raise CheckpointError(f"{checkpoint} is no folder, and --format nvidia takes one")
+        return read_folder(checkpoint)
+    if checkpoint.is_dir():
+        raise CheckpointError(f"{checkpoint} is a folder, and --format {format} takes a file of torch.save's")
+    return load(checkpoint), None

@@ -1,0 +1,442 @@
+"""Checkpoints that are none, or of which more has to be said: one sentence that names it, and nothing is written."""
+
+import pickle
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.export.conftest import Run
+from tests.export.importing.reference import (
+    TABLE_ROWS,
+    Dlrm,
+    facebook,
+    made_dlrm,
+    made_rows,
+    nvidia,
+    robe,
+    torchrec,
+    write_expected,
+    write_features,
+)
+
+FIELDS = [f"C{field + 1}" for field in range(len(TABLE_ROWS))]
+SIZED = [f"{{name: {name}, table_rows: {rows}}}" for name, rows in zip(FIELDS, TABLE_ROWS, strict=True)]
+
+
+class Runs:
+    """What would do harm if it were unpickled."""
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[str, str]]:
+        return open, ("harmed", "w")
+
+
+class ShardedTensor:
+    """As torch.distributed has it."""
+
+
+def save(state: object, path: str = "model.pt") -> None:
+    torch.save(state, path)
+
+
+def truncated(share: float) -> None:
+    save(facebook(made_dlrm()))
+    whole = Path("model.pt").read_bytes()
+    Path("model.pt").write_bytes(whole[: int(len(whole) * share)])
+
+
+def rezipped() -> None:
+    save(facebook(made_dlrm()))
+    with zipfile.ZipFile("model.pt") as old, zipfile.ZipFile("new.pt", "w", zipfile.ZIP_DEFLATED) as new:
+        for entry in old.infolist():
+            new.writestr(entry.filename, old.read(entry))
+    Path("new.pt").rename("model.pt")
+
+
+def changed(**values: torch.Tensor | None) -> None:
+    state = {**facebook(made_dlrm()), **{key.replace("__", "."): value for key, value in values.items()}}
+    save({key: value for key, value in state.items() if value is not None})
+
+
+def spoilt(key: str, value: float) -> None:
+    state = facebook(made_dlrm())
+    state[key][2] = value
+    save(state)
+
+
+def wide(inputs: int) -> None:
+    changed(top_l__0__weight=torch.zeros(9, inputs))
+
+
+def scripted() -> None:
+    with zipfile.ZipFile("model.pt", "w") as archive:
+        for name in ("data.pkl", "code/__torch__.py"):
+            archive.writestr(f"model/{name}", "")
+
+
+@pytest.mark.parametrize(
+    ("made", "sentence"),
+    [
+        (lambda: Path("model.pt").touch(), "model.pt is no file of torch.save's"),
+        (lambda: Path("model.pt").write_bytes(b"HDF5" * 9), "model.pt is no file of torch.save's"),
+        (lambda: truncated(0.9), "model.pt is truncated: it begins as torch.save writes files and does not end so"),
+        (lambda: truncated(0.001), "model.pt is truncated: it begins as torch.save writes files and does not end so"),
+        (lambda: Path("model.pt").write_bytes(pickle.dumps(Runs())), "model.pt would run code ("),
+        (lambda: save({"state_dict": Runs()}), "model.pt would run code ("),
+        (lambda: save(torch.nn.Linear(2, 2)), "would run code (torch.nn.modules.linear.Linear) if it were read"),
+        (lambda: save({"a": ShardedTensor()}), "model.pt is one process's part of a sharded model ("),
+        (scripted, "model.pt is a TorchScript program, which is code"),
+        (rezipped, "model.pt was compressed after torch.save wrote it"),
+        (lambda: zipfile.ZipFile("model.pt", "w").close(), "model.pt is a zip file, and none of torch.save's"),
+        (lambda: Path("model.pt").mkdir(), "model.pt is a folder, and --format facebook takes a file of torch.save's"),
+        (lambda: save({"epoch": 3}), "model.pt holds no emb_l.{field}.weight, and no tensor at all"),
+        (lambda: save(torchrec(made_dlrm())), "its keys are those of --format torchrec"),
+        (lambda: changed(bot_l__2__bias=None), "dense_arch has 2 weights and 1 biases"),
+        (lambda: changed(emb_l__1__weight=None), "there is emb_l.2.weight and no emb_l.1.weight"),
+        (lambda: changed(what=torch.ones(1)), "model.pt holds what, which its format does not know"),
+        (lambda: changed(v_W_l__0=torch.ones(1)), "weights the ids of a bag (v_W_l.0), which cannot be imported"),
+        (lambda: changed(emb_l__0__weight_q=torch.ones(1)), "has quotient-remainder embeddings (emb_l.0.weight_q)"),
+        (lambda: changed(emb_l__0__proj__weight=torch.ones(1)), "has mixed-dimension embeddings (emb_l.0.proj"),
+        (lambda: changed(bot_l__module__0__bias=torch.ones(1)), "is one process's part of a distributed run"),
+        (lambda: changed(emb_l__1__weight=torch.ones(7, 5)), "emb_l.1.weight is [7, 5], and no table with rows of 6"),
+        (lambda: changed(emb_l__1__weight=torch.ones(0, 6)), "emb_l.1.weight is [0, 6], and no table with rows of 6"),
+        (
+            lambda: changed(emb_l__3__weight=None),
+            "names 3 numbers under dense and 4 fields, and model.pt is of 3 numbers",
+        ),
+        (lambda: wide(30), "takes 30 inputs, those of an interaction that concatenates (cat)"),
+        (lambda: wide(21), "takes 21 inputs, those of an interaction of each vector with itself too"),
+        (lambda: wide(17), "takes 17 inputs; the first of 5 vectors of 6 and the dot products of all are 16"),
+        (
+            lambda: changed(top_l__2__weight=torch.ones(5, 8)),
+            "top_l.2.weight takes 8 inputs, and the layer before gives 9",
+        ),
+        (lambda: changed(top_l__4__weight=torch.ones(2, 5)), "is [1], for [2, 5] weights"),
+        (
+            lambda: spoilt("emb_l.2.weight", float("nan")),
+            "emb_l.2.weight holds a value that is no finite float32 number, in row 2",
+        ),
+        (
+            lambda: spoilt("top_l.2.bias", float("inf")),
+            "top_l.2.bias holds a value that is no finite float32 number, in row 2",
+        ),
+        (
+            lambda: changed(emb_l__0__weight=torch.eye(6).to_sparse()),
+            "emb_l.0.weight is sparse; save it as dense floats",
+        ),
+    ],
+)
+def test_a_file_that_is_none_or_of_another_model(
+    run: Run, tmp_path: Path, made: Callable[[], object], sentence: str
+) -> None:
+    made()
+    features = write_features(tmp_path / "f.yaml", FIELDS)
+
+    said = run("import", "model.pt", "--format", "facebook", "--features", features)
+
+    assert said.status == 1 and said.out == ""
+    assert said.err.startswith("thimble-export: ") and said.err.count("\n") == 1
+    assert sentence in said.err
+    assert not (tmp_path / "artifacts").exists() and not (tmp_path / "harmed").exists()
+
+
+@pytest.mark.parametrize(
+    ("features", "sentence"),
+    [
+        (None, "model.pt is of 3 numbers (model.pt: bot_l.0.weight is [8, 3]) and 4 fields, and holds neither"),
+        ("dense: [I1]\nfields: [a, b, c, d]", "f.yaml names 1 numbers under dense and 4 fields, and model.pt is of 3"),
+        ("dense: [x, y, z]\nfields: [a, b, c, d]\nids: rows", "f.yaml does not say what was done with numbers before"),
+        ("dense: [x, y, z]\nnumbers: log\nfields: [a, b, c, d]", "f.yaml does not say how values of a become rows"),
+        ("dense: [x, y, z]\nnumbers: log\nfields: [a, b, c, a]\nids: rows", "feature names must be unique"),
+        ("dense: [x, y, z]\nnumbers: logs\nfields: [a, b, c, d]\nids: rows", "f.yaml: numbers"),
+        (
+            "dense: [x, y, z]\nnumbers: {means: [1, 2], deviations: [1, 2]}\nfields: [a, b, c, d]\nids: mod",
+            "2 columns, not 3",
+        ),
+        (
+            "dense: [x, y, z]\nnumbers: none\nfields: [a, b, c, d]\nids: mod\nkind: string",
+            "text of a becomes a row by a vocab",
+        ),
+        (
+            "dense: [x, y, z]\nnumbers: none\nfields: [{name: a, table_rows: 9}, b, c, d]\nids: mod",
+            "a has table_rows 9, its t",
+        ),
+        ("dense: [x, y\nfields: a", "f.yaml is no YAML, see line 2"),
+        ("- 1", "f.yaml: the file: Input should be"),
+        ("sparse: [a]", "f.yaml: sparse is a key that this program does not know"),
+        (
+            "dense: [x, y, z]\nnumbers: none\nfields: [{name: a, ids: {vocabulary: no.csv}}, b, c, d]\nids: rows",
+            "no.csv",
+        ),
+    ],
+)
+def test_features_that_are_not_said_or_not_so(run: Run, tmp_path: Path, features: str | None, sentence: str) -> None:
+    save(facebook(made_dlrm()))
+    if features is not None:
+        Path("f.yaml").write_text(features)
+
+    said = run("import", "model.pt", "--format", "facebook", *(["--features", "f.yaml"] if features else []))
+
+    assert said.status == 1 and said.out == ""
+    assert sentence in said.err and said.err.count("\n") == 1
+    assert not (tmp_path / "artifacts").exists()
+
+
+def robe_state(dlrm: Dlrm) -> dict[str, torch.Tensor]:
+    return robe(dlrm, torch.randn(113), 50)
+
+
+def other_numbers(state: dict[str, torch.Tensor]) -> None:
+    state["emb_l.2.random_numbers"] = state["emb_l.2.random_numbers"] + 1
+
+
+def own_prime(state: dict[str, torch.Tensor]) -> None:
+    for field in range(4):
+        state[f"emb_l.{field}.random_numbers"] = torch.arange(51)
+
+
+def trained_apart(state: dict[str, torch.Tensor]) -> None:
+    state["emb_l.1.weight"] = state["hashed_weight"] + 1
+
+
+@pytest.mark.parametrize(
+    ("change", "fields", "chunk", "sentence"),
+    [
+        (None, SIZED, [], "hashed_weight does not say how many weights of it lie together (Z, uma_chunk_size)"),
+        (None, FIELDS, ["--chunk", 4], "f.yaml does not say how many rows C1 had"),
+        (
+            None,
+            [*SIZED[:3], "{name: C4, kind: hex, table_rows: 3}"],
+            ["--chunk", 4],
+            "C4 of a ROBE model takes row numbers",
+        ),
+        (None, SIZED, ["--chunk", 113], "memory_length 113 must exceed chunk_size 113"),
+        (other_numbers, SIZED, ["--chunk", 4], "emb_l.2.random_numbers differ, so their tables are read by other maps"),
+        (own_prime, SIZED, ["--chunk", 4], "are 51 numbers, the first 0; the authors' maps have 51 or 11"),
+        (
+            trained_apart,
+            SIZED,
+            ["--chunk", 4],
+            "emb_l.1.weight and robe.pt: hashed_weight differ, so the tables share no array",
+        ),
+    ],
+)
+def test_a_robe_array_that_is_none_or_of_which_more_has_to_be_said(
+    run: Run,
+    tmp_path: Path,
+    change: Callable[[dict[str, torch.Tensor]], None] | None,
+    fields: list[str],
+    chunk: list[object],
+    sentence: str,
+) -> None:
+    state = robe_state(made_dlrm())
+    if change:
+        change(state)
+    save(state, "robe.pt")
+    features = write_features(tmp_path / "f.yaml", fields)
+
+    said = run("import", "robe.pt", "--format", "robe", "--features", features, *chunk)
+
+    assert said.status == 1 and sentence in said.err and said.err.count("\n") == 1
+    assert not (tmp_path / "artifacts").exists()
+
+
+def rewritten(metadata: object) -> None:
+    torch.save(metadata, "nv/metadata.pt")
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (
+            lambda: Path("nv/metadata.pt").unlink(),
+            "nv has no metadata.pt, so it is no whole checkpoint of NVIDIA's DLRM",
+        ),
+        (lambda: Path("nv/top_model.out.pt").unlink(), "nv has no top_model.out.pt"),
+        (lambda: Path("nv/embeddings.2.meta.pt").unlink(), "nv has no embeddings.2.meta.pt"),
+        (
+            lambda: Path("nv/bottom_model.embeddings.1.bin").write_bytes(b"12"),
+            "has 2 bytes, and a table of [7, 6] has 168",
+        ),
+        (lambda: rewritten({"data": 3}), "nv/metadata.pt does not say in which order tables are taken"),
+        (
+            lambda: rewritten(
+                {
+                    "data": {"device_mapping": {"embedding": [[0, 1, 2]]}},
+                    "config": {"interaction_op": "dot", "bottom_features_ordered": False},
+                }
+            ),
+            "names 3 numbers under dense and 4 fields, and nv is of 3 numbers",
+        ),
+        (
+            lambda: rewritten(
+                {
+                    "data": {"device_mapping": {"embedding": [[0, 1, 2, 3]]}},
+                    "config": {"interaction_op": "cat", "bottom_features_ordered": False},
+                }
+            ),
+            "nv is of a model whose interaction is cat, and not dot",
+        ),
+    ],
+)
+def test_a_folder_of_nvidias_that_is_not_whole(
+    run: Run, tmp_path: Path, damage: Callable[[], object], sentence: str
+) -> None:
+    nvidia(made_dlrm(), tmp_path / "nv", [[0, 1, 2, 3]])
+    damage()
+    features = write_features(tmp_path / "f.yaml", FIELDS)
+
+    said = run("import", "nv", "--format", "nvidia", "--features", features)
+
+    assert said.status == 1 and sentence in said.err and said.err.count("\n") == 1
+
+
+def row(values: str, scores: str = "0.5", header: str = "I1,I2,I3,C1,C2,C3,C4,score") -> str:
+    return f"{header}\n{values},{scores}\n"
+
+
+@pytest.mark.parametrize(
+    ("expected", "sentence"),
+    [
+        ("", "expected.csv has no column I1; it takes the model's features and score"),
+        ("I1,I2,I3,C1,C2,C3,C4,score\n", "expected.csv has no rows below its header"),
+        (row("1,2,3,1,1,1,1", "1.5"), "expected.csv: row 1: the score '1.5' is no probability, from 0 to 1"),
+        (row("1,2,3,1,1,1,1", "nan"), "expected.csv: row 1: the score 'nan' is no probability, from 0 to 1"),
+        (row("1,2,3,1,1,1,1", ""), "expected.csv: row 1: the score '' is no probability, from 0 to 1"),
+        (row("1,x,3,1,1,1,1"), "expected.csv: row 1: I2: 'x' is not a finite number"),
+        (row("1,2,3,1,1,1"), "expected.csv: row 1 has 7 values for 8 columns"),
+        (row("1,2,3,1,1,1,1", "0.123"), "row 1 has the score 0.123000 and the imported model gives it"),
+    ],
+)
+def test_scores_that_are_expected_and_are_none_or_not_so(
+    run: Run, tmp_path: Path, expected: str, sentence: str
+) -> None:
+    save(facebook(made_dlrm()))
+    Path("expected.csv").write_text(expected)
+    features = write_features(tmp_path / "f.yaml", FIELDS)
+
+    said = run("import", "model.pt", "--format", "facebook", "--features", features, "--expect", "expected.csv")
+
+    assert said.status == 1 and sentence in said.err and said.err.count("\n") == 1
+    assert not [*tmp_path.glob("artifacts/*/*/*")]
+
+
+def test_other_preprocessing_than_in_training_is_found_out(run: Run, tmp_path: Path) -> None:
+    dlrm = made_dlrm()
+    save(facebook(dlrm))
+    numbers, ids = made_rows(dlrm)
+    numbers = numbers.abs()
+    scores = dlrm.scores(torch.log1p(numbers), dlrm.embeddings(ids))
+    expected = write_expected(tmp_path / "expected.csv", numbers, ids, scores)
+    given = ("import", "model.pt", "--format", "facebook", "--expect", expected, "--features")
+
+    wrong = run(*given, write_features(tmp_path / "f.yaml", FIELDS))
+    right = run(*given, write_features(tmp_path / "f.yaml", FIELDS, "numbers: log\nids: rows\n"))
+
+    assert wrong.status == 1 and "something said of the features is not as it was in training" in wrong.err
+    assert right.status == 0, right.err
+
+
+def test_an_older_file_of_torch_saves_is_read_too(run: Run, tmp_path: Path) -> None:
+    torch.save(facebook(made_dlrm()), "model.pt", _use_new_zipfile_serialization=False)
+    features = write_features(tmp_path / "f.yaml", FIELDS)
+    assert run("import", "model.pt", "--format", "facebook", "--features", features).status == 0
+    Path("model.pt").write_bytes(Path("model.pt").read_bytes()[:-1000])
+    said = run("import", "model.pt", "--format", "facebook", "--features", features)
+    assert said.status == 1 and "model.pt is truncated or damaged" in said.err
+
+
+def test_numbers_of_other_precisions_and_orders_are_widened(run: Run, tmp_path: Path) -> None:
+    dlrm = made_dlrm()
+    state = facebook(dlrm)
+    state["emb_l.0.weight"] = dlrm.tables[0].bfloat16()
+    state["emb_l.1.weight"] = dlrm.tables[1].half()
+    state["emb_l.2.weight"] = dlrm.tables[2].T.contiguous().T
+    state["emb_l.3.weight"] = torch.cat([dlrm.tables[3]] * 2).double()[3:]
+    save(state)
+    dlrm.tables = [state[f"emb_l.{field}.weight"].float() for field in range(4)]
+    numbers, ids = made_rows(dlrm, 100)
+    scores = dlrm.scores(numbers, dlrm.embeddings(ids))
+    expected = write_expected(tmp_path / "expected.csv", numbers, ids, scores)
+    features = write_features(tmp_path / "f.yaml", FIELDS)
+
+    said = run("import", "model.pt", "--format", "facebook", "--features", features, "--expect", expected)
+
+    assert said.status == 0, said.err
+
+
+def test_values_have_rows_by_vocabularies(run: Run, tmp_path: Path) -> None:
+    dlrm = made_dlrm()
+    save(facebook(dlrm))
+    names = [f"é{row}" for row in range(40)]
+    Path("words.csv").write_text("".join(f'"{name}",{row}\n' for row, name in enumerate(names)))
+    Path("hex.json").write_text('{"0a": 3, "ff": 6}')
+    np.savez("dict.npz", unique=np.arange(120) * 7 + 5)
+    vocabularies = [
+        "{name: C1, kind: string, ids: {vocabulary: words.csv, unknown: 9, missing: 8}}",
+        "{name: C2, kind: hex, ids: {vocabulary: hex.json}}",
+        "{name: C3, ids: {vocabulary: dict.npz, unknown: 0}}",
+        "C4",
+    ]
+    features = write_features(tmp_path / "f.yaml", vocabularies)
+    numbers = torch.zeros(5, 3)
+    rows = torch.tensor([[39, 3, 119, 2], [9, 6, 0, 0], [8, 3, 2, 1], [0, 6, 1, 1], [1, 6, 1, 1]])
+    values = [["é39", "A", "838", "2"], ["new", "000ff", "6", "0"], ["", "0a", "19", "1"], ["é0", "ff", "12", "1"]]
+    values.append(["é1", "b", "12", "1"])  # of a value without a row, and none for unknown ones, the embedding is 0
+    embeddings = dlrm.embeddings(rows)
+    embeddings[4, 1] = 0
+    with (tmp_path / "expected.csv").open("w") as file:
+        file.write("I1,I2,I3,C1,C2,C3,C4,score\n")
+        for line, score in zip(values, dlrm.scores(numbers, embeddings).tolist(), strict=True):
+            file.write(f"0,0,0,{','.join(line)},{score!r}\n")
+
+    given = ("--features", features, "--expect", "expected.csv")
+    said = run("import", "model.pt", "--format", "facebook", *given)
+
+    assert said.status == 0, said.err
+    Path("hex.json").write_text('{"0a": 3, "a": 6}')
+    assert (
+        "'0a' and 'a' are one hex id, and have different rows"
+        in run("import", "model.pt", "--format", "facebook", *given).err
+    )
+    Path("hex.json").write_text('{"0a": 7}')
+    assert (
+        "hex.json speaks of row 7 of C2, whose table has 7"
+        in run("import", "model.pt", "--format", "facebook", *given).err
+    )
+    Path("hex.json").write_text("[1]")
+    assert "hex.json is no object of values and rows" in run("import", "model.pt", "--format", "facebook", *given).err
+
+
+def test_a_mapping_file_takes_any_keys(run: Run, tmp_path: Path) -> None:
+    dlrm = made_dlrm()
+    first = dlrm.top[0][0]
+    order = torch.randperm(first.shape[1], generator=torch.Generator().manual_seed(0))
+    state = {f"table{field}": table for field, table in enumerate(dlrm.tables)}
+    state |= {f"b{place}": weight.T.contiguous() for place, (weight, _) in enumerate(dlrm.bottom)}
+    state |= {f"bb{place}": bias for place, (_, bias) in enumerate(dlrm.bottom)}
+    state |= {f"t{place}": weight for place, (weight, _) in enumerate(dlrm.top)} | {"t0": first[:, order]}
+    state |= {f"tb{place}": bias for place, (_, bias) in enumerate(dlrm.top)}
+    save({"deep": {"inside": state}, "rate": torch.ones(1)})
+    inverse = torch.argsort(order).tolist()
+    Path("map.yaml").write_text(
+        "architecture: dlrm\ninside: [deep, inside]\nparameters:\n  embeddings: table{field}\n"
+        '  dense_arch.weight: {key: "b{layer}", transpose: true}\n  dense_arch.bias: bb{layer}\n'
+        f'  over_arch.weight: {{key: "t{{layer}}", permutation: {inverse}}}\n  over_arch.bias: tb{{layer}}\n'
+    )
+    numbers, ids = made_rows(dlrm, 100)
+    scores = dlrm.scores(numbers, dlrm.embeddings(ids))
+    expected = write_expected(tmp_path / "expected.csv", numbers, ids, scores)
+    features = write_features(tmp_path / "f.yaml", FIELDS)
+    given = ("--features", features, "--expect", expected)
+
+    said = run("import", "model.pt", "--format", "map", "--map", "map.yaml", *given)
+
+    assert said.status == 0, said.err
+    assert "--format map takes a file by --map" in run("import", "model.pt", "--format", "map", *given).err
+    Path("map.yaml").write_text("architecture: dlrm\nparameters: {embeddings: [1]}")
+    said = run("import", "model.pt", "--format", "map", "--map", "map.yaml", *given)
+    assert said.status == 1 and "map.yaml: parameters.embeddings" in said.err
