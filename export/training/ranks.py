@@ -2,6 +2,9 @@
 
 import atexit
 import os
+import pickle
+import signal
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,8 +18,9 @@ from torch import Tensor, nn
 from thimble.export.training.errors import RunError
 
 T = TypeVar("T")
-# Others wait while the first one counts rows or evaluates. One that dies is noticed at once: its connections close.
+# Others wait while the first one counts rows or evaluates. Whether all are still there is asked all the while.
 PATIENCE = timedelta(days=1)
+ASKED_EVERY = timedelta(seconds=1)
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class Ranks:
         if self.count > 1:
             with _reached():
                 for tensor in model.state_dict().values():
-                    dist.broadcast(tensor, 0)
+                    self._broadcast(tensor)
 
     def add_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Make every gradient the sum of all processes' gradients."""
@@ -64,9 +68,9 @@ class Ranks:
                 if parameter.grad.is_sparse:
                     parameter.grad = self._added(parameter.grad.coalesce())
                 else:
-                    pending.append(dist.all_reduce(parameter.grad, async_op=True))
-            for work in pending:
-                work.wait()
+                    pending.append((parameter.grad, dist.all_reduce(parameter.grad, async_op=True)))
+            for tensor, work in pending:
+                self._finish(tensor, work)
 
     def add(self, number: float) -> float:
         """The sum of all processes' numbers."""
@@ -74,7 +78,7 @@ class Ranks:
             return number
         total = torch.tensor(number, dtype=torch.float64)
         with _reached():
-            dist.all_reduce(total)
+            self._finish(total, dist.all_reduce(total, async_op=True))
         return float(total)
 
     def any(self, condition: bool) -> bool:
@@ -85,11 +89,20 @@ class Ranks:
         """What the first one makes, for all."""
         if self.count == 1:
             return result()
-        made = [result() if self.first else None]
+        if self.first:
+            value = result()
+            message = torch.frombuffer(bytearray(pickle.dumps(value)), dtype=torch.uint8)
+            with _reached():
+                self._broadcast(torch.tensor(len(message)))
+                self._broadcast(message)
+            return value
+        length = torch.tensor(0)
         with _reached():
-            dist.broadcast_object_list(made, 0)
-        value: T = made[0]  # type: ignore[assignment]
-        return value
+            self._broadcast(length)
+            message = torch.empty(int(length), dtype=torch.uint8)
+            self._broadcast(message)
+        received: T = pickle.loads(message.numpy().tobytes())  # noqa: S301 - a process of this run made it
+        return received
 
     @contextmanager
     def first_before_others(self) -> Iterator[None]:
@@ -104,7 +117,8 @@ class Ranks:
         """The sum of coalesced gradients that are sparse in their first dimension."""
         rows, values = gradient.indices(), gradient.values()
         lengths = [rows.new_empty(1) for _ in range(self.count)]
-        dist.all_gather(lengths, rows.new_tensor([rows.shape[1]]))
+        length = rows.new_tensor([rows.shape[1]])
+        self._finish(length, dist.all_gather(lengths, length, async_op=True))
         longest = max(map(int, lengths))
         every_row, every_value = (
             [part[:length] for part, length in zip(self._gathered(tensor, longest), map(int, lengths), strict=True)]
@@ -118,8 +132,40 @@ class Ranks:
         filled = tensor.new_zeros(length, *tensor.shape[1:])
         filled[: len(tensor)] = tensor
         parts = [torch.empty_like(filled) for _ in range(self.count)]
-        dist.all_gather(parts, filled)
+        self._finish(filled, dist.all_gather(parts, filled, async_op=True))
         return parts
+
+    def _broadcast(self, tensor: Tensor) -> None:
+        """Give all the first one's values."""
+        self._finish(tensor, dist.broadcast(tensor, 0, async_op=True))
+
+    def _finish(self, tensor: Tensor, work: dist.Work) -> None:
+        """Wait for what has begun on a tensor. RuntimeError: it failed, or another process is gone.
+
+        When a connection breaks gloo ends what waits for the other side, but not what it is sending there or receiving
+        from there just then (`Pair::signalException` in its transport/tcp/pair.cc): that lasts until its time is up.
+        It refuses what is begun afterwards, so beginning something tells. Between two turns of waiting Python handles
+        signals.
+        """
+        lost = None
+        while not tensor.is_cuda and not work.is_completed():  # NCCL's wait leaves the waiting to the card
+            try:
+                work.wait(ASKED_EVERY)
+            except RuntimeError:
+                if lost is not None:  # and it did not end since, as where the others were through and left
+                    raise lost from None
+                lost = self._lost()
+        work.wait()
+
+    def _lost(self) -> RuntimeError | None:
+        """What gloo says of a connection that is broken."""
+        try:
+            for rank in range(self.count):
+                if rank != self.rank:
+                    dist.irecv(torch.empty(0), rank)  # nobody sends it; a few bytes are kept of it
+        except RuntimeError as error:
+            return error
+        return None
 
 
 ALONE = Ranks()
@@ -144,9 +190,21 @@ def joined() -> Ranks:
 def _reached() -> Iterator[None]:
     try:
         yield
-    except RuntimeError as error:  # what torch raises depends on how the connection broke
+    except BaseException as error:
+        atexit.unregister(dist.destroy_process_group)  # it would wait for what may never end
+        atexit.register(_leave)
+        if not isinstance(error, RuntimeError):  # what torch raises depends on how the connection broke
+            raise
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun sends it about now, and the sentence is to be read
         reason = str(error).partition(". ")[0] or type(error).__name__
         raise RunError(
             f"another process of this run has ended or cannot be reached ({reason}); "
             "the same command goes on from the last checkpoint"
         ) from None
+
+
+def _leave() -> None:
+    """End this process though threads of gloo may not."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)

@@ -22,4 +22,5 @@ def stop_requests() -> Iterator[threading.Event]:
         yield stop
     finally:
         for number, handler in previous.items():
-            signal.signal(number, handler)
+            if signal.getsignal(number) is ask:  # or others have seen to it meanwhile
+                signal.signal(number, handler)

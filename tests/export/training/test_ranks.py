@@ -107,12 +107,21 @@ def test_what_ended_with_two_processes_goes_on_with_one(
         assert agent.poll() is None, log.read_text()
         ends(agent)
         assert agent.wait(START_SECONDS)
-    assert log.read_text().count(f"thimble-export: {sentence}") == 1
+    said = log.read_text()
+    assert said.count(f"thimble-export: {sentence}") == 1, said
     assert progress(folder).metrics is None
     assert len([*(folder / "tensorboard").iterdir()]) == 1  # a second file would have readers forget the first
     for name in ("two", "one"):
         assert run(*arguments(csv, tmp_path / name)).status == 0
     assert_close(folder, tmp_path / "one")
+
+
+@pytest.mark.parametrize("killed", ["sender", "receiver"])
+def test_one_that_dies_in_the_middle_of_a_message_is_noticed(killed: str) -> None:
+    """gloo does not tell those that are at it."""
+    command = [*TORCHRUN, "-m", "tests.export.training.cut_off", killed]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.stdout.startswith("another process of this run has ended or cannot be reached"), ended.stderr
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2, 3, 64, 1001])
