@@ -154,7 +154,7 @@ def inspection(spec: ModelSpec, file_bytes: int) -> list[tuple[str, str]]:
     if isinstance(embedding, IndexedEmbedding):
         own = sum(field.rows - 1 for field in spec.fields)
         rows.append(("rows", f"{own:,} ids have one of their own; their index weighs {size(embedding.index_bytes)}"))
-    rows += [("MLPs", str(spec.architecture)), ("file", size(file_bytes))]
+    rows += [("architecture", spec.architecture.kind), ("MLPs", str(spec.architecture)), ("file", size(file_bytes))]
     if spec.fields:
         rows.append(("embedding weights", size(spec.embedding_bytes)))
         rows.append(("as full tables", f"{size(spec.full_table_bytes)}, {times(spec.compression)} as much"))

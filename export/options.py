@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from thimble.export.metrics.negatives import checked_share
+from thimble.models.architectures import ARCHITECTURES
 from thimble.models.presets import MEMORY_BYTES, MEMORY_PRECISION
 from thimble.models.presets import NAMES as PRESETS
 from thimble.models.quantization import MemoryPrecision
@@ -100,8 +101,18 @@ DenseTransform = Annotated[
     TransformKind | None, typer.Option(help="what is done with numbers; own columns: quantiles, a preset: criteo")
 ]
 EmbeddingDim = Annotated[int, typer.Option(min=1, help="own columns: floats of an embedding")]
-DenseArch = Annotated[str, typer.Option(help="own columns: hidden widths of the MLP that takes numbers")]
-OverArch = Annotated[str, typer.Option(help="own columns: hidden widths of the MLP that makes the score")]
+Arch = Annotated[str | None, typer.Option(help=f"{', '.join(ARCHITECTURES)}; dlrm, a preset: its own")]
+DenseArch = Annotated[
+    str | None, typer.Option(help="own columns: hidden widths of the MLP that takes numbers (dlrm, dcnv2); 64")
+]
+OverArch = Annotated[
+    str | None,
+    typer.Option(help="own columns: hidden widths of the MLP that makes the score; 64, where it is the only one 64,64"),
+]
+CrossLayers = Annotated[int | None, typer.Option(min=1, help="own columns, dcnv2: cross layers; 3")]
+CrossRank = Annotated[
+    int | None, typer.Option(min=1, help="own columns, dcnv2: rank of a cross layer; 64, or full where that is smaller")
+]
 
 
 def names_in(text: str) -> list[str]:

@@ -1,6 +1,7 @@
-"""Well-known shapes. Table lengths are those of MLPerf's Criteo-TB DLRM and of Criteo-Kaggle DLRM."""
+"""Well-known shapes. Table lengths are those of MLPerf's two Criteo-TB DLRMs and of Criteo-Kaggle DLRM."""
 
-from thimble.models.architectures.dlrm import DlrmArchitecture
+from thimble.models.architectures import architecture_for
+from thimble.models.architectures.base import AskedSizes
 from thimble.models.inputs import Categorical
 from thimble.models.quantization import MemoryPrecision
 from thimble.models.schemes import embedding_for
@@ -9,6 +10,11 @@ from thimble.models.spec import ModelSpec
 CRITEO_TB_ROWS = [
     *(39884406, 39043, 17289, 7420, 20263, 3, 7120, 1543, 63, 38532951, 2953546, 403346, 10),
     *(2208, 11938, 155, 4, 976, 14, 39979771, 25641295, 39664984, 585935, 12972, 108, 36),
+]
+# DLRM-DCNv2's, of the same clicks.
+CRITEO_TB_V2_ROWS = [
+    *(40000000, 39060, 17295, 7424, 20265, 3, 7122, 1543, 63, 40000000, 3067956, 405282, 10),
+    *(2209, 11938, 155, 4, 976, 14, 40000000, 40000000, 40000000, 590152, 12973, 108, 36),
 ]
 CRITEO_KAGGLE_ROWS = [
     *(1460, 583, 10131227, 2202608, 305, 24, 12517, 633, 3, 93145, 5683, 8351593, 3194),
@@ -26,8 +32,11 @@ DEMO_MEMORY_BYTES = 7_200_000
 # A hundredth of what the tables have.
 FEED_MEMORY_BYTES = 2_600_000
 # Of the public logs: all 24 days, and all of the challenge's training file. Ten days of ours.
-LOG_ROWS = {"criteo-tb": 4_373_472_329, "demo": 4_373_472_329, "criteo-kaggle": 45_840_617, "feed": 1_000_000}
-NAMES = ("criteo-tb", "criteo-kaggle", "feed", "demo")
+LOG_ROWS = {
+    **dict.fromkeys(("criteo-tb", "criteo-tb-v2", "demo"), 4_373_472_329),
+    **{"criteo-kaggle": 45_840_617, "feed": 1_000_000},
+}
+NAMES = ("criteo-tb", "criteo-tb-v2", "criteo-kaggle", "feed", "demo")
 
 
 def chunk_for(dim: int) -> int:
@@ -43,28 +52,44 @@ def criteo_fields(rows: list[int]) -> list[Categorical]:
     return [Categorical(name=f"C{i}", kind="hex", rows=n) for i, n in enumerate(rows, 1)]
 
 
-def preset(name: str, seed: int = 0) -> ModelSpec:
-    """A compressed model of a known shape, untrained. ValueError when there is none of that name."""
+def preset(name: str, seed: int = 0, arch: str | None = None) -> ModelSpec:
+    """A compressed model of a known shape, untrained. ValueError when there is none of that name.
+
+    Its architecture is its own, or another one whose layers are as wide where both have them.
+    """
     dense, memory_bytes = CRITEO_DENSE, MEMORY_BYTES
+    own, cross_rank = "dlrm", None
+    dense_arch: list[int] | None = None
+    over_arch: list[int] | None = None
     match name:
-        case "criteo-tb" | "demo":
-            fields, dim = criteo_fields(CRITEO_TB_ROWS), 128
-            dense_arch, over_arch = [512, 256, 128], [1024, 1024, 512, 256, 1]
+        case "criteo-tb" | "criteo-tb-v2" | "demo":
+            rows = CRITEO_TB_ROWS
+            if name == "criteo-tb-v2":
+                own, rows = "dcnv2", CRITEO_TB_V2_ROWS
+            fields, dim = criteo_fields(rows), 128
+            dense_arch, cross_rank, over_arch = [512, 256], 512, [1024, 1024, 512, 256]
             memory_bytes = DEMO_MEMORY_BYTES if name == "demo" else MEMORY_BYTES
         case "criteo-kaggle":
             fields, dim = criteo_fields(CRITEO_KAGGLE_ROWS), 16
-            dense_arch, over_arch = [512, 256, 64, 16], [512, 256, 1]
+            dense_arch, over_arch = [512, 256, 64], [512, 256]
         case "feed":
             fields = [Categorical(name=field, kind="int", rows=n) for field, n in FEED_ROWS.items()]
             dense, dim, memory_bytes = FEED_DENSE, 16, FEED_MEMORY_BYTES
-            dense_arch, over_arch = [64, 16], [64, 1]
         case _:
             raise ValueError(f"no preset {name!r}; there are {', '.join(NAMES[:-1])} and {NAMES[-1]}")
+    asked = AskedSizes(
+        numbers=len(dense),
+        fields=len(fields),
+        embedding_dim=dim,
+        dense_arch=dense_arch,
+        over_arch=over_arch,
+        cross_rank=cross_rank,
+    )
     return ModelSpec(
         name=name,
         dense=dense,
         fields=fields,
         embedding_dim=dim,
         embedding=embedding_for("block", fields, dim, memory_bytes, chunk_for(dim), seed),
-        architecture=DlrmArchitecture(dense_arch=dense_arch, over_arch=over_arch),
+        architecture=architecture_for(arch or own, asked),
     )

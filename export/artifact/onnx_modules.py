@@ -15,6 +15,7 @@ from thimble.models.hashing import LOW
 from thimble.models.nn.dlrm import InteractionArch
 from thimble.models.nn.embeddings import SharedMemory
 from thimble.models.nn.hashing import Hashes
+from thimble.models.nn.layers import Projection
 from thimble.models.nn.transforms import PositiveLog
 from thimble.models.schemes.base import OP_DOMAIN, OP_NAME
 
@@ -88,11 +89,24 @@ class OnnxHashes(nn.Module):
         return hashed
 
 
+class OnnxProjection(nn.Module):
+    """`Projection` as the one node that a layer with a bias is, so that its precision is lowered as theirs is."""
+
+    def __init__(self, plain: Projection) -> None:
+        super().__init__()
+        self.weight = plain.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        shape = (x.shape[0], self.weight.shape[0])
+        return symbolic("Gemm", (x, self.weight), attrs={"transB": 1}, dtype=x.dtype, shape=shape)
+
+
 FORMS: dict[type[nn.Module], Callable[..., nn.Module]] = {
     PositiveLog: lambda _: OnnxPositiveLog(),
     InteractionArch: lambda plain: OnnxInteractionArch(plain.fields),
     SharedMemory: OnnxSharedMemory,
     Hashes: OnnxHashes,
+    Projection: OnnxProjection,
 }
 
 

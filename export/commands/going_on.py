@@ -15,7 +15,7 @@ from thimble.models.spec import ModelSpec
 
 _MODEL_OPTIONS = (
     *("preset", "scheme", "memory", "chunk", "memory_precision", "hot_rows"),
-    *("dense_transform", "embedding_dim", "dense_arch", "over_arch"),
+    *("dense_transform", "embedding_dim", "arch", "dense_arch", "over_arch", "cross_layers", "cross_rank"),
 )
 
 # How many times larger or smaller the batch of the run before has to be for a word about it.

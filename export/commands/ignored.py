@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from thimble.export.clicks.rows import ClickError
 from thimble.export.wording import listed
+from thimble.models.architectures import ARCHITECTURES
 
 Options = Mapping[str, Any]
 """Those that were given, by the names of their parameters."""
@@ -30,14 +31,31 @@ def _ids(options: Options) -> bool:
     return any(options.get(kind) for kind in ("ints", "hexes", "strings"))
 
 
+def _dense_arch(options: Options) -> bool:
+    """Whether there is an MLP that takes numbers, which ends with the embeddings' dimension."""
+    kind = ARCHITECTURES.get(options.get("arch", "dlrm"))
+    return kind is None or "dense_arch" in kind.takes
+
+
+def _unknown_to(kind: str) -> _Ignored:
+    """Sizes that an architecture does not have."""
+    return _Ignored(
+        lambda given: _own_columns(given) and (given.get("arch") or "dlrm") == kind,
+        f"--arch {kind} has no such layers",
+        tuple(name for name in _LAYERS if name not in ARCHITECTURES[kind].takes),
+    )
+
+
+_LAYERS = ("dense_arch", "over_arch", "cross_layers", "cross_rank")
 _FILES = ("label", "held_out", "held_out_share", "in_order", "cache", "no_cache", "strict", "multiline", "missing")
 _TABLE = (
     _Ignored(lambda given: "generate" in given, "--generate reads no files", (*_FILES, "timestamps")),
     _Ignored(
         lambda given: "preset" in given and "from_run" not in given,
         "--preset has sizes of its own",
-        ("embedding_dim", "dense_arch", "over_arch"),
+        ("embedding_dim", *_LAYERS),
     ),
+    *map(_unknown_to, ARCHITECTURES),
     _Ignored(
         lambda given: given.get("scheme") == "full" and "from_run" not in given,
         "--scheme full shares no array",
@@ -52,6 +70,11 @@ _TABLE = (
         lambda given: _own_columns(given) and _numbers(given) and not _ids(given),
         "a model of numbers alone has no embeddings",
         ("scheme", "memory", "chunk", "memory_precision", "hot_rows"),
+    ),
+    _Ignored(
+        lambda given: _own_columns(given) and _numbers(given) and not _ids(given) and not _dense_arch(given),
+        "a model of numbers alone has no embeddings",
+        ("embedding_dim",),
     ),
     _Ignored(
         lambda given: _own_columns(given) and _ids(given) and not _numbers(given),

@@ -26,8 +26,11 @@ def plan(
     chunk: options.Chunk = None,
     memory_precision: options.TrainedMemoryPrecision = None,
     embedding_dim: options.EmbeddingDim = 16,
-    dense_arch: options.DenseArch = "64",
-    over_arch: options.OverArch = "64",
+    arch: options.Arch = None,
+    dense_arch: options.DenseArch = None,
+    over_arch: options.OverArch = None,
+    cross_layers: options.CrossLayers = None,
+    cross_rank: options.CrossRank = None,
     epsilon: Annotated[
         float, typer.Option(min=0.01, max=0.99, help="by how much inner products of rows may change")
     ] = 0.1,
@@ -70,8 +73,11 @@ def plan(
         chunk=chunk,
         memory_precision=memory_precision,
         embedding_dim=embedding_dim,
+        arch=arch,
         dense_arch=dense_arch,
         over_arch=over_arch,
+        cross_layers=cross_layers,
+        cross_rank=cross_rank,
     )
     spec = asked.spec()
     if not spec.fields:

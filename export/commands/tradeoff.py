@@ -37,8 +37,11 @@ def tradeoff(
     in_order: options.InOrder = False,
     cache: options.Cache = Path("runs/cache"),
     embedding_dim: options.EmbeddingDim = 16,
-    dense_arch: options.DenseArch = "64",
-    over_arch: options.OverArch = "64",
+    arch: options.Arch = None,
+    dense_arch: options.DenseArch = None,
+    over_arch: options.OverArch = None,
+    cross_layers: options.CrossLayers = None,
+    cross_rank: options.CrossRank = None,
     scheme: Annotated[str, typer.Option(help="schemes to try, separated by commas")] = "block",
     memory_precision: Annotated[
         str, typer.Option(help="precisions of the memory to try, separated by commas; as train has it")
@@ -94,8 +97,11 @@ def tradeoff(
         hexes=hexes,
         strings=strings,
         embedding_dim=embedding_dim,
+        arch=arch,
         dense_arch=dense_arch,
         over_arch=over_arch,
+        cross_layers=cross_layers,
+        cross_rank=cross_rank,
         seed=plan.seed,
     )
     grid_of_base = partial(

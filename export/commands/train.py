@@ -41,8 +41,11 @@ def train(
     hot_rows: options.HotRows = options.HOT_ROWS,
     dense_transform: options.DenseTransform = None,
     embedding_dim: options.EmbeddingDim = 16,
-    dense_arch: options.DenseArch = "64",
-    over_arch: options.OverArch = "64",
+    arch: options.Arch = None,
+    dense_arch: options.DenseArch = None,
+    over_arch: options.OverArch = None,
+    cross_layers: options.CrossLayers = None,
+    cross_rank: options.CrossRank = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="rows a step; by the number of rows")] = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="passes over the rows; with validation rows the most, and 10")
@@ -133,8 +136,11 @@ def train(
         hot_rows=hot_rows,
         dense_transform=dense_transform,
         embedding_dim=embedding_dim,
+        arch=arch,
         dense_arch=dense_arch,
         over_arch=over_arch,
+        cross_layers=cross_layers,
+        cross_rank=cross_rank,
         seed=seed,
     )
     spec = same_model(before, named, asked.numbers, asked.fields) if before else asked.spec()

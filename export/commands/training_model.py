@@ -42,8 +42,11 @@ class AskedModel:
     memory_precision: MemoryPrecision | None = None
     dense_transform: TransformKind | None = None
     embedding_dim: int
-    dense_arch: str
-    over_arch: str
+    arch: str | None = None
+    dense_arch: str | None = None
+    over_arch: str | None = None
+    cross_layers: int | None = None
+    cross_rank: int | None = None
     seed: int = 0
     hot_rows: HotRowsFor = HOT_ROWS
 
@@ -69,9 +72,8 @@ class AskedModel:
     def spec(self) -> ModelSpec:
         """As far as it is known before any row is read. ClickError: no column. ValueError: a bad value."""
         if self.preset:
-            return preset_spec(
-                self.preset, self.name, self.scheme, self.memory, self.chunk, self.seed, self.memory_precision
-            )
+            own = self.scheme, self.memory, self.chunk, self.seed, self.memory_precision, self.arch
+            return preset_spec(self.preset, self.name, *own)
         return self._own().spec()
 
     def learnt_from(self, rows: Rows) -> Keyed:
@@ -103,7 +105,10 @@ class AskedModel:
             chunk=self.chunk,
             precision=self.memory_precision,
             embedding_dim=self.embedding_dim,
-            dense_arch=widths_in("--dense-arch", self.dense_arch),
-            over_arch=hidden_in("--over-arch", self.over_arch),
+            arch=self.arch or "dlrm",
+            dense_arch=None if self.dense_arch is None else widths_in("--dense-arch", self.dense_arch),
+            over_arch=None if self.over_arch is None else hidden_in("--over-arch", self.over_arch),
+            cross_layers=self.cross_layers,
+            cross_rank=self.cross_rank,
             seed=self.seed,
         )

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
+from thimble.export import options
 from thimble.export.wording import size
 from thimble.models.presets import MEMORY_BYTES
 from thimble.models.presets import NAMES as PRESETS
-from thimble.models.schemes import SCHEMES
 
 
 def untrained(
@@ -17,7 +17,8 @@ def untrained(
     repository: Annotated[Path, typer.Option(help="model repository to write to")] = Path("artifacts"),
     name: Annotated[str | None, typer.Option(help="of the model; the preset's")] = None,
     version: Annotated[int | None, typer.Option(min=1, help="one more than the newest there")] = None,
-    scheme: Annotated[str, typer.Option(help=", ".join(SCHEMES))] = "block",
+    arch: options.Arch = None,
+    scheme: options.Scheme = "block",
     memory: Annotated[int | None, typer.Option(min=1, help=f"bytes of the shared array, fp32; {MEMORY_BYTES}")] = None,
     table_rows: Annotated[
         int | None, typer.Option(min=1, help="of the full tables in all, in the preset's proportions")
@@ -35,6 +36,6 @@ def untrained(
     from thimble.export.training.schema import preset_spec
 
     refuse_ignored(given(context))
-    spec = preset_spec(preset, name, scheme, memory, None, seed, "fp32")
+    spec = preset_spec(preset, name, scheme, memory, None, seed, "fp32", arch)
     done = export_untrained(resized(spec, table_rows) if table_rows else spec, repository, version, seed)
     typer.echo(f"{done.path}: {size(artifact_bytes(done.path))}, untrained")

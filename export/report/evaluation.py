@@ -46,6 +46,7 @@ def artifact_facts(spec: ModelSpec) -> Iterator[tuple[str, str]]:
         yield "numbers", str(spec.dense_transform)
     if spec.fields:
         yield "embedding", f"{embedding.scheme} version {embedding.version}, dimension {spec.embedding_dim}"
+    yield "architecture", spec.architecture.kind
     yield "MLPs", f"{spec.architecture}, {spec.precision}"
     if spec.provenance:
         provenance = spec.provenance

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from thimble.export.clicks.rows import ClickError
-from thimble.models.architectures.dlrm import DlrmArchitecture
+from thimble.models.architectures import architecture_for
+from thimble.models.architectures.base import AskedSizes
 from thimble.models.base import FLOAT_BYTES
 from thimble.models.inputs import Categorical, Kind
 from thimble.models.presets import MEMORY_BYTES, MEMORY_PRECISION, chunk_for, preset
@@ -27,9 +28,13 @@ def preset_spec(
     chunk: int | None,
     seed: int,
     precision: MemoryPrecision | None = None,
+    arch: str | None = None,
 ) -> ModelSpec:
-    """A preset, its embedding changed where asked. ValueError: no such preset or scheme, or it cannot be changed so."""
-    spec = preset(shape, seed)
+    """A preset, its embedding and architecture changed where asked.
+
+    ValueError: no such preset, scheme or architecture, or it cannot be changed so.
+    """
+    spec = preset(shape, seed, arch)
     assert isinstance(spec.embedding, HashedEmbedding)
     chunk = chunk or spec.embedding.chunk_size
     precision = precision or default_precision(scheme, chunk)
@@ -67,7 +72,7 @@ class OwnModel:
     """What is asked of a model of the user's own columns, before anything is known of what they hold.
 
     `memory` are bytes and `chunk` weights of the shared array. `dense_arch` and `over_arch` are hidden widths: the
-    embeddings' dimension and the logit's 1 come after them.
+    embeddings' dimension and the logit's 1 come after them. Sizes that are None are as the architecture has them.
     """
 
     name: str = "model"
@@ -78,8 +83,11 @@ class OwnModel:
     chunk: int | None = None
     precision: MemoryPrecision | None = None
     embedding_dim: int = 16
-    dense_arch: Sequence[int] = (64,)
-    over_arch: Sequence[int] = (64,)
+    arch: str = "dlrm"
+    dense_arch: Sequence[int] | None = None
+    over_arch: Sequence[int] | None = None
+    cross_layers: int | None = None
+    cross_rank: int | None = None
     seed: int = 0
 
     def spec(self, ids: Mapping[str, int] | None = None, transform: Transform = CRITEO) -> ModelSpec:
@@ -101,8 +109,17 @@ class OwnModel:
             fields=fields,
             embedding_dim=self.embedding_dim,
             embedding=embedding_for(self.scheme, fields, self.embedding_dim, memory, chunk, self.seed, precision),
-            architecture=DlrmArchitecture(
-                dense_arch=[*self.dense_arch, self.embedding_dim] if self.dense else [], over_arch=[*self.over_arch, 1]
+            architecture=architecture_for(
+                self.arch,
+                AskedSizes(
+                    numbers=len(self.dense),
+                    fields=len(fields),
+                    embedding_dim=self.embedding_dim,
+                    dense_arch=self.dense_arch,
+                    over_arch=self.over_arch,
+                    cross_layers=self.cross_layers,
+                    cross_rank=self.cross_rank,
+                ),
             ),
             precision=Precision(memory=precision),
         )

@@ -1,11 +1,30 @@
 """What an architecture is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Self
 
 from thimble.models.base import Frozen
 from thimble.models.hashing import Floats
 from thimble.models.schemes.base import Weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskedSizes:
+    """What is asked of an architecture for so many columns of numbers and so many fields.
+
+    All but these are sizes that somebody has chosen, None where the architecture chooses. `dense_arch` and `over_arch`
+    are hidden widths, without the ones that follow from the rest.
+    """
+
+    numbers: int
+    fields: int
+    embedding_dim: int
+    dense_arch: Sequence[int] | None = None
+    over_arch: Sequence[int] | None = None
+    cross_layers: int | None = None
+    cross_rank: int | None = None
 
 
 class BaseArchitecture(Frozen, ABC):
@@ -15,6 +34,14 @@ class BaseArchitecture(Frozen, ABC):
     """
 
     kind: str
+
+    takes: ClassVar[frozenset[str]]
+    """Which of the `AskedSizes` mean something to it."""
+
+    @classmethod
+    @abstractmethod
+    def create(cls, asked: AskedSizes) -> Self:
+        """One of these sizes. ValueError: they do not go together."""
 
     @abstractmethod
     def check(self, numbers: int, embedding_dim: int) -> None:

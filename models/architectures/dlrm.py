@@ -1,17 +1,15 @@
 """DLRM (Naumov et al. 2019) in TorchRec's words: its sizes, and what it computes, in numpy."""
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import Field, model_validator
 
-from thimble.models.architectures.base import BaseArchitecture
+from thimble.models.architectures.base import AskedSizes, BaseArchitecture
+from thimble.models.architectures.layers import HIDDEN, OverArch, first_layer, last_layer, mlp, widths_in_words
 from thimble.models.base import Positive
 from thimble.models.hashing import Floats
 from thimble.models.schemes.base import Weights
-
-Widths = Annotated[list[Positive], Field(min_length=1)]
 
 
 class DlrmArchitecture(BaseArchitecture):
@@ -24,13 +22,14 @@ class DlrmArchitecture(BaseArchitecture):
 
     kind: Literal["dlrm"] = "dlrm"
     dense_arch: list[Positive]
-    over_arch: Widths
+    over_arch: OverArch
 
-    @model_validator(mode="after")
-    def _one_logit(self) -> Self:
-        if self.over_arch[-1] != 1:
-            raise ValueError(f"over_arch must end with 1, not {self.over_arch[-1]}")
-        return self
+    takes: ClassVar = frozenset({"dense_arch", "over_arch"})
+
+    @classmethod
+    def create(cls, asked: AskedSizes) -> Self:
+        dense_arch = [*(asked.dense_arch or HIDDEN), asked.embedding_dim] if asked.numbers else []
+        return cls(dense_arch=dense_arch, over_arch=[*(asked.over_arch or HIDDEN), 1])
 
     def check(self, numbers: int, embedding_dim: int) -> None:
         if not numbers and self.dense_arch:
@@ -41,26 +40,19 @@ class DlrmArchitecture(BaseArchitecture):
 
     def logits(self, weights: Weights, tensors: Mapping[str, Floats], embeddings: Floats) -> Floats:
         if self.dense_arch:
-            vector = np.maximum(_mlp(weights, "dense_arch", self.dense_arch, tensors["dense"]), 0)
+            vector = np.maximum(mlp(weights, "dense_arch", self.dense_arch, tensors["dense"]), 0)
         else:
             vector = np.tile(weights["dense_arch.vector"], (len(embeddings), 1))
         together = np.concatenate([vector[:, None], embeddings], axis=1)
         rows, columns = np.tril_indices(together.shape[1], -1)
         products = (together @ together.transpose(0, 2, 1))[:, rows, columns]
-        return _mlp(weights, "over_arch", self.over_arch, np.concatenate([vector, products], axis=1))[:, 0]
+        return mlp(weights, "over_arch", self.over_arch, np.concatenate([vector, products], axis=1))[:, 0]
 
     @property
     def float_layers(self) -> frozenset[str]:
         """The first and the last layer: they are small, and the last one's inputs decide the logit."""
-        first = "dense_arch.0" if self.dense_arch else "over_arch.0"
-        return frozenset({first, f"over_arch.{2 * (len(self.over_arch) - 1)}"})
+        first = first_layer("dense_arch" if self.dense_arch else "over_arch")
+        return frozenset({first, last_layer("over_arch", self.over_arch)})
 
     def __str__(self) -> str:
-        return " | ".join(" ".join(map(str, widths)) for widths in (self.dense_arch, self.over_arch) if widths)
-
-
-def _mlp(weights: Weights, name: str, widths: Sequence[int], x: Floats) -> Floats:
-    for i in range(len(widths)):
-        x = x if i == 0 else np.maximum(x, 0)
-        x = x @ weights[f"{name}.{2 * i}.weight"].T + weights[f"{name}.{2 * i}.bias"]
-    return x
+        return widths_in_words(self.dense_arch, self.over_arch)

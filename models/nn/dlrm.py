@@ -1,28 +1,14 @@
 """DLRM (Naumov et al. 2019) in TorchRec's words."""
 
-from itertools import pairwise
-
 import torch
 from torch import Tensor, nn
 
 from thimble.models.architectures.dlrm import DlrmArchitecture
 from thimble.models.nn.embeddings import sparse_arch
+from thimble.models.nn.layers import MLP
 from thimble.models.nn.recommender import Recommender
 from thimble.models.nn.transforms import transform
 from thimble.models.spec import ModelSpec
-
-
-class MLP(nn.Sequential):
-    """Linear layers with a ReLU after each, the last one's optional."""
-
-    def __init__(self, inputs: int, widths: list[int], last_relu: bool) -> None:
-        layers: list[nn.Module] = []
-        for fan_in, fan_out in pairwise([inputs, *widths]):
-            linear = nn.Linear(fan_in, fan_out)
-            nn.init.normal_(linear.weight, std=(2 / (fan_in + fan_out)) ** 0.5)
-            nn.init.normal_(linear.bias, std=(1 / fan_out) ** 0.5)
-            layers += [linear, nn.ReLU()]
-        super().__init__(*(layers if last_relu else layers[:-1]))
 
 
 class ConstantArch(nn.Module):
@@ -91,9 +77,7 @@ class DLRM(Recommender):
 
     @property
     def last_layer(self) -> nn.Linear:
-        layer = self.over_arch[-1]
-        assert isinstance(layer, nn.Linear)
-        return layer
+        return self.over_arch.last
 
     def forward(self, dense: Tensor, ids: Tensor) -> Tensor:
         dense_vector = self.dense_arch(self.preprocess(dense))  # [batch, dim]
