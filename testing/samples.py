@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -62,6 +63,39 @@ def criteo_spec(
         architecture=DlrmArchitecture(dense_arch=[16, dim], over_arch=[32, 1]),
         precision=Precision(memory=precision),
     )
+
+
+FORMS: dict[str, dict[str, Any]] = {
+    "dlrm": {"kind": "dlrm", "dense_arch": [8], "over_arch": [12, 1]},
+    "dcnv2": {
+        **{"kind": "dcnv2", "dense_arch": [8, 6], "cross_layers": 2, "cross_rank": 5},
+        **{"deep": [], "over_arch": [12, 1]},
+    },
+    "dcnv2 parallel": {
+        **{"kind": "dcnv2", "dense_arch": [], "cross_layers": 2, "deep": [7, 5]},
+        **{"over_arch": [1], "first_order": True},
+    },
+    "dcnv2 with vectors of numbers": {
+        **{"kind": "dcnv2", "dense_arch": [], "cross_layers": 1, "deep": [7]},
+        **{"over_arch": [9, 1], "number_vectors": True, "first_order": True},
+    },
+    "deepfm": {"kind": "deepfm", "over_arch": [12, 8, 1]},
+    "deepfm with vectors of numbers": {"kind": "deepfm", "over_arch": [12, 8, 1], "number_vectors": True},
+    "wide-deep": {"kind": "wide-deep", "over_arch": [12, 8, 1]},
+    "mlp": {"kind": "mlp", "over_arch": [12, 8, 1]},
+}
+"""Small architectures: every kind, in each of its forms."""
+
+
+def in_form(spec: ModelSpec, form: str) -> ModelSpec:
+    """The same features and embeddings in one of FORMS. What is for numbers is left out where there are none."""
+    sizes = FORMS[form]
+    if form == "dlrm":
+        sizes = sizes | {"dense_arch": [*sizes["dense_arch"], spec.embedding_dim]}
+    if not spec.dense:
+        none = {"dense_arch": [], "number_vectors": False}
+        sizes = sizes | {name: none[name] for name in none.keys() & sizes.keys()}
+    return ModelSpec.model_validate(dict(spec) | {"architecture": sizes})
 
 
 def random_batch(spec: ModelSpec, rows: int, seed: int = 0) -> Batch:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import onnx
@@ -19,7 +19,7 @@ from thimble.export.clicks.rows import Parts, Rows
 from thimble.export.training.checkpoint import load_trained
 from thimble.export.training.recipe import Recipe
 from thimble.export.training.train import train
-from thimble.models.architectures.base import BaseArchitecture
+from thimble.models.architectures.base import AskedSizes, BaseArchitecture
 from thimble.models.architectures.dlrm import DlrmArchitecture
 from thimble.models.hashing import Floats
 from thimble.models.nn import registry
@@ -35,6 +35,12 @@ class SumArchitecture(BaseArchitecture):
 
     kind: Literal["sum"] = "sum"
     width: int
+
+    takes: ClassVar = frozenset({"over_arch"})
+
+    @classmethod
+    def create(cls, asked: AskedSizes) -> Self:
+        return cls(width=(asked.over_arch or [6])[0])
 
     def check(self, numbers: int, embedding_dim: int) -> None:
         pass

@@ -1,5 +1,8 @@
 import pytest
 
+from thimble.models.architectures import ARCHITECTURES
+from thimble.models.architectures.dcnv2 import DcnV2Architecture
+from thimble.models.architectures.dlrm import DlrmArchitecture
 from thimble.models.presets import CRITEO_KAGGLE_ROWS, CRITEO_TB_ROWS, FEED_DENSE, FEED_ROWS, LOG_ROWS, NAMES, preset
 
 
@@ -20,6 +23,7 @@ def test_presets(name: str, full_gb: float, memory: int, dense_arch: list[int], 
     spec = preset(name)
     assert int(spec.model_dump()["full_table_bytes"]) / 1e9 == pytest.approx(full_gb, rel=0.002)
     assert spec.model_dump()["embedding_bytes"] == memory
+    assert isinstance(spec.architecture, DlrmArchitecture)
     assert spec.architecture.dense_arch == dense_arch
     assert spec.architecture.over_arch == over_arch
     assert spec.embedding_dim == dim
@@ -27,6 +31,27 @@ def test_presets(name: str, full_gb: float, memory: int, dense_arch: list[int], 
     assert {field.kind for field in spec.fields} == {"hex"}
     assert preset(name) == spec
     assert preset(name, seed=1) != spec
+
+
+def test_mlperfs_dlrm_dcnv2() -> None:
+    spec = preset("criteo-tb-v2")
+    assert sum(field.rows for field in spec.fields) == 204_184_588
+    assert (spec.embedding_dim, spec.embedding_bytes) == (128, 10_000_000)
+    assert spec.architecture == DcnV2Architecture(
+        dense_arch=[512, 256, 128], cross_layers=3, cross_rank=512, deep=[], over_arch=[1024, 1024, 512, 256, 1]
+    )
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize("name", NAMES)
+def test_any_preset_with_any_architecture(name: str, arch: str) -> None:
+    spec, own = preset(name, arch=arch), preset(name)
+    assert spec.architecture.kind == arch
+    assert (spec.embedding, spec.features) == (own.embedding, own.features)
+    if name != "feed":  # it has sizes of each architecture's own
+        assert spec.architecture.over_arch == own.architecture.over_arch
+    if arch == own.architecture.kind:
+        assert spec == own
 
 
 def test_feed() -> None:
@@ -43,5 +68,7 @@ def test_every_preset_has_a_log() -> None:
 
 
 def test_unknown_preset() -> None:
-    with pytest.raises(ValueError, match="no preset 'netflix'; there are criteo-tb, criteo-kaggle, feed and demo"):
+    with pytest.raises(
+        ValueError, match="no preset 'netflix'; there are criteo-tb, criteo-tb-v2, criteo-kaggle, feed and demo"
+    ):
         preset("netflix")

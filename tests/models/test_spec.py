@@ -190,7 +190,7 @@ def test_feature_names_dense_first() -> None:
     ("document", "place"),
     [
         (changed(separator="|"), "separator"),
-        (changed(architecture={**DLRM, "cross_layers": 3}), "architecture.cross_layers"),
+        (changed(architecture={**DLRM, "cross_layers": 3}), "architecture.dlrm.cross_layers"),
         (changed(embedding={**BLOCK, "hot_rows": 9}), "embedding.block.hot_rows"),
         (changed(fields=[{**field("f0"), "length": 4}]), "fields.0.length"),
     ],
