@@ -88,6 +88,7 @@ def _quantize(model: onnx.ModelProto, floats: Set[str], calibration: Iterable[Ba
             **INT8,
         )
         quantized = onnx.load(path)
+    exact_elsewhere(quantized.graph)
     forget_origin(quantized)
     return quantized
 
@@ -102,6 +103,22 @@ def keep_fusable(graph: onnx.GraphProto, inner: Sequence[onnx.NodeProto]) -> Non
         if node.op_type == "Relu" and node.input[0] in written and node.output[0] not in read:
             node.op_type = "ThresholdedRelu"
             node.attribute.append(onnx.helper.make_attribute("alpha", 0.0))
+
+
+def exact_elsewhere(graph: onnx.GraphProto) -> None:
+    """Have all but the layers read activations as they were before they were rounded for a layer.
+
+    The quantizer has everybody read them rounded, also what multiplies and adds a cross layer's inputs.
+    """
+    sources = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "QuantizeLinear"}
+    rounded = {
+        node.output[0]: sources[node.input[0]]
+        for node in graph.node
+        if node.op_type == "DequantizeLinear" and node.input[0] in sources
+    }
+    for node in graph.node:
+        if node.op_type != "Gemm":
+            node.input[:] = [rounded.get(name, name) for name in node.input]
 
 
 def _layers(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
