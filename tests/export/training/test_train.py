@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from testing.samples import criteo_spec, small_spec, write_csv
+from testing.samples import criteo_spec, in_form, small_spec, write_csv
 from thimble.export.clicks.files import FileClicks
 from thimble.export.clicks.generate import GeneratedClicks
 from thimble.export.clicks.rows import ClickError, Clicks, ClickSource, Parts, Rows
@@ -89,18 +89,23 @@ class Interrupted:
 
 
 @pytest.mark.parametrize(
-    ("scheme", "precision", "batch", "number"),
+    ("form", "scheme", "precision", "batch", "number"),
     [
-        ("block", "fp32", 3, signal.SIGINT),
-        ("block", "int4", 27, signal.SIGTERM),
-        ("full", "fp32", 9, signal.SIGINT),
-        ("robe-v1", "fp32", 20, signal.SIGINT),
+        ("dlrm", "block", "fp32", 3, signal.SIGINT),
+        ("dlrm", "block", "int4", 27, signal.SIGTERM),
+        ("dlrm", "full", "fp32", 9, signal.SIGINT),
+        ("dlrm", "robe-v1", "fp32", 20, signal.SIGINT),
+        ("dcnv2", "block", "int4", 30, signal.SIGINT),
+        ("dcnv2 with vectors of numbers", "full", "fp32", 5, signal.SIGINT),
+        ("deepfm", "block", "int4", 25, signal.SIGINT),
+        ("wide-deep", "block", "int4", 8, signal.SIGINT),
+        ("mlp", "block", "int4", 12, signal.SIGTERM),
     ],
 )
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(
-    tmp_path: Path, scheme: str, precision: MemoryPrecision, batch: int, number: signal.Signals
+    tmp_path: Path, form: str, scheme: str, precision: MemoryPrecision, batch: int, number: signal.Signals
 ) -> None:
-    spec = criteo_spec(scheme, precision=precision)
+    spec = in_form(criteo_spec(scheme, precision=precision), form)
     source = Interrupted(GeneratedClicks(spec, TRAIN_ROWS + HELD_OUT_ROWS, 0), batch, number)
     handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
