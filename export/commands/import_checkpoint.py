@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from thimble.export import console
-from thimble.export.importing.mapping import Format
+from thimble.export.importing.mapping import Arch, Format
 from thimble.export.wording import counted, size
 
 
@@ -17,6 +17,7 @@ def import_checkpoint(
         Path | None, typer.Option(help="YAML: names, kinds and preprocessing of the model's features, in its order")
     ] = None,
     map: Annotated[Path | None, typer.Option(help="YAML: which of its keys is which parameter")] = None,
+    arch: Annotated[Arch | None, typer.Option(help="of the model, where several have its keys")] = None,
     chunk: Annotated[int | None, typer.Option(min=1, help="weights that lie together in a ROBE array")] = None,
     expect: Annotated[
         Path | None, typer.Option(help="CSV of features and score: rows that prove the import and become golden ones")
@@ -32,7 +33,7 @@ def import_checkpoint(
     from thimble.export.importing import importer
     from thimble.export.scoring.evaluate import artifact_bytes
 
-    said = importer.Said(features, map, chunk, expect)
+    said = importer.Said(features, map, arch, chunk, expect)
     done = importer.import_checkpoint(checkpoint, format, said, repository, name, version)
     path, spec, agreement = done.exported
     typer.echo(f"{path}: {size(artifact_bytes(path))}; {console.agreement_line(spec, agreement)}")

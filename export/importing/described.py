@@ -1,166 +1,188 @@
 """A checkpoint and what was said of its features, together a model: its spec, its layers, and embeddings to be read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from thimble.export.importing.dlrm import DlrmLayers, Layer, dense_layers, over_layers
-from thimble.export.importing.features import ImportedFeatures, ImportedField, Vocabulary
-from thimble.export.importing.mapping import CheckpointMapping, match
+from thimble.export.importing import concatenated
+from thimble.export.importing.assembled import Assembled
+from thimble.export.importing.concatenated import Side
+from thimble.export.importing.dlrm import dlrm
+from thimble.export.importing.features import ImportedFeatures, Vocabulary
+from thimble.export.importing.mapping import CheckpointMapping
+from thimble.export.importing.matching import Found, Matched
 from thimble.export.importing.robe import robe_embedding
-from thimble.export.importing.vocabulary import RowsOfIds, read_vocabulary
+from thimble.export.importing.tables import Tables, full_tables, with_first_order
 from thimble.export.importing.weights import CheckpointError, Weight
-from thimble.models.directory import fill
-from thimble.models.hashing import Floats, Int64s
+from thimble.models.hashing import Floats
 from thimble.models.inputs import Categorical
 from thimble.models.schemes import Embedding
-from thimble.models.schemes.full import FullEmbedding
-from thimble.models.schemes.indexed import IndexedEmbedding
 from thimble.models.schemes.none import NoEmbedding
 from thimble.models.spec import ModelSpec
+
+CONCATENATED = {
+    "dcnv2": concatenated.dcnv2,
+    "deepfm": concatenated.deepfm,
+    "wide-deep": concatenated.wide_deep,
+    "mlp": concatenated.mlp,
+}
 
 
 class ImportedModel(NamedTuple):
     """A model as a checkpoint has it.
 
-    `layers` are its small weights by their names in the torch module, and so is the memory of a hashed one. `tables`
-    are read when they are written. Where ids have rows by `vocabularies`, `keys` are the directory's.
+    `layers` are its small weights by their names in the torch module, and so is the memory of a hashed one. Full tables
+    are read when they are written.
     """
 
     spec: ModelSpec
     layers: dict[str, Floats]
-    tables: Sequence[Weight] = ()
-    vocabularies: Sequence[tuple[RowsOfIds, Vocabulary]] = ()
-    keys: Int64s | None = None
+    tables: Tables | None
 
 
 class Asked(NamedTuple):
-    """What was said beside the checkpoint: its features, in which file, and the weights of a ROBE chunk.
+    """What was said beside the checkpoint: its features, in the file `path`, and the weights of a ROBE chunk.
 
     `columns` say which of the fields each table is for, where tables have another order.
     """
 
-    features: ImportedFeatures | None
-    path: Path | None
+    features: ImportedFeatures
+    path: Path
     chunk: int | None
     columns: Sequence[int] | None = None
 
 
-def described(
-    mapping: CheckpointMapping, tensors: Mapping[str, Weight], asked: Asked, name: str, where: str
-) -> ImportedModel:
+def described(mapping: CheckpointMapping, found: Matched, asked: Asked, name: str, where: str) -> ImportedModel:
     """CheckpointError: it is not whole, of another kind, or something is missing that has to be said beside it."""
-    found = match(mapping, tensors, where)
-    tables = [table.weight for table in found.get("embeddings", found.get("random_numbers", []))]
-    dense = dense_layers(found)
-    features = _features(asked, tables, dense[0], where)
-    dim = dense[-1].weight.shape[0]
-    layers = DlrmLayers(dense, over_layers(found, len(tables), dim))
-    parts = dict(layers.weights())
-    rest: dict[str, object] = {}
+    _check_said(asked.features, asked.path)
     if mapping.scheme == "robe":
-        embedding: Embedding = robe_embedding(found, features, str(asked.path), asked.chunk)
-        parts["sparse_arch.memory"] = found["memory"][0].weight.read()
-        lengths = [field.table_rows or 1 for field in features.fields]
+        return _robe(found, asked, name, where)
+    tables, numbers, order = _by_feature(found, asked, where)
+    features = asked.features
+    if asked.columns is not None:
+        if sorted(asked.columns) != list(range(len(features.fields))):
+            raise CheckpointError(f"{where} has tables for columns {sorted(asked.columns)}, and not for all from 0 on")
+        features = features.model_copy(update={"fields": tuple(features.fields[column] for column in asked.columns)})
+    dim = tables[0].shape[1] if tables else None
+    if mapping.architecture == "dlrm":
+        model = dlrm(found, len(tables), dim)
     else:
-        lengths = [_length(table, dim) for table in tables]
-        embedding, rest = _full(features, asked, tables, lengths)
-    spec = ModelSpec(
+        vectors = np.concatenate([number.read().T for number in numbers]) if numbers else None
+        wide = dim or (vectors.shape[1] if vectors is not None else 1)
+        names = [field.name for field in features.fields]
+        side = Side(features.dense, names, order or [*names, *features.dense], wide, vectors)
+        model = CONCATENATED[mapping.architecture](found, side)
+    for table in tables:
+        _check_table(table, model.dim)
+    _check_numbers(model, asked, where)
+    first = {it.name: it.weight for it in found.get("first_order", ())}
+    if first:
+        tables = [with_first_order(table, first[f.name]) for f, table in zip(features.fields, tables, strict=True)]
+    full = full_tables(tables, features, asked.path) if tables else None
+    embedding: Embedding = full.embedding if full else NoEmbedding()
+    lengths = [table.shape[0] for table in tables]
+    spec = _spec(name, features, lengths, model.dim + bool(first), embedding, model)
+    return ImportedModel(spec, model.weights, full)
+
+
+def _robe(found: Matched, asked: Asked, name: str, where: str) -> ImportedModel:
+    features = asked.features
+    _check_count(len(found["random_numbers"]), asked, where)
+    model = dlrm(found, len(features.fields), None)
+    _check_numbers(model, asked, where)
+    embedding = robe_embedding(found, features, str(asked.path), asked.chunk)
+    layers = model.weights | {"sparse_arch.memory": found["memory"][0].weight.read()}
+    lengths = [field.table_rows or 1 for field in features.fields]
+    return ImportedModel(_spec(name, features, lengths, model.dim, embedding, model), layers, None)
+
+
+def _spec(
+    name: str,
+    features: ImportedFeatures,
+    lengths: Sequence[int],
+    dim: int,
+    embedding: Embedding,
+    model: Assembled,
+) -> ModelSpec:
+    fields = [
+        Categorical(name=field.name, kind=field.kind or features.kind, rows=rows)
+        for field, rows in zip(features.fields, lengths, strict=True)
+    ]
+    return ModelSpec(
         name=name,
         dense=list(features.dense),
         dense_transform=features.transform(),
-        fields=[
-            Categorical(name=field.name, kind=field.kind or features.kind, rows=rows)
-            for field, rows in zip(features.fields, lengths, strict=True)
-        ],
+        fields=fields,
         embedding_dim=dim,
         embedding=embedding,
-        architecture=layers.architecture,
+        architecture=model.architecture,
     )
-    return ImportedModel(spec, parts, **rest)  # type: ignore[arg-type]
 
 
-def _features(asked: Asked, tables: Sequence[Weight], first: Layer, where: str) -> ImportedFeatures:
-    """CheckpointError: nothing is said, or not enough, or of another model."""
-    inputs = first.weight.shape[1]
-    holds = f"{inputs} numbers ({first.origin} is {list(first.weight.shape)}) and {len(tables)} fields"
-    if asked.features is None:
-        raise CheckpointError(
-            f"{where} is of {holds}, and holds neither their names nor what was done with their values: say so in a "
-            "file, --features FILE.yaml (docs/import.md)"
-        )
-    features = asked.features
-    if (len(features.dense), len(features.fields)) != (inputs, len(tables)):
-        raise CheckpointError(
-            f"{asked.path} names {len(features.dense)} numbers under dense and {len(features.fields)} fields, and "
-            f"{where} is of {holds}"
-        )
+def _by_feature(found: Matched, asked: Asked, where: str) -> tuple[list[Weight], list[Weight], list[str]]:
+    """The tables of the fields, the vectors of the numbers if they have some, and the file's order of the features.
+
+    Where tables have numbers and no names, they are those of the fields in order, and there is no order.
+    """
+    features, given = asked.features, found["embeddings"]
+    if not any(it.name for it in given):
+        _check_count(len(given), asked, where)
+        return [it.weight for it in given], [], []
+    of_name = {it.name: it.weight for it in given}
+    names, fields = list(of_name), [field.name for field in features.fields]
+    if lacking := next((name for name in fields if name not in of_name), None):
+        raise CheckpointError(f"{where} has no table of {lacking}; it has those of {', '.join(names)}")
+    own = [name for name in names if name in features.dense]
+    if unknown := next((name for name in names if name not in fields and name not in own), None):
+        raise CheckpointError(f"{where} has a table of {unknown}, and {asked.path} names no such feature")
+    if own and sorted(own) != sorted(features.dense):
+        raise CheckpointError(f"{where} has vectors of {', '.join(own)}, and {asked.path} has other numbers")
+    order = names if own else [*names, *features.dense]
+    numbers = [of_name[name] for name in features.dense] if own else []
+    return [of_name[name] for name in fields], numbers, order
+
+
+def missing_features(found: Matched, where: str) -> CheckpointError:
+    """What to say where nothing was said of a checkpoint's features."""
+    tables: Sequence[Found] = found.get("embeddings") or found["random_numbers"]
+    names = f" ({', '.join(it.name for it in tables)})" if any(it.name for it in tables) else ""
+    return CheckpointError(
+        f"{where} has {len(tables)} tables{names}, and holds neither the names and kinds of its features nor what was "
+        "done with their values: say so in a file, --features FILE.yaml (docs/import.md)"
+    )
+
+
+def _check_said(features: ImportedFeatures, path: Path) -> None:
+    """CheckpointError: something is not said that no checkpoint holds."""
     if features.dense and features.numbers is None:
         raise CheckpointError(
-            f"{asked.path} does not say what was done with numbers before the model took them, and no checkpoint holds "
-            "it; add numbers: none, log, log2, or means and deviations (docs/import.md)"
+            f"{path} does not say what was done with numbers before the model took them, and no checkpoint holds it; "
+            "add numbers: none, log, log2, or means and deviations (docs/import.md)"
         )
     for field in features.fields:
         if features.ids_of(field) is None:
             raise CheckpointError(
-                f"{asked.path} does not say how values of {field.name} become rows of its table, and no checkpoint "
-                "holds it; add ids: rows, mod, or a vocabulary (docs/import.md)"
+                f"{path} does not say how values of {field.name} become rows of its table, and no checkpoint holds it; "
+                "add ids: rows, mod, or a vocabulary (docs/import.md)"
             )
         if (field.kind or features.kind) == "string" and not isinstance(features.ids_of(field), Vocabulary):
-            raise CheckpointError(
-                f"{asked.path}: text of {field.name} becomes a row by a vocabulary alone (docs/import.md)"
-            )
-    if asked.columns is None:
-        return features
-    if sorted(asked.columns) != list(range(len(tables))):
-        raise CheckpointError(f"{where} has tables for columns {sorted(asked.columns)}, and not for all from 0 on")
-    return features.model_copy(update={"fields": tuple(features.fields[column] for column in asked.columns)})
+            raise CheckpointError(f"{path}: text of {field.name} becomes a row by a vocabulary alone (docs/import.md)")
 
 
-def _length(table: Weight, dim: int) -> int:
+def _check_count(tables: int, asked: Asked, where: str) -> None:
+    named = len(asked.features.fields)
+    if named != tables:
+        raise CheckpointError(f"{asked.path} names {named} fields, and {where} has {tables} tables")
+
+
+def _check_numbers(model: Assembled, asked: Asked, where: str) -> None:
+    named = len(asked.features.dense)
+    if named != model.numbers:
+        raise CheckpointError(f"{asked.path} names {named} numbers under dense, and {where} takes {model.numbers}")
+
+
+def _check_table(table: Weight, dim: int) -> None:
     if len(table.shape) != 2 or table.shape[1] != dim or not table.shape[0]:
-        raise CheckpointError(
-            f"{table.origin} is {list(table.shape)}, and no table with rows of {dim}, the dense vector's width"
-        )
-    return table.shape[0]
-
-
-def _full(
-    features: ImportedFeatures, asked: Asked, tables: Sequence[Weight], lengths: Sequence[int]
-) -> tuple[Embedding, dict[str, object]]:
-    if not tables:
-        return NoEmbedding(), {}
-    for field, rows in zip(features.fields, lengths, strict=True):
-        if field.table_rows not in (None, rows):
-            raise CheckpointError(f"{asked.path}: {field.name} has table_rows {field.table_rows}, its table has {rows}")
-    said = [features.ids_of(field) for field in features.fields]
-    if not any(isinstance(ids, Vocabulary) for ids in said):
-        return FullEmbedding(table_rows=list(lengths)), {"tables": tables}
-    assert asked.path
-    vocabularies = [
-        _vocabulary(asked.path, field, features, rows) for field, rows in zip(features.fields, lengths, strict=True)
-    ]
-    directory, keys = fill([own.ids for own, _ in vocabularies])
-    return IndexedEmbedding(directory=directory), {"tables": tables, "vocabularies": vocabularies, "keys": keys}
-
-
-def _vocabulary(
-    path: Path, field: ImportedField, features: ImportedFeatures, rows: int
-) -> tuple[RowsOfIds, Vocabulary]:
-    """The rows of a field's ids, that of a missing one, 0, among them where it is known."""
-    ids = features.ids_of(field)
-    if ids == "mod":
-        raise CheckpointError(f"{path}: {field.name} has ids: mod beside fields with vocabularies; give it one too")
-    if not isinstance(ids, Vocabulary):
-        every = np.arange(rows)
-        return RowsOfIds(every, every), Vocabulary(vocabulary="")
-    for what, row in (("missing", ids.missing), ("unknown", ids.unknown)):
-        if row is not None and row >= rows:
-            raise CheckpointError(f"{path}: {what} values of {field.name} have row {row}, and its table has {rows}")
-    own = read_vocabulary(path.parent / ids.vocabulary, field.name, field.kind or features.kind, rows)
-    if ids.missing is not None:
-        known = own.ids != 0
-        own = RowsOfIds(np.append(0, own.ids[known]), np.append(ids.missing, own.rows[known]))
-    return own, ids
+        raise CheckpointError(f"{table.origin} is {list(table.shape)}, and no table with rows of {dim}, as others are")

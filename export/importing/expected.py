@@ -36,7 +36,8 @@ class ExpectedScores(NamedTuple):
             raise CheckpointError(
                 f"{self.path}: row {row + 1} has the score {self.scores[row]:.6f} and the imported model gives it "
                 f"{scores[row]:.6f}; {wrong:,} of {len(scores):,} differ by more than {TOLERANCE:g}, so something said "
-                "of the features is not as it was in training; nothing was written"
+                "of the features is not as it was in training, or the model is another one (with activations other "
+                "than ReLU, say); nothing was written"
             )
         return float(differences[row])
 

@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 from thimble.export.artifact.graph import written_by
 from thimble.export.artifact.pipeline import Exported
-from thimble.export.importing.described import Asked, described
+from thimble.export.importing.described import Asked, described, missing_features
 from thimble.export.importing.expected import made_rows, read_expected
 from thimble.export.importing.features import read_features
-from thimble.export.importing.mapping import CheckpointMapping, Format, read_mapping, shipped, tensors_in
+from thimble.export.importing.mapping import Arch, CheckpointMapping, Format, read_mapping, shipped
+from thimble.export.importing.matching import chosen
 from thimble.export.importing.nvidia import read_folder
 from thimble.export.importing.publishing import publish_imported
 from thimble.export.importing.torch_file import load
@@ -17,10 +18,15 @@ from thimble.models.spec import Imported
 
 
 class Said(NamedTuple):
-    """What is said of a checkpoint beside it: the files of its features and its keys, and a ROBE array's chunk."""
+    """What is said of a checkpoint beside it.
+
+    Files of its features, its keys and expected scores; its architecture, where several have its keys; a ROBE array's
+    chunk.
+    """
 
     features: Path | None = None
     map: Path | None = None
+    arch: Arch | None = None
     chunk: int | None = None
     expect: Path | None = None
 
@@ -37,11 +43,12 @@ def import_checkpoint(
     checkpoint: Path, format: Format, said: Said, repository: Path, name: str, version: int | None = None
 ) -> Done:
     """CheckpointError, ExportError: it cannot be imported, and nothing was written. OSError: a file cannot be read."""
-    mapping = _mapping(format, said.map)
     opened, columns = _opened(checkpoint, format)
-    features = read_features(said.features) if said.features else None
-    asked = Asked(features, said.features, said.chunk, columns)
-    imported = described(mapping, tensors_in(opened, mapping), asked, name, str(checkpoint))
+    mapping, found = chosen(_mappings(format, said), opened, str(checkpoint))
+    if said.features is None:
+        raise missing_features(found, str(checkpoint))
+    asked = Asked(read_features(said.features), said.features, said.chunk, columns)
+    imported = described(mapping, found, asked, name, str(checkpoint))
     expected = read_expected(said.expect, imported.spec) if said.expect else None
     rows = len(expected.scores) if expected else 0
     source = Imported(format=format, checkpoint=checkpoint.name, tool=written_by(), expected_rows=rows)
@@ -55,10 +62,10 @@ def import_checkpoint(
     return Done(done, rows, differences[0])
 
 
-def _mapping(format: Format, own: Path | None) -> CheckpointMapping:
-    if (format == "map") != (own is not None):
+def _mappings(format: Format, said: Said) -> list[CheckpointMapping]:
+    if (format == "map") != (said.map is not None):
         raise CheckpointError("--format map takes a file by --map, and no other format does")
-    return read_mapping(own) if own else shipped(format)
+    return [read_mapping(said.map)] if said.map else shipped(format, said.arch)
 
 
 def _opened(checkpoint: Path, format: Format) -> tuple[object, list[int] | None]:

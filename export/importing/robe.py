@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from thimble.export.importing.features import ImportedFeatures
-from thimble.export.importing.mapping import Found
+from thimble.export.importing.matching import Found
 from thimble.export.importing.weights import CheckpointError
 from thimble.models.hashing import Int64s
 from thimble.models.schemes.robe import RobeEmbedding

@@ -17,6 +17,11 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from thimble.export.importing.weights import CheckpointError, Span, Weight, held
 
 SHARDED = ("ShardedTensor", "DTensor", "DistributedTensor")
+READ = {
+    *(torch.float64, torch.float32, torch.float16, torch.bfloat16),
+    *(torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool),
+}
+"""Types that numpy has, or that are read as if it had."""
 ADVICE = "torch.save(model.state_dict(), PATH) writes what can be imported"
 # Numbers of numpy: harmless, and beside the weights of many checkpoints.
 HARMLESS: list[Any] = [scalar, np.dtype, *{type(np.dtype(code)) for code in "?bBhHiIlLqQefdg"}]
@@ -103,8 +108,8 @@ def _weight(tensor: Tensor, path: Path, key: str) -> Weight:
     offset = getattr(tensor.untyped_storage(), "_checkpoint_offset", None)
     if offset is None:
         return held(_plain(tensor.detach()).numpy(), origin)
-    if not tensor.dtype.is_floating_point and tensor.dtype not in (torch.int64, torch.int32, torch.int16, torch.uint8):
-        raise CheckpointError(f"{origin} holds {tensor.dtype}; save it as floats")
+    if tensor.dtype not in READ:
+        raise CheckpointError(f"{origin} holds {tensor.dtype}; save it as float32")
     bfloat16 = tensor.dtype is torch.bfloat16
     dtype = np.dtype(np.uint16) if bfloat16 else np.dtype(str(tensor.dtype).removeprefix("torch."))
     size = dtype.itemsize

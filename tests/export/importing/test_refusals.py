@@ -105,7 +105,7 @@ def scripted() -> None:
         (lambda: changed(emb_l__1__weight=torch.ones(0, 6)), "emb_l.1.weight is [0, 6], and no table with rows of 6"),
         (
             lambda: changed(emb_l__3__weight=None),
-            "names 3 numbers under dense and 4 fields, and model.pt is of 3 numbers",
+            "f.yaml names 4 fields, and model.pt has 3 tables",
         ),
         (lambda: wide(30), "takes 30 inputs, those of an interaction that concatenates (cat)"),
         (lambda: wide(21), "takes 21 inputs, those of an interaction of each vector with itself too"),
@@ -146,8 +146,11 @@ def test_a_file_that_is_none_or_of_another_model(
 @pytest.mark.parametrize(
     ("features", "sentence"),
     [
-        (None, "model.pt is of 3 numbers (model.pt: bot_l.0.weight is [8, 3]) and 4 fields, and holds neither"),
-        ("dense: [I1]\nfields: [a, b, c, d]", "f.yaml names 1 numbers under dense and 4 fields, and model.pt is of 3"),
+        (None, "model.pt has 4 tables, and holds neither the names and kinds of its features nor what was done"),
+        (
+            "dense: [I1]\nnumbers: log\nids: mod\nfields: [a, b, c, d]",
+            "f.yaml names 1 numbers under dense, and model.pt takes 3",
+        ),
         ("dense: [x, y, z]\nfields: [a, b, c, d]\nids: rows", "f.yaml does not say what was done with numbers before"),
         ("dense: [x, y, z]\nnumbers: log\nfields: [a, b, c, d]", "f.yaml does not say how values of a become rows"),
         ("dense: [x, y, z]\nnumbers: log\nfields: [a, b, c, a]\nids: rows", "feature names must be unique"),
@@ -269,7 +272,7 @@ def rewritten(metadata: object) -> None:
                     "config": {"interaction_op": "dot", "bottom_features_ordered": False},
                 }
             ),
-            "names 3 numbers under dense and 4 fields, and nv is of 3 numbers",
+            "f.yaml names 4 fields, and nv has 3 tables",
         ),
         (
             lambda: rewritten(
