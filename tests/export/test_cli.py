@@ -155,7 +155,7 @@ def csv(tmp_path: Path) -> Path:
         (["--generate", "1000"], "--generate needs a --preset"),
         (
             ["clicks.csv", "--preset", "netflix"],
-            "no preset 'netflix'; there are criteo-tb, criteo-kaggle, feed and demo",
+            "no preset 'netflix'; there are criteo-tb, criteo-tb-v2, criteo-kaggle, feed and demo",
         ),
         (["clicks.csv", *COLUMNS, "--scheme", "cuckoo"], "no scheme 'cuckoo'; there are block"),
         (["--generate", "1000", "--preset", "demo", "--scheme", "x"], "no scheme 'x'; there are block"),

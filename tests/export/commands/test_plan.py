@@ -103,7 +103,10 @@ def test_a_preset(run: Run) -> None:
     ("arguments", "sentence"),
     [
         ([], "give click files, or a --preset to plan without any"),
-        (["--preset", "netflix"], "no preset 'netflix'; there are criteo-tb, criteo-kaggle, feed and demo"),
+        (
+            ["--preset", "netflix"],
+            "no preset 'netflix'; there are criteo-tb, criteo-tb-v2, criteo-kaggle, feed and demo",
+        ),
         (["--preset", "feed", "--embedding-dim", "8"], "--preset has sizes of its own: leave out --embedding-dim"),
         (["--preset", "feed", "--memory", "7"], "a memory of 7 bytes does not hold two "),
         (["--preset", "feed", "--memory", "99999999999999"], "have no room for embeddings that take 800.0 TB while "),
