@@ -22,11 +22,7 @@ from thimble.service.engine.engine import Engine
 
 MAX_BYTES = 64 << 20
 OTHERS = [form for form in FORMS if form != "dlrm"]
-INT4, FP16, INT8 = (
-    Precision(memory="int4"),
-    Precision(memory="fp16", mlps="fp16"),
-    Precision(memory="int4", mlps="int8"),
-)
+FP16, INT8 = Precision(memory="fp16", mlps="fp16"), Precision(memory="int4", mlps="int8")
 # Layers that are computed in integers.
 INNER = {
     **{"dcnv2": 6, "dcnv2 parallel": 2, "dcnv2 with vectors of numbers": 1},
@@ -39,14 +35,10 @@ def served(path: Path) -> Engine:
     return Engine(read_artifact(path, MAX_BYTES), "cpu", 1)
 
 
-@pytest.mark.parametrize(
-    ("form", "precision"), [*((form, INT4) for form in OTHERS), ("dcnv2", FP16), ("deepfm", FP16)], ids=str
-)
-def test_a_file_is_proven_and_served(tmp_path: Path, form: str, precision: Precision) -> None:
-    spec = in_form(small_spec(precision="int4" if precision == INT4 else "fp32"), form)
-    path = write_artifact(spec.model_copy(update={"precision": precision}), tmp_path)
-    assert read_spec(path).architecture == spec.architecture
-    onnx.checker.check_model(str(path))
+@pytest.mark.parametrize("form", ["dcnv2", "deepfm"])
+def test_a_file_at_half_precision_is_proven_and_served(tmp_path: Path, form: str) -> None:
+    spec = in_form(small_spec(), form)
+    path = write_artifact(spec.model_copy(update={"precision": FP16}), tmp_path)
     scores = served(path).score(random_batch(spec, 50))
     assert scores.std() > 0 and ((scores >= 0) & (scores <= 1)).all()
     kinds = [node.op_type for node in onnx.load(path).graph.node]
@@ -57,6 +49,8 @@ def test_a_file_is_proven_and_served(tmp_path: Path, form: str, precision: Preci
 def test_inner_layers_run_in_integers_and_nothing_else_is_rounded(tmp_path: Path, form: str) -> None:
     spec = in_form(small_spec(precision="int4"), form).model_copy(update={"precision": INT8})
     path = write_artifact(spec, tmp_path)
+    assert read_spec(path).architecture == spec.architecture
+    onnx.checker.check_model(str(path))
     _, ran = run(path, [random_batch(spec, 2)._asdict()], None)
     assert [node.op for node in ran].count("QGemm") == INNER[form]
     assert not any(node.op == "DequantizeLinear" for node in ran)
@@ -64,7 +58,7 @@ def test_inner_layers_run_in_integers_and_nothing_else_is_rounded(tmp_path: Path
 
 
 @pytest.mark.parametrize(("dense", "fields"), [(0, 7), (2, 0)])
-@pytest.mark.parametrize("form", OTHERS)
+@pytest.mark.parametrize("form", ["dcnv2", "dcnv2 parallel", "deepfm with vectors of numbers", "wide-deep", "mlp"])
 def test_ids_alone_and_numbers_alone(tmp_path: Path, form: str, dense: int, fields: int) -> None:
     spec = in_form(small_spec(dense=dense, kinds=["int"] * fields), form)
     path = write_artifact(spec, tmp_path)
@@ -107,8 +101,7 @@ def test_changed_weights_of_any_part_are_noticed(tmp_path: Path, form: str) -> N
                 served(tmp_path / "changed.onnx")
 
 
-@pytest.mark.parametrize("arch", ["dcnv2", "deepfm", "wide-deep", "mlp"])
-def test_untrained_models_of_a_preset(tmp_path: Path, arch: str) -> None:
-    done = export_untrained(preset_spec("feed", None, "block", 4096, None, 0, "fp32", arch), tmp_path)
-    assert done.spec.architecture.kind == arch
+def test_untrained_models_of_a_preset(tmp_path: Path) -> None:
+    done = export_untrained(preset_spec("feed", None, "block", 4096, None, 0, "fp32", "dcnv2"), tmp_path)
+    assert done.spec.architecture.kind == "dcnv2"
     assert max(done.agreement.torch_onnx, done.agreement.numpy_onnx) < 1e-6
