@@ -1,6 +1,6 @@
 """Does the order of rows in a file matter? The same ratings in four orders, as shipped and with `--in-order`.
 
-    python -m benchmarks.training.order recbole.whl --seeds 3
+    python -m benchmarks.training.order recbole.whl --seeds 8
 
 MovieLens-100k, as the package `recbole` brings it: a rating of 4 or 5 is a click, users and films are ids, the user's
 age and the film's year are numbers. A tenth of the rows, drawn once, is held out in a file of its own. All else is the
