@@ -15,7 +15,7 @@ from thimble.export.wording import counted, listed, size, times
 from thimble.models.schemes.base import HashedEmbedding
 from thimble.models.schemes.block import BlockEmbedding
 from thimble.models.schemes.indexed import IndexedEmbedding
-from thimble.models.spec import Metrics, ModelSpec, PlattScaling, PrecisionCost, Provenance
+from thimble.models.spec import Metrics, ModelSpec, PlattScaling, PrecisionCost, Provenance, Teacher
 
 if TYPE_CHECKING:  # it imports torch
     from thimble.export.artifact.agreement import Agreement
@@ -181,6 +181,13 @@ def platt_line(platt: PlattScaling) -> str:
     return f"slope {platt.slope:.4f}, intercept {platt.intercept:+.4f}, from {counted(platt.rows, 'validation row')}"
 
 
+def teacher_line(teacher: Teacher) -> str:
+    """Which model's scores another one has learnt, in one line."""
+    seen = "clicks that its file does not name" if teacher.source is None else teacher.source
+    rows = "" if teacher.rows_trained is None else f": {counted(teacher.rows_trained, 'row')}"
+    return f"{teacher.name}, trained on {seen}{rows}; {teacher.weight:.0%} of what was learnt are its scores"
+
+
 def training_lines(provenance: Provenance) -> list[tuple[str, str]]:
     """What else shaped the weights, as rows of a table: none where it was clicks alone."""
     rows = []
@@ -188,6 +195,8 @@ def training_lines(provenance: Provenance) -> list[tuple[str, str]]:
         trained = sum(ancestor.rows_trained for ancestor in before)
         sources = listed([ancestor.source for ancestor in before])
         rows.append(("went on from", f"{counted(len(before), 'run')} of {counted(trained, 'row')}: {sources}"))
+    teachers = [*(run.teacher for run in before), provenance.teacher]
+    rows += [("teacher", teacher_line(teacher)) for teacher in dict.fromkeys(teachers) if teacher]
     if provenance.negatives_kept < 1:
         rows.append(("negatives kept", f"{provenance.negatives_kept:g}, which scores and metrics make up for"))
     if platt := provenance.platt:

@@ -29,12 +29,27 @@ class SpecError(ValueError):
     """Why a text is no spec, in one sentence."""
 
 
+class Teacher(Frozen):
+    """A model whose scores were mixed into the targets that another one was trained on.
+
+    `weight` is their share of a target; the label has the rest. `digest` is the XXH3 digest of the teacher's file in
+    hex. It has seen `rows_trained` rows of `source`, what it went on from included; None where its file does not say.
+    """
+
+    name: str
+    digest: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+    weight: PositiveShare
+    source: str | None = None
+    rows_trained: int | None = None
+
+
 class Ancestor(Frozen):
     """A finished run whose weights another one began with."""
 
     source: str
     rows_trained: int
     negatives_kept: PositiveShare = 1.0
+    teacher: Teacher | None = None
 
 
 class PlattScaling(Frozen):
@@ -63,6 +78,7 @@ class Provenance(Frozen):
     tool: str
     negatives_kept: PositiveShare = 1.0
     platt: PlattScaling | None = None
+    teacher: Teacher | None = None
     ancestors: tuple[Ancestor, ...] = ()
 
     @property

@@ -22,6 +22,10 @@ def train(
     from_run: Annotated[
         Path | None, typer.Option("--from", metavar="RUN", help="go on from this finished run's model and recipe")
     ] = None,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(metavar="ARTIFACT", help="an exported model of the same features whose scores are learnt too"),
+    ] = None,
     label: options.Label = "label",
     group: options.Group = None,
     negatives_kept: options.NegativesKept = None,
@@ -88,6 +92,7 @@ def train(
         same_reading,
     )
     from thimble.export.commands.ignored import refuse_ignored
+    from thimble.export.commands.teaching import teaching_by
     from thimble.export.commands.training_model import AskedModel, still_hot
     from thimble.export.commands.training_rows import (
         ClickFiles,
@@ -144,6 +149,7 @@ def train(
         seed=seed,
     )
     spec = same_model(before, named, asked.numbers, asked.fields) if before else asked.spec()
+    teaching = teaching_by(teacher, spec) if teacher else None
 
     if generate:
         rows = generated_rows(spec, generate, plan.validation_share_of(generate), seed)
@@ -192,13 +198,16 @@ def train(
             training_precision=training_precision,
         )
     typer.echo(f"recipe: {recipe.line(embeddings=bool(spec.fields))}")
+    if teaching:
+        typer.echo(f"teacher: {console.teacher_line(teaching.teacher)}")
     if touches_little(spec.embedding, len(spec.fields), spec.embedding_dim, recipe.batch_size):
         typer.echo("a batch touches little of the shared array, so each step updates that part alone")
     events = tensorboard and ranks.first  # a second file of events would have readers forget what the first says
     try:
         with watched(folder, others, events) as watch:
             metrics = train_run(
-                spec, parts, recipe, folder, checkpoint_rows, after_epoch, watch, before, learnt.keys, ranks
+                *(spec, parts, recipe, folder, checkpoint_rows, after_epoch, watch, before, learnt.keys, ranks),
+                teaching=teaching,
             )
     except KeyboardInterrupt:
         if ranks.first:

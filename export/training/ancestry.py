@@ -34,7 +34,8 @@ def parent(folder: Path) -> Parent:
     with Checkpoint(folder).path.open("rb") as file:
         digest = file_digest(file.fileno())
     known = provenance(config, progress)
-    this = Ancestor(source=known.source, rows_trained=known.rows_trained, negatives_kept=known.negatives_kept)
+    shared = ("source", "rows_trained", "negatives_kept", "teacher")
+    this = Ancestor(**{name: getattr(known, name) for name in shared})
     return Parent(
         folder,
         config.spec,

@@ -19,7 +19,7 @@ from thimble.models.files import is_utf8
 from thimble.models.nn.recommender import Recommender
 from thimble.models.nn.registry import recommender
 from thimble.models.publishing import replaced
-from thimble.models.spec import Ancestor, Metrics, ModelSpec, PlattScaling, Provenance
+from thimble.models.spec import Ancestor, Metrics, ModelSpec, PlattScaling, Provenance, Teacher
 
 
 class Progress(BaseModel):
@@ -75,6 +75,7 @@ class RunConfig(BaseModel):
     recipe: Recipe
     ancestors: tuple[Ancestor, ...] = ()
     parent: str | None = None
+    teacher: Teacher | None = None
 
     def differing(self, other: "RunConfig") -> list[str]:
         """The names of what is not the same in both."""
@@ -167,6 +168,7 @@ def provenance(config: RunConfig, progress: Progress) -> Provenance:
         tool=f"thimble {version('thimble-ctr')}",
         negatives_kept=config.recipe.negatives_kept,
         platt=progress.platt,
+        teacher=config.teacher,
         ancestors=config.ancestors,
     )
 

@@ -29,6 +29,7 @@ from thimble.export.training.start import START_ROWS, fit_start, log_odds, start
 from thimble.export.training.step import Step
 from thimble.export.training.stop_requests import stop_requests
 from thimble.export.training.stopping import is_over
+from thimble.export.training.teacher import Teaching
 from thimble.models.hashing import Int64s
 from thimble.models.spec import Metrics
 
@@ -52,6 +53,7 @@ class Run:
         parent: Parent | None,
         keys: Int64s | None,
         ranks: Ranks,
+        teaching: Teaching | None,
     ) -> None:
         """RunError when the folder holds another run."""
         self.config = config
@@ -62,7 +64,7 @@ class Run:
         self.progress = Progress()
         self.since = time.monotonic()
         self.model = started(config.spec, config.recipe.seed, ranks.device, keys)
-        self.step = Step(self.model, config.recipe, ranks)
+        self.step = Step(self.model, config.recipe, ranks, teaching)
         self.resumed = ranks.from_first(self.checkpoint.path.exists)
         if self.resumed:
             self._resume()
@@ -239,7 +241,13 @@ class Run:
     def _resume(self) -> None:
         # each process reads the file: sent by the first one, all weights would be in memory several times
         config, self.progress, state = self.checkpoint.load()
-        if differing := config.differing(self.config):
+        differing = config.differing(self.config)
+        if differing == ["teacher"] and self.step.teaching and config.teacher:
+            raise RunError(
+                f"{self.step.teaching.path} is not, or not any more, the teacher {config.teacher.name!r} that "
+                f"{self.checkpoint.folder} was begun with; bring that one back, or choose another --run"
+            )
+        if differing:
             raise RunError(
                 f"{self.checkpoint.folder} holds another run ({', '.join(differing)} differ); "
                 "choose another --run or remove it"

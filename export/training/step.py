@@ -13,6 +13,8 @@ from thimble.export.training.errors import RunError
 from thimble.export.training.optimizers import optimizers, take_over
 from thimble.export.training.ranks import ALONE, Ranks
 from thimble.export.training.recipe import Recipe
+from thimble.export.training.teacher import Teaching
+from thimble.models.features import Batch
 from thimble.models.nn.recommender import Recommender
 
 # How often it is checked that the loss is a number. A GPU would have to be waited for at each step.
@@ -20,7 +22,7 @@ CHECK_STEPS = 50
 
 
 def loss(logits: Tensor, labels: Tensor, negatives_kept: float = 1) -> Tensor:
-    """What is made small: the negative log likelihood of labels [rows], in nats, summed.
+    """What is made small: the negative log likelihood of labels [rows], in nats, summed. They are from 0 to 1.
 
     The logits are those of the full log, of whose negatives the labels' rows are that share.
     """
@@ -31,9 +33,12 @@ def loss(logits: Tensor, labels: Tensor, negatives_kept: float = 1) -> Tensor:
 class Step:
     """Trains a model on a batch each time it is called, its share of it where several processes train together."""
 
-    def __init__(self, model: Recommender, recipe: Recipe, ranks: Ranks = ALONE) -> None:
+    def __init__(
+        self, model: Recommender, recipe: Recipe, ranks: Ranks = ALONE, teaching: Teaching | None = None
+    ) -> None:
         """RunError: the precision is not for this device."""
         self.model = model
+        self.teaching = teaching
         self.negatives_kept = recipe.negatives_kept
         self.ranks = ranks
         self.device = next(model.parameters()).device
@@ -50,11 +55,14 @@ class Step:
         self.unchecked = 0
 
     def __call__(self, clicks: Clicks) -> None:
-        """RunError: the loss is no number any more, which is checked now and then."""
+        """RunError: the loss is no number any more, which is checked now and then, or a teacher's score is none."""
         rows = len(clicks.labels)
         share = self.ranks.share(rows)
-        tensors = [torch.from_numpy(tensor[share]).to(self.device) for tensor in clicks.batch]
-        labels = torch.from_numpy(clicks.labels[share]).to(self.device)
+        batch, targets = Batch._make(tensor[share] for tensor in clicks.batch), clicks.labels[share]
+        if self.teaching:
+            targets = self.teaching.targets(targets, batch, self.negatives_kept)
+        tensors = [torch.from_numpy(tensor).to(self.device) for tensor in batch]
+        labels = torch.from_numpy(targets).to(self.device)
         for optimizer in self.optimizers:
             optimizer.zero_grad()
         with self.autocast:

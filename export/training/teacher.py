@@ -1,0 +1,63 @@
+"""Targets that a trained model's scores are mixed into: knowledge distillation (Hinton et al., 2015)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from thimble.export.training.errors import RunError
+from thimble.export.wording import listed
+from thimble.models.features import Batch
+from thimble.models.hashing import Floats, Int64s
+from thimble.models.spec import ModelSpec, Teacher
+
+WEIGHT = 0.5
+"""Of the teacher's score in a row's target, by trials (docs/adr/0025-teacher.md)."""
+
+
+@dataclass(frozen=True)
+class Teaching:
+    """A teacher for models of certain features.
+
+    `score` gives click probabilities, float32 [rows], of rows as the teacher takes them. `columns` says of each tensor
+    of these where its columns lie in the students'. `path` is for messages.
+    """
+
+    path: Path
+    teacher: Teacher
+    score: Callable[[Batch], Floats]
+    columns: Sequence[Int64s]
+
+    def targets(self, labels: Floats, batch: Batch, negatives_kept: float = 1) -> Floats:
+        """What a student learns of rows [rows], from 0 to 1. RunError: a score is no probability.
+
+        Cross-entropy is linear in its target, so a mixture of targets is the same as one of losses. The teacher's
+        probabilities are those of the full log, of whose negatives the rows are that share.
+        """
+        if not len(labels):  # ONNX Runtime takes no batch without rows
+            return labels
+        tensors: Sequence[npt.NDArray[Any]] = batch
+        scores = self.score(
+            Batch._make(
+                np.ascontiguousarray(tensor[:, columns]) for tensor, columns in zip(tensors, self.columns, strict=True)
+            )
+        )
+        if not ((scores >= 0) & (scores <= 1)).all():  # NaN is neither
+            raise RunError(f"{self.path} gives a row a score that is no probability, so it cannot teach")
+        sampled = scores / (scores + negatives_kept * (1 - scores))
+        weight = self.teacher.weight
+        return ((1 - weight) * labels + weight * sampled).astype(np.float32)
+
+
+def columns_for(path: Path, teacher: ModelSpec, student: ModelSpec) -> list[Int64s]:
+    """Where the columns of the teacher's tensors lie in the student's. RunError: they take different features."""
+    ours, theirs = ({(feature.name, feature.kind) for feature in spec.features} for spec in (student, teacher))
+    if differing := sorted({f"{name} ({kind})" for name, kind in ours ^ theirs}):
+        raise RunError(f"{path} takes other features than the model that it is to teach: {listed(differing)} differ")
+    return [
+        np.array([mine.features.index(feature) for feature in tensor.features], dtype=np.int64)
+        for tensor, mine in zip(teacher.inputs, student.inputs, strict=True)
+    ]
