@@ -1,21 +1,29 @@
 """What `thimble-export train --teacher ARTIFACT` learns from."""
 
 import os
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from thimble.export.artifact.agreement import onnx_scores
 from thimble.export.artifact.graph import ExportError
+from thimble.export.artifact.stored_weights import stored_weights
 from thimble.export.scoring.evaluate import artifact_session, read_spec
+from thimble.export.training.taught_start import Start, has_tables
 from thimble.export.training.teacher import WEIGHT, Teaching, columns_for
 from thimble.export.wording import listed
 from thimble.models.features import Batch
 from thimble.models.files import file_digest, open_file
+from thimble.models.schemes.block import BlockEmbedding
 from thimble.models.spec import ModelSpec, Teacher
 
 
-def teaching_by(path: Path, student: ModelSpec) -> Teaching:
-    """A file for a model that is to be trained. ExportError: it is no artifact. RunError: it takes other features."""
+def teaching_by(path: Path, student: ModelSpec, options: Mapping[str, Any]) -> Teaching:
+    """A file for a model that is to be trained with these options, as far as that is known before any row is read.
+
+    ExportError: it is no artifact. RunError: it takes other features.
+    """
     spec = read_spec(path)
     columns = columns_for(path, spec, student)
     _check_weights(path, spec)
@@ -24,17 +32,27 @@ def teaching_by(path: Path, student: ModelSpec) -> Teaching:
         score(Batch.missing(spec.inputs, 1))
     except Exception as error:  # ONNX Runtime's own exceptions have no common base below this one
         raise ExportError(f"{path}: it does not score its own features ({str(error).splitlines()[0]})") from None
-    return Teaching(path, _known(path, spec), score, columns)
+    begins = _same_shape(spec, student, options)
+    known: dict[str, Any] = {
+        "mlps": begins,
+        "embeddings": begins and has_tables(spec) and isinstance(student.embedding, BlockEmbedding),
+    }
+    if seen := spec.provenance:
+        known["source"] = listed([*(run.source for run in seen.ancestors), seen.source])
+        known["rows_trained"] = sum(run.rows_trained for run in seen.ancestors) + seen.rows_trained
+    teacher = Teacher(name=spec.name, digest=_digest(path), weight=WEIGHT, **known)
+    return Teaching(path, teacher, score, columns, Start(spec, stored_weights(path)) if begins else None)
 
 
-def _known(path: Path, spec: ModelSpec) -> Teacher:
-    teacher = Teacher(name=spec.name, digest=_digest(path), weight=WEIGHT)
-    if spec.provenance is None:
-        return teacher
-    before, last = spec.provenance.ancestors, spec.provenance
-    sources = listed([*(run.source for run in before), last.source])
-    rows = sum(run.rows_trained for run in before) + last.rows_trained
-    return teacher.model_copy(update={"source": sources, "rows_trained": rows})
+def _same_shape(teacher: ModelSpec, student: ModelSpec, options: Mapping[str, Any]) -> bool:
+    """Whether the teacher's MLPs do for the student, who must begin anew and want no other numbers."""
+    return (
+        "from_run" not in options
+        and options.get("dense_transform") in (None, teacher.dense_transform.kind)
+        and teacher.precision.mlps != "int8"
+        and teacher.features == student.features
+        and (teacher.architecture, teacher.embedding_dim) == (student.architecture, student.embedding_dim)
+    )
 
 
 def _check_weights(path: Path, spec: ModelSpec) -> None:

@@ -149,7 +149,7 @@ def train(
         seed=seed,
     )
     spec = same_model(before, named, asked.numbers, asked.fields) if before else asked.spec()
-    teaching = teaching_by(teacher, spec) if teacher else None
+    teaching = teaching_by(teacher, spec, named) if teacher else None
 
     if generate:
         rows = generated_rows(spec, generate, plan.validation_share_of(generate), seed)
@@ -169,7 +169,7 @@ def train(
         learnt = still_hot(before, spec, parts.training)
     else:
         learnt = asked.with_hot_rows(spec, parts.training) if generate else asked.learnt_from(parts.training)
-    spec = learnt.spec
+    spec = (teaching.for_student(learnt) if teaching else learnt).spec
 
     def after_epoch(progress: Progress) -> None:
         if progress.validation:

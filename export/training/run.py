@@ -29,6 +29,7 @@ from thimble.export.training.start import START_ROWS, fit_start, log_odds, start
 from thimble.export.training.step import Step
 from thimble.export.training.stop_requests import stop_requests
 from thimble.export.training.stopping import is_over
+from thimble.export.training.taught_start import begin_as
 from thimble.export.training.teacher import Teaching
 from thimble.models.hashing import Int64s
 from thimble.models.spec import Metrics
@@ -114,7 +115,11 @@ class Run:
             raise ClickError(f"{rows.source.description}: no usable row to train on")
         if self.config.parent is not None:
             return
-        fit_start(self.model, sample, self.config.recipe.negatives_kept)
+        kept, teaching = self.config.recipe.negatives_kept, self.step.teaching
+        if teaching and teaching.start:
+            begin_as(self.model, teaching.start, rows, sample, kept)
+        else:
+            fit_start(self.model, sample, kept)
         if validation:
             self._save(self.best)  # but for the last layer a constant has these weights
 

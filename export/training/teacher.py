@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from thimble.export.training.errors import RunError
+from thimble.export.training.keyed import Keyed
+from thimble.export.training.taught_start import Start
 from thimble.export.wording import listed
 from thimble.models.features import Batch
 from thimble.models.hashing import Floats, Int64s
@@ -23,13 +25,22 @@ class Teaching:
     """A teacher for models of certain features.
 
     `score` gives click probabilities, float32 [rows], of rows as the teacher takes them. `columns` says of each tensor
-    of these where its columns lie in the students'. `path` is for messages.
+    of these where its columns lie in the students'. `start` is what a student begins with, None where it is of another
+    shape. `path` is for messages.
     """
 
     path: Path
     teacher: Teacher
     score: Callable[[Batch], Floats]
     columns: Sequence[Int64s]
+    start: Start | None = None
+
+    def for_student(self, learnt: Keyed) -> Keyed:
+        """A student whose MLPs begin as the teacher's has the same numbers for them, whatever its own rows say."""
+        if self.start is None:
+            return learnt
+        changed = {"dense_transform": self.start.teacher.dense_transform}
+        return learnt._replace(spec=learnt.spec.model_copy(update=changed))
 
     def targets(self, labels: Floats, batch: Batch, negatives_kept: float = 1) -> Floats:
         """What a student learns of rows [rows], from 0 to 1. RunError: a score is no probability.

@@ -84,6 +84,26 @@ def test_a_student_scores_nearer_to_its_teacher_than_one_without(run: Run, teach
     assert "teacher            big, trained on history.csv: " in inspected and "went on from       1 run" in inspected
 
 
+def test_a_student_of_the_same_shape_begins_as_its_teacher(run: Run, teacher: Path, tmp_path: Path) -> None:
+    """Untrained and with room for all ids, it scores as the teacher but for the base rate of its own rows."""
+    few = write_csv(tmp_path / "few.csv", 600, seed=1)
+    options = ["--memory", "400000", "--memory-precision", "fp32", "--dense-lr", "1e-9", "--sparse-lr", "1e-9"]
+    command = ["train", few, *COLUMNS, *SIZES, *options, "--validation-share", "0", "--teacher", teacher]
+    said = run(*command, "--name", "shop")
+    assert said.status == 0, said.err
+    assert "% of a target is its score, MLPs and embeddings begin as its own\n" in said.out
+    assert run("export", "runs/shop").status == 0
+    artifact = tmp_path / "artifacts" / "shop" / "1" / MODEL_FILE
+    ours, theirs = (np.log(p / (1 - p)) for p in (scores(artifact, few), scores(teacher, few)))
+    np.testing.assert_allclose(ours - theirs, np.mean(ours - theirs), atol=1e-3)
+    assert read_spec(artifact).dense_transform == read_spec(teacher).dense_transform
+
+    for number, other in enumerate((["--dense-transform", "criteo"], ["--over-arch", "17"])):
+        said = run(*command, *other, "--name", f"other-{number}")
+        assert said.status == 0, said.err
+        assert "% of a target is its score, no weights begin as its own\n" in said.out
+
+
 def test_platt_scaling_and_sampled_negatives_stay_right_with_a_teacher(run: Run, teacher: Path, tmp_path: Path) -> None:
     """The mean score is the log's base rate, though the rows hold five times as large a share of clicks."""
     header, *rows = write_csv(tmp_path / "log.csv", 4000, seed=3).read_text().splitlines()
