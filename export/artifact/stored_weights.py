@@ -1,4 +1,4 @@
-"""The weights that a file holds, to begin other models with."""
+"""The weights of an artifact, to begin other models with."""
 
 from pathlib import Path
 from typing import Any
@@ -9,14 +9,13 @@ import onnx
 from onnx.external_data_helper import ExternalDataInfo, uses_external_data
 
 from thimble.export.artifact.graph import EXTERNAL_DATA, ExportError, initializer
+from thimble.models.schemes.base import Weights
 
-StoredWeights = dict[str, npt.NDArray[Any]]
 
+def stored_weights(path: Path) -> Weights:
+    """By their names in the torch module, at the precision of the file. Layers that compute in integers have none.
 
-def stored_weights(path: Path) -> StoredWeights:
-    """Weights by their names in the torch module, at the precision of the file. Those of `int8` MLPs have none.
-
-    Those that lie beside the file are mapped, and read where they are used. ExportError: they lie anywhere else.
+    What lies beside the file is mapped, and read where it is used. ExportError: it lies anywhere else.
     """
     prefix = initializer("")
     graph = onnx.load(path, load_external_data=False).graph
@@ -26,7 +25,8 @@ def stored_weights(path: Path) -> StoredWeights:
 
 def _array(path: Path, tensor: onnx.TensorProto) -> npt.NDArray[Any]:
     if not uses_external_data(tensor):
-        return onnx.numpy_helper.to_array(tensor)
+        array: npt.NDArray[Any] = onnx.numpy_helper.to_array(tensor)
+        return array
     info = ExternalDataInfo(tensor)
     if info.location != EXTERNAL_DATA:
         raise ExportError(f"{path}: its weights lie in {info.location!r}, not in {EXTERNAL_DATA}")

@@ -10,12 +10,11 @@ from thimble.export.artifact.agreement import onnx_scores
 from thimble.export.artifact.graph import ExportError
 from thimble.export.artifact.stored_weights import stored_weights
 from thimble.export.scoring.evaluate import artifact_session, read_spec
-from thimble.export.training.taught_start import Start, has_tables
+from thimble.export.training.taught_start import Start
 from thimble.export.training.teacher import WEIGHT, Teaching, columns_for
 from thimble.export.wording import listed
 from thimble.models.features import Batch
 from thimble.models.files import file_digest, open_file
-from thimble.models.schemes.block import BlockEmbedding
 from thimble.models.spec import ModelSpec, Teacher
 
 
@@ -33,15 +32,13 @@ def teaching_by(path: Path, student: ModelSpec, options: Mapping[str, Any]) -> T
     except Exception as error:  # ONNX Runtime's own exceptions have no common base below this one
         raise ExportError(f"{path}: it does not score its own features ({str(error).splitlines()[0]})") from None
     begins = _same_shape(spec, student, options)
-    known: dict[str, Any] = {
-        "mlps": begins,
-        "embeddings": begins and has_tables(spec) and isinstance(student.embedding, BlockEmbedding),
-    }
+    known: dict[str, Any] = {"mlps": begins}
     if seen := spec.provenance:
         known["source"] = listed([*(run.source for run in seen.ancestors), seen.source])
         known["rows_trained"] = sum(run.rows_trained for run in seen.ancestors) + seen.rows_trained
+    start = Start(path, stored_weights(path), spec.dense_transform) if begins else None
     teacher = Teacher(name=spec.name, digest=_digest(path), weight=WEIGHT, **known)
-    return Teaching(path, teacher, score, columns, Start(spec, stored_weights(path)) if begins else None)
+    return Teaching(path, teacher, score, columns, start)
 
 
 def _same_shape(teacher: ModelSpec, student: ModelSpec, options: Mapping[str, Any]) -> bool:

@@ -117,7 +117,7 @@ class Run:
             return
         kept, teaching = self.config.recipe.negatives_kept, self.step.teaching
         if teaching and teaching.start:
-            begin_as(self.model, teaching.start, rows, sample, kept)
+            begin_as(self.model, teaching.start, sample, kept)
         else:
             fit_start(self.model, sample, kept)
         if validation:

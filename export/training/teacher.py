@@ -39,7 +39,7 @@ class Teaching:
         """A student whose MLPs begin as the teacher's has the same numbers for them, whatever its own rows say."""
         if self.start is None:
             return learnt
-        changed = {"dense_transform": self.start.teacher.dense_transform}
+        changed = {"dense_transform": self.start.dense_transform}
         return learnt._replace(spec=learnt.spec.model_copy(update=changed))
 
     def targets(self, labels: Floats, batch: Batch, negatives_kept: float = 1) -> Floats:
