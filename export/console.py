@@ -185,7 +185,8 @@ def teacher_line(teacher: Teacher) -> str:
     """Which model's scores another one has learnt, in one line."""
     seen = "clicks that its file does not name" if teacher.source is None else teacher.source
     rows = "" if teacher.rows_trained is None else f": {counted(teacher.rows_trained, 'row')}"
-    start = "the MLPs begin as its own" if teacher.mlps else "no weights are its own"
+    begun = [name for name, own in (("MLPs", teacher.mlps), ("embeddings", teacher.embeddings)) if own]
+    start = f"{' and '.join(begun)} begin as its own" if begun else "no weights begin as its own"
     return f"{teacher.name}, trained on {seen}{rows}; {teacher.weight:.0%} of a target is its score, {start}"
 
 

@@ -32,15 +32,16 @@ class SpecError(ValueError):
 class Teacher(Frozen):
     """A model whose scores were mixed into the targets that another one was trained on.
 
-    `weight` is their share of a target; the label has the rest. `mlps` says whether the other one's began as its own.
-    `digest` is the XXH3 digest of the teacher's file in hex. It has seen `rows_trained` rows of `source`, what it went
-    on from included; None where its file does not say.
+    `weight` is their share of a target; the label has the rest. The other one's `mlps` began as its own, and so did
+    the `embeddings`, as far as the other one has room for them. `digest` is the XXH3 digest of the teacher's file in
+    hex. It has seen `rows_trained` rows of `source`, what it went on from included; None where its file does not say.
     """
 
     name: str
     digest: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
     weight: PositiveShare
     mlps: bool = False
+    embeddings: bool = False
     source: str | None = None
     rows_trained: int | None = None
 

@@ -11,9 +11,9 @@ import onnx
 import onnx_ir
 import torch
 
-from thimble.export.artifact.best_step import best_step
 from thimble.export.artifact.lookup_function import OPSET, function
 from thimble.export.artifact.onnx_modules import for_export
+from thimble.export.training.best_step import best_step
 from thimble.models.features import Batch
 from thimble.models.hashing import Floats
 from thimble.models.nn.embeddings import SharedMemory

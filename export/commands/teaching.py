@@ -32,11 +32,11 @@ def teaching_by(path: Path, student: ModelSpec, options: Mapping[str, Any]) -> T
     except Exception as error:  # ONNX Runtime's own exceptions have no common base below this one
         raise ExportError(f"{path}: it does not score its own features ({str(error).splitlines()[0]})") from None
     begins = _same_shape(spec, student, options)
-    known: dict[str, Any] = {"mlps": begins}
+    known: dict[str, Any] = {}
     if seen := spec.provenance:
         known["source"] = listed([*(run.source for run in seen.ancestors), seen.source])
         known["rows_trained"] = sum(run.rows_trained for run in seen.ancestors) + seen.rows_trained
-    start = Start(path, stored_weights(path), spec.dense_transform) if begins else None
+    start = Start(path, spec, stored_weights(path)) if begins else None
     teacher = Teacher(name=spec.name, digest=_digest(path), weight=WEIGHT, **known)
     return Teaching(path, teacher, score, columns, start)
 

@@ -169,7 +169,9 @@ def train(
         learnt = still_hot(before, spec, parts.training)
     else:
         learnt = asked.with_hot_rows(spec, parts.training) if generate else asked.learnt_from(parts.training)
-    spec = (teaching.for_student(learnt) if teaching else learnt).spec
+    if teaching:
+        teaching, learnt = teaching.of_student(learnt, len(parts.training))
+    spec = learnt.spec
 
     def after_epoch(progress: Progress) -> None:
         if progress.validation:

@@ -29,7 +29,7 @@ from thimble.export.training.start import START_ROWS, fit_start, log_odds, start
 from thimble.export.training.step import Step
 from thimble.export.training.stop_requests import stop_requests
 from thimble.export.training.stopping import is_over
-from thimble.export.training.taught_start import begin_as
+from thimble.export.training.taught_start import begin_with_embeddings, begin_with_mlps
 from thimble.export.training.teacher import Teaching
 from thimble.models.hashing import Int64s
 from thimble.models.spec import Metrics
@@ -117,7 +117,9 @@ class Run:
             return
         kept, teaching = self.config.recipe.negatives_kept, self.step.teaching
         if teaching and teaching.start:
-            begin_as(self.model, teaching.start, sample, kept)
+            if teaching.teacher.embeddings:
+                begin_with_embeddings(self.model, teaching.start, rows)
+            begin_with_mlps(self.model, teaching.start, sample, kept)
         else:
             fit_start(self.model, sample, kept)
         if validation:

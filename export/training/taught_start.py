@@ -1,4 +1,4 @@
-"""A student before its first step: what its teacher has learnt but the embeddings (docs/adr/0025-teacher.md)."""
+"""A student before its first step: what its teacher has learnt, where it is of the same shape."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -6,27 +6,48 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from thimble.export.clicks.rows import Clicks
+from thimble.export.clicks.frequent_ids import id_counts
+from thimble.export.clicks.rows import Clicks, Rows
 from thimble.export.training.errors import RunError
+from thimble.export.training.hot_rows import MOST_IDS
 from thimble.export.training.intercept import fit_intercept
+from thimble.export.training.projection import project
+from thimble.models.nn.embeddings import SharedMemory
 from thimble.models.nn.recommender import Recommender
 from thimble.models.schemes.base import Weights
-from thimble.models.transforms import Transform
+from thimble.models.schemes.block import BlockEmbedding
+from thimble.models.schemes.full import FullEmbedding
+from thimble.models.schemes.indexed import IndexedEmbedding
+from thimble.models.spec import ModelSpec
+
+MORE_ROWS = 2
+"""As many times the student's rows as a teacher has to have seen for its embeddings to be worth a start.
+
+Embeddings of the same rows only learn them by heart a second time (docs/adr/0025-teacher.md).
+"""
 
 
 class Start(NamedTuple):
-    """What a student of the same architecture begins with: weights, by their torch names, and what numbers become.
+    """What a student of the same architecture begins with: the teacher's spec, and weights by their torch names.
 
-    Embeddings may be among them. `path` is that of the teacher's file, for messages.
+    `path` is that of the teacher's file, for messages.
     """
 
     path: Path
+    spec: ModelSpec
     weights: Weights
-    dense_transform: Transform
+
+    def has_embeddings_for(self, student: ModelSpec, rows: int) -> bool:
+        """Whether the memory of a student of so many rows begins as a projection of the teacher's tables."""
+        seen, tables = self.spec.provenance, isinstance(self.spec.embedding, FullEmbedding | IndexedEmbedding)
+        if seen is None or not tables or not isinstance(student.embedding, BlockEmbedding):
+            return False
+        different = seen.rows_trained / max(1, seen.epochs) + sum(run.rows_trained for run in seen.ancestors)
+        return different >= MORE_ROWS * rows
 
 
 @torch.no_grad()
-def begin_as(model: Recommender, start: Start, clicks: Clicks, negatives_kept: float = 1) -> None:
+def begin_with_mlps(model: Recommender, start: Start, clicks: Clicks, negatives_kept: float = 1) -> None:
     """Give an untrained student all weights of its teacher but the embeddings, and the base rate of some rows.
 
     It is that of the full log, of whose negatives the rows hold that share. RunError: a weight is missing.
@@ -39,3 +60,10 @@ def begin_as(model: Recommender, start: Start, clicks: Clicks, negatives_kept: f
             raise RunError(f"{start.path} holds no weights {name} of shape {[*parameter.shape]}")
         parameter.copy_(torch.from_numpy(weights.astype(np.float32)))
     fit_intercept(model, [clicks], negatives_kept)
+
+
+def begin_with_embeddings(model: Recommender, start: Start, rows: Rows) -> None:
+    """Have an untrained student's memory begin as a projection, for which rows to train on are read once."""
+    sparse = model.sparse_arch
+    assert isinstance(sparse, SharedMemory)
+    project(sparse, start.spec, start.weights, id_counts(rows, sparse.constants.shape[1], MOST_IDS))

@@ -1,7 +1,7 @@
 """Targets that a trained model's scores are mixed into: knowledge distillation (Hinton et al., 2015)."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +35,17 @@ class Teaching:
     columns: Sequence[Int64s]
     start: Start | None = None
 
-    def for_student(self, learnt: Keyed) -> Keyed:
-        """A student whose MLPs begin as the teacher's has the same numbers for them, whatever its own rows say."""
+    def of_student(self, learnt: Keyed, rows: int) -> tuple["Teaching", Keyed]:
+        """Teacher and student once its spec and the number of its rows are known.
+
+        If its MLPs begin as the teacher's, numbers become for it what they become for the teacher.
+        """
         if self.start is None:
-            return learnt
-        changed = {"dense_transform": self.start.dense_transform}
-        return learnt._replace(spec=learnt.spec.model_copy(update=changed))
+            return self, learnt
+        student = learnt.spec.model_copy(update={"dense_transform": self.start.spec.dense_transform})
+        begun = {"mlps": True, "embeddings": self.start.has_embeddings_for(student, rows)}
+        teacher = self.teacher.model_copy(update=begun)
+        return replace(self, teacher=teacher), learnt._replace(spec=student)
 
     def targets(self, labels: Floats, batch: Batch, negatives_kept: float = 1) -> Floats:
         """What a student learns of rows [rows], from 0 to 1. RunError: a score is no probability.

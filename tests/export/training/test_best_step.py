@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from thimble.export.artifact.best_step import SAMPLE, best_step
+from thimble.export.training.best_step import SAMPLE, best_step
 from thimble.models.hashing import Floats
 from thimble.models.quantization import dequantize, quantize
 
