@@ -75,7 +75,7 @@ def test_a_teacher_of_other_features_is_refused_by_their_names() -> None:
         r"^teacher\.onnx takes other features than the model that it is to teach: f6 \(int\), f6 \(string\) differ$"
     )
     with pytest.raises(RunError, match=sentence):
-        columns_for(FILE, small_spec(kinds=["string"] * 6 + ["int"]), student)
+        columns_for(FILE, small_spec(kinds=(*("string",) * 6, "int")), student)
     with pytest.raises(RunError, match=r" C1 \(hex\), .* and \d+ more differ$"):
         columns_for(FILE, criteo_spec(), student)
 
