@@ -23,7 +23,7 @@ from thimble.models.spec import ModelSpec
 MORE_ROWS = 2
 """As many times the student's rows as a teacher has to have seen for its embeddings to be worth a start.
 
-Embeddings of the same rows only learn them by heart a second time (docs/adr/0025-teacher.md).
+Students of the teacher's own rows ended worse with such a start (docs/adr/0025-teacher.md).
 """
 
 
