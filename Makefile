@@ -12,6 +12,8 @@ QUICK := tests/models tests/client/test_retries.py tests/service/wire tests/load
 	tests/loadtests/generate/test_shapes.py tests/loadtests/test_options.py tests/export/clicks/test_cardinality.py \
 	tests/export/clicks/test_rows.py tests/export/artifact/test_lookup_function.py tests/export/metrics \
 	tests/export/tradeoff/test_chance.py tests/export/tradeoff/test_choice.py tests/export/tradeoff/test_findings.py \
+	tests/export/importing/test_features.py tests/export/importing/test_mapping.py \
+	tests/export/importing/test_torch_file.py tests/export/importing/test_vocabulary.py \
 	tests/service/engine/test_cost.py tests/service/releases/test_release.py \
 	tests/service/releases/test_repository.py tests/service/releases/test_shadow_messages.py \
 	tests/images/test_dockerfile.py tests/test_dependencies.py tests/test_imports.py

@@ -1,7 +1,10 @@
 """Versions in a model repository, which appear at once and whole, and stay whatever happens to the machine."""
 
 import shutil
+import signal
+import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -32,7 +35,8 @@ def new_version(repository: Path, name: str, number: int | None = None) -> Itera
         raise ExportError(f"{target} exists; a version is never overwritten, choose another --version")
     partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=model))
     try:
-        yield partial, target
+        with _terminated():
+            yield partial, target
         partial.chmod(0o755)
         for file in partial.iterdir():
             file.chmod(0o644)  # onnx writes external data for its owner alone, and servers run as somebody else
@@ -45,3 +49,20 @@ def new_version(repository: Path, name: str, number: int | None = None) -> Itera
         if isinstance(error, OSError):
             raise ExportError(f"{target} cannot be written: {error.strerror or error}") from None
         raise
+
+
+@contextmanager
+def _terminated() -> Iterator[None]:
+    """SIGTERM ends the process as an exception does, so that what was begun is taken away.
+
+    Where somebody else sees to it, or in a thread that may not, all stays as it is.
+    """
+    own = threading.current_thread() is threading.main_thread()
+    if not own or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from thimble.export import console
-from thimble.export.importing.mapping import Arch, Format
+from thimble.export.importing.mapping import Format
+from thimble.export.importing.parameters import Arch
 from thimble.export.wording import counted, size
 
 

@@ -9,9 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from thimble.export.importing.assembled import Assembled
-from thimble.export.importing.layers import Layer, Parts, following, named, one_logit, read_layers
-from thimble.export.importing.matching import Found
-from thimble.export.importing.weights import CheckpointError
+from thimble.export.importing.layers import Layer, Parts, following, matrix, named, one_logit, read_layers, vector
+from thimble.export.importing.weights import CheckpointError, Weight
 from thimble.models.architectures import Architecture
 from thimble.models.architectures.dcnv2 import DcnV2Architecture
 from thimble.models.architectures.deepfm import DeepFmArchitecture
@@ -138,14 +137,28 @@ def _cross_layers(found: Parts) -> list[tuple[Floats | None, Layer]]:
                 f"{weights.origin} is {list(weights.shape)}; its cross layers have to have "
                 "matrices, and not vectors (DCN of 2017)"
             )
-        together = zip(weights.read(), biases.read(), strict=True)
-        return [(None, Layer(weight, bias.ravel(), weights.origin)) for weight, bias in together]
-    downs: Sequence[Found | None] = found.get("cross.down") or [None] * len(found["cross.weight"])
-    layers = []
-    for down, weight, bias in zip(downs, found["cross.weight"], found["cross.bias"], strict=True):
-        layer = Layer(weight.weight.read(), bias.weight.read().ravel(), weight.weight.origin)
-        layers.append((down.weight.read() if down else None, layer))
-    return layers
+        added = vector(biases, weights.shape[0] * weights.shape[1]).reshape(weights.shape[:2])
+        return [(None, Layer(weight, bias, weights.origin)) for weight, bias in zip(weights.read(), added, strict=True)]
+    own, added_to, downs = (_weights(found, f"cross.{name}") for name in ("weight", "bias", "down"))
+    if len(added_to) != len(own) or len(downs) not in (0, len(own)):
+        raise CheckpointError(f"{own[0].origin} is one of {len(own)} cross layers, and not all of them are whole")
+    layers = [_layer_of(weight, bias) for weight, bias in zip(own, added_to, strict=True)]
+    if not downs:
+        return [(None, layer) for layer in layers]
+    narrow = [matrix(down) for down in downs]
+    ranks = {*map(len, narrow), *(layer.inputs for layer in layers)}
+    if len(ranks) > 1:
+        raise CheckpointError(f"{layers[0].origin} and the other cross layers are not of one rank, but {sorted(ranks)}")
+    return list(zip(narrow, layers, strict=True))
+
+
+def _weights(found: Parts, parameter: str) -> list[Weight]:
+    return [it.weight for it in found.get(parameter, ())]
+
+
+def _layer_of(weight: Weight, bias: Weight) -> Layer:
+    values = matrix(weight)
+    return Layer(values, vector(bias, len(values)), weight.origin)
 
 
 def _cross(layers: tuple[Floats | None, Layer], columns: Int64s) -> tuple[Floats | None, Layer]:
@@ -175,10 +188,9 @@ def _first_ours(layers: list[Layer], columns: Int64s) -> list[Layer]:
 def _with_last(found: Parts, layers: list[Layer]) -> list[Layer]:
     """The layers with the one that makes the logit, and all that is added to it. There may be none before it."""
     last = read_layers(found, "over_arch.last")
-    added = [it.weight.read() for it in found.get("logit_bias", ())]
     together = [*layers, *last]
-    if added and together:
-        together[-1] = together[-1]._replace(bias=together[-1].bias + added[0])
+    for added in found.get("logit_bias", ()):
+        together[-1] = together[-1]._replace(bias=together[-1].bias + vector(added.weight, 1))
     return together
 
 
@@ -189,7 +201,7 @@ def _first_order_weights(found: Parts, side: Side) -> Floats:
         weights = together[0].weight.read().ravel()
     else:
         own = {it.name: it.weight for it in found.get("first_order", ())}
-        weights = np.array([own[name].read().item() for name in side.numbers if name in own], np.float32)
+        weights = np.array([vector(own[name], 1)[0] for name in side.numbers if name in own], np.float32)
     if len(weights) not in (0, len(side.numbers)):
         raise CheckpointError(f"there are first-order weights for {len(weights)} of {len(side.numbers)} numbers")
     return weights if len(weights) else np.zeros(len(side.numbers), np.float32)

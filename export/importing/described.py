@@ -11,6 +11,7 @@ from thimble.export.importing.assembled import Assembled
 from thimble.export.importing.concatenated import Side
 from thimble.export.importing.dlrm import dlrm
 from thimble.export.importing.features import ImportedFeatures, Vocabulary
+from thimble.export.importing.layers import vector
 from thimble.export.importing.mapping import CheckpointMapping
 from thimble.export.importing.matching import Found, Matched
 from thimble.export.importing.robe import robe_embedding
@@ -65,21 +66,22 @@ def described(mapping: CheckpointMapping, found: Matched, asked: Asked, name: st
         if sorted(asked.columns) != list(range(len(features.fields))):
             raise CheckpointError(f"{where} has tables for columns {sorted(asked.columns)}, and not for all from 0 on")
         features = features.model_copy(update={"fields": tuple(features.fields[column] for column in asked.columns)})
-    dim = tables[0].shape[1] if tables else None
+    dim = _dim(tables) if tables else None
     if mapping.architecture == "dlrm":
         model = dlrm(found, len(tables), dim)
     else:
-        vectors = np.concatenate([number.read().T for number in numbers]) if numbers else None
-        wide = dim or (vectors.shape[1] if vectors is not None else 1)
+        wide = dim or (numbers[0].shape[0] if numbers else 1)
+        vectors = np.stack([vector(number, wide) for number in numbers]) if numbers else None
         names = [field.name for field in features.fields]
-        side = Side(features.dense, names, order or [*names, *features.dense], wide, vectors)
+        order = order or ([*features.dense, *names] if _numbers_first(found) else [*names, *features.dense])
+        side = Side(features.dense, names, order, wide, vectors)
         model = CONCATENATED[mapping.architecture](found, side)
     for table in tables:
         _check_table(table, model.dim)
     _check_numbers(model, asked, where)
-    first = {it.name: it.weight for it in found.get("first_order", ())}
+    first = _first_order(found, features, asked, where)
     if first:
-        tables = [with_first_order(table, first[f.name]) for f, table in zip(features.fields, tables, strict=True)]
+        tables = [with_first_order(*both) for both in zip(tables, first, strict=True)]
     full = full_tables(tables, features, asked.path) if tables else None
     embedding: Embedding = full.embedding if full else NoEmbedding()
     lengths = [table.shape[0] for table in tables]
@@ -92,7 +94,7 @@ def _robe(found: Matched, asked: Asked, name: str, where: str) -> ImportedModel:
     _check_count(len(found["random_numbers"]), asked, where)
     model = dlrm(found, len(features.fields), None)
     _check_numbers(model, asked, where)
-    embedding = robe_embedding(found, features, str(asked.path), asked.chunk)
+    embedding = robe_embedding(found, features, str(asked.path), model.dim, asked.chunk)
     layers = model.weights | {"sparse_arch.memory": found["memory"][0].weight.read()}
     lengths = [field.table_rows or 1 for field in features.fields]
     return ImportedModel(_spec(name, features, lengths, model.dim, embedding, model), layers, None)
@@ -139,9 +141,29 @@ def _by_feature(found: Matched, asked: Asked, where: str) -> tuple[list[Weight],
         raise CheckpointError(f"{where} has a table of {unknown}, and {asked.path} names no such feature")
     if own and sorted(own) != sorted(features.dense):
         raise CheckpointError(f"{where} has vectors of {', '.join(own)}, and {asked.path} has other numbers")
-    order = names if own else [*names, *features.dense]
+    order = names if own else []
     numbers = [of_name[name] for name in features.dense] if own else []
     return [of_name[name] for name in fields], numbers, order
+
+
+def _first_order(found: Matched, features: ImportedFeatures, asked: Asked, where: str) -> list[Weight | None]:
+    """Of each field, None where it has no such weights, all of them 0 then. There is nothing where no field has."""
+    given = found.get("first_order", [])
+    names = [field.name for field in features.fields]
+    if not any(it.name for it in given):
+        if len(given) not in (0, len(names)):
+            raise CheckpointError(f"{where} has first-order weights of {len(given)} fields, and tables of {len(names)}")
+        return [it.weight for it in given]
+    of_name = {it.name: it.weight for it in given}
+    if unknown := next((name for name in of_name if name not in (*names, *features.dense)), None):
+        raise CheckpointError(f"{where} has first-order weights of {unknown}, and {asked.path} names no such feature")
+    return [of_name.get(name) for name in names]
+
+
+def _numbers_first(found: Matched) -> bool:
+    """Whether the first layer takes the numbers before the embeddings."""
+    orders = (it.source.inputs for several in found.values() for it in several)
+    return any(order is not None and order[0] == "numbers" for order in orders)
 
 
 def missing_features(found: Matched, where: str) -> CheckpointError:
@@ -183,6 +205,13 @@ def _check_numbers(model: Assembled, asked: Asked, where: str) -> None:
         raise CheckpointError(f"{asked.path} names {named} numbers under dense, and {where} takes {model.numbers}")
 
 
+def _dim(tables: Sequence[Weight]) -> int:
+    """The width of the first table, and of the others if they are right."""
+    if len(tables[0].shape) != 2:
+        raise CheckpointError(f"{tables[0].origin} is {list(tables[0].shape)}, and no table with rows of weights")
+    return tables[0].shape[1]
+
+
 def _check_table(table: Weight, dim: int) -> None:
-    if len(table.shape) != 2 or table.shape[1] != dim or not table.shape[0]:
+    if len(table.shape) != 2 or table.shape[1] != dim or 0 in table.shape:
         raise CheckpointError(f"{table.origin} is {list(table.shape)}, and no table with rows of {dim}, as others are")

@@ -6,7 +6,7 @@ import numpy as np
 
 from thimble.export.importing.assembled import Assembled
 from thimble.export.importing.layers import Layer, Parts, following, named, one_logit, read_layers
-from thimble.export.importing.mapping import Block
+from thimble.export.importing.parameters import Block
 from thimble.export.importing.weights import CheckpointError
 from thimble.models.architectures.dlrm import DlrmArchitecture
 from thimble.models.hashing import Int64s

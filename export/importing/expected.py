@@ -1,6 +1,8 @@
 """Rows with the scores that a model gave them where it was trained: what proves an import."""
 
 import csv
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +16,8 @@ from thimble.models.hashing import ID_LIMIT, Floats
 from thimble.models.spec import ModelSpec
 
 SCORE = "score"
+SCORED_ROWS = 4096
+"""At a time: what a model makes of many rows takes much memory."""
 TOLERANCE = 1e-5
 """How far a score may lie from the expected one: what float32 and six decimals leave open."""
 
@@ -28,7 +32,8 @@ class ExpectedScores(NamedTuple):
 
     def difference(self, artifact: Path) -> float:
         """The largest one between scores of a file and these. CheckpointError: it is larger than TOLERANCE."""
-        scores = onnx_scores(onnx_session(str(artifact)), self.batch)
+        session = onnx_session(str(artifact))
+        scores = np.concatenate([onnx_scores(session, part) for part in self._parts()])
         differences = np.abs(scores - self.scores)
         row = int(differences.argmax())
         if not differences[row] <= TOLERANCE:
@@ -40,6 +45,10 @@ class ExpectedScores(NamedTuple):
                 "than ReLU, say); nothing was written"
             )
         return float(differences[row])
+
+    def _parts(self) -> Iterator[Batch]:
+        for start in range(0, len(self.scores), SCORED_ROWS):
+            yield self.batch.part(start, start + SCORED_ROWS)
 
 
 def read_expected(path: Path, spec: ModelSpec) -> ExpectedScores:
@@ -55,6 +64,10 @@ def read_expected(path: Path, spec: ModelSpec) -> ExpectedScores:
     header, rows = (lines[0], lines[1:]) if lines else ([], [])
     if lacking := [name for name in (*spec.feature_names, SCORE) if name not in header]:
         raise CheckpointError(f"{path} has no column {lacking[0]}; it takes the model's features and {SCORE}")
+    if SCORE in spec.feature_names:
+        raise CheckpointError(f"{path}: the model has a feature {SCORE}, so no column of that name can be its scores")
+    if twice := next((name for name in header if header.count(name) > 1), None):
+        raise CheckpointError(f"{path} has two columns {twice}")
     if not rows:
         raise CheckpointError(f"{path} has no rows below its header")
     if odd := next((number for number, row in enumerate(rows, 1) if len(row) != len(header)), None):
@@ -85,11 +98,10 @@ def made_rows(spec: ModelSpec) -> Features:
 
 
 def _scores(path: Path, column: tuple[str, ...]) -> Floats:
-    for row, text in enumerate(column, 1):
-        try:
-            inside = 0 <= float(text) <= 1
-        except ValueError:
-            inside = False
-        if not inside:
-            raise CheckpointError(f"{path}: row {row}: the score {text[:40]!r} is no probability, from 0 to 1")
-    return np.array(column, np.float64).astype(np.float32)
+    scores = np.full(len(column), np.nan)
+    for row, text in enumerate(column):
+        with suppress(ValueError):
+            scores[row] = float(text)
+        if not 0 <= scores[row] <= 1:
+            raise CheckpointError(f"{path}: row {row + 1}: the score {text[:40]!r} is no probability, from 0 to 1")
+    return scores.astype(np.float32)

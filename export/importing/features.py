@@ -1,31 +1,44 @@
 """What a checkpoint does not hold: names and kinds of its features, and what was done with their values before."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, ValidationError, model_validator
 
 from thimble.export.importing.mapping import read_yaml
 from thimble.export.importing.weights import CheckpointError
-from thimble.models.base import Frozen, Name, Positive, sentence
+from thimble.models.base import Frozen, Name, sentence
+from thimble.models.hashing import ID_LIMIT
 from thimble.models.inputs import Kind
 from thimble.models.transforms import Transform
 from thimble.models.transforms.criteo import CriteoTransform
-from thimble.models.transforms.scaled import ScaledColumn, ScaledTransform
+from thimble.models.transforms.scaled import Finite, Positive, ScaledColumn, ScaledTransform
 
-Row = Annotated[int, Field(ge=0)]
+Row = Annotated[int, Field(ge=0, lt=ID_LIMIT)]
 
 
 class Vocabulary(Frozen):
     """The row of each value, in a file (`thimble.export.importing.vocabulary`).
 
-    `missing` is the row of a missing value, `unknown` that of a value that is not in the file; where nothing is said,
-    the embedding is zeros.
+    `missing` is the row of a missing value, which else is one that is not in the file. `unknown` is the row of these;
+    where nothing is said, their embedding is zeros.
     """
 
     vocabulary: str
     missing: Row | None = None
     unknown: Row | None = None
+
+
+def _form(given: object) -> str:
+    """Which of several forms somebody meant, so that what is wrong is said of that one."""
+    if isinstance(given, list | tuple):
+        return "formulas"
+    return "keys" if isinstance(given, dict | BaseModel) else "word"
+
+
+Ids = Annotated[
+    Annotated[Literal["rows", "mod"], Tag("word")] | Annotated[Vocabulary, Tag("keys")], Discriminator(_form)
+]
 
 
 class ImportedField(Frozen):
@@ -37,15 +50,23 @@ class ImportedField(Frozen):
 
     name: Name
     kind: Kind | None = None
-    ids: Literal["rows", "mod"] | Vocabulary | None = None
-    table_rows: Positive | None = None
+    ids: Ids | None = None
+    table_rows: Annotated[int, Field(gt=0, le=ID_LIMIT)] | None = None
 
 
 class Standardised(Frozen):
     """(x - mean) / standard deviation, one of each a number."""
 
-    means: tuple[float, ...]
-    deviations: tuple[float, ...]
+    means: tuple[Finite, ...]
+    deviations: tuple[Positive, ...]
+
+
+Numbers = Annotated[
+    Annotated[Literal["none", "log", "log2"], Tag("word")]
+    | Annotated[Standardised, Tag("keys")]
+    | Annotated[tuple[ScaledColumn, ...], Tag("formulas")],
+    Discriminator(_form),
+]
 
 
 def _field(given: object) -> object:
@@ -61,13 +82,27 @@ class ImportedFeatures(Frozen):
     """
 
     dense: tuple[Name, ...] = ()
-    numbers: Literal["none", "log", "log2"] | Standardised | tuple[ScaledColumn, ...] | None = None
+    numbers: Numbers | None = None
     fields: tuple[Annotated[ImportedField, BeforeValidator(_field)], ...] = ()
     kind: Kind = "int"
     ids: Literal["rows", "mod"] | None = None
 
+    @model_validator(mode="after")
+    def _one_for_each_number(self) -> Self:
+        match self.numbers:
+            case Standardised(means=means, deviations=deviations):
+                given = {"means": len(means), "deviations": len(deviations)}
+            case tuple(columns):
+                given = {"formulas": len(columns)}
+            case _:
+                given = {}
+        for what, count in given.items():
+            if count != len(self.dense):
+                raise ValueError(f"numbers has {count} {what}, and dense names {len(self.dense)}")
+        return self
+
     def transform(self) -> Transform:
-        """Of the numbers. ValueError: it is not one for so many."""
+        """Of the numbers."""
         match self.numbers:
             case Standardised(means=means, deviations=deviations):
                 return ScaledTransform.standardised(means, deviations)

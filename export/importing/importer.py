@@ -1,16 +1,18 @@
 """A checkpoint of a format to a version in a model repository."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from thimble.export.artifact.graph import written_by
 from thimble.export.artifact.pipeline import Exported
-from thimble.export.importing.described import Asked, described, missing_features
+from thimble.export.importing.described import Asked, ImportedModel, described, missing_features
 from thimble.export.importing.expected import made_rows, read_expected
 from thimble.export.importing.features import read_features
-from thimble.export.importing.mapping import Arch, CheckpointMapping, Format, read_mapping, shipped
+from thimble.export.importing.mapping import CheckpointMapping, Format, read_mapping, shipped
 from thimble.export.importing.matching import chosen
 from thimble.export.importing.nvidia import read_folder
+from thimble.export.importing.parameters import Arch
 from thimble.export.importing.publishing import publish_imported
 from thimble.export.importing.torch_file import load
 from thimble.export.importing.weights import CheckpointError
@@ -43,23 +45,42 @@ def import_checkpoint(
     checkpoint: Path, format: Format, said: Said, repository: Path, name: str, version: int | None = None
 ) -> Done:
     """CheckpointError, ExportError: it cannot be imported, and nothing was written. OSError: a file cannot be read."""
+    before = _state(checkpoint)
+    imported = read_model(checkpoint, format, said, name)
+    expected = read_expected(said.expect, imported.spec) if said.expect else None
+    rows = len(expected.scores) if expected else 0
+    source = Imported(format=format, checkpoint=checkpoint.name, tool=written_by(), expected_rows=rows)
+    model = imported._replace(spec=imported.spec.model_copy(update={"imported": source}))
+    differences: list[float] = []
+
+    def examine(path: Path) -> None:
+        if _state(checkpoint) != before:
+            raise CheckpointError(f"{checkpoint} changed while it was read; nothing was written")
+        differences.extend([expected.difference(path)] if expected else [])
+
+    golden = expected.golden if expected else made_rows(model.spec)
+    done = publish_imported(model, golden, repository, version, examine)
+    return Done(done, rows, *differences)
+
+
+def read_model(checkpoint: Path, format: Format, said: Said, name: str) -> ImportedModel:
+    """The model in a checkpoint. CheckpointError: there is none that can be imported. OSError: it cannot be read."""
     opened, columns = _opened(checkpoint, format)
     mapping, found = chosen(_mappings(format, said), opened, str(checkpoint))
     if said.features is None:
         raise missing_features(found, str(checkpoint))
     asked = Asked(read_features(said.features), said.features, said.chunk, columns)
-    imported = described(mapping, found, asked, name, str(checkpoint))
-    expected = read_expected(said.expect, imported.spec) if said.expect else None
-    rows = len(expected.scores) if expected else 0
-    source = Imported(format=format, checkpoint=checkpoint.name, tool=written_by(), expected_rows=rows)
-    model = imported._replace(spec=imported.spec.model_copy(update={"imported": source}))
-    if expected is None:
-        return Done(publish_imported(model, made_rows(model.spec), repository, version))
-    differences: list[float] = []
-    done = publish_imported(
-        model, expected.golden, repository, version, lambda path: differences.append(expected.difference(path))
-    )
-    return Done(done, rows, differences[0])
+    return described(mapping, found, asked, name, str(checkpoint))
+
+
+def _state(checkpoint: Path) -> dict[Path, tuple[int, ...]]:
+    """What of a file, or of those in a folder, changes when they do. What is not there has no state."""
+    state: dict[Path, tuple[int, ...]] = {}
+    for path in (checkpoint, *(checkpoint.iterdir() if checkpoint.is_dir() else ())):
+        with suppress(FileNotFoundError):
+            found = path.stat()
+            state[path] = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+    return state
 
 
 def _mappings(format: Format, said: Said) -> list[CheckpointMapping]:

@@ -1,10 +1,12 @@
 """Linear layers out of a checkpoint: read, put in order, and with what normalises their outputs folded into them."""
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from thimble.export.importing.matching import Found
 from thimble.export.importing.weights import CheckpointError, Weight
@@ -80,34 +82,44 @@ def one_logit(last: Layer) -> None:
 
 
 def _layer(weight: Found, bias: Found | None, first: bool) -> Layer:
-    values = _matrix(weight.weight)
-    values = values.T if weight.source.transpose else values
-    if first and (permutation := weight.source.permutation):
+    values = matrix(weight.weight)
+    if first and (permutation := weight.source.permutation) is not None:
         if sorted(permutation) != list(range(values.shape[1])):
             raise CheckpointError(f"the permutation of {weight.source.key} is none of {values.shape[1]} columns")
         values = values[:, list(permutation)]
-    added = bias.weight.read() if bias else np.zeros(values.shape[0], np.float32)
-    if bias and added.shape != values.shape[:1]:
-        raise CheckpointError(f"{bias.weight.origin} is {list(added.shape)}, for {list(values.shape)} weights")
+    added = vector(bias.weight, len(values)) if bias else np.zeros(len(values), np.float32)
     return Layer(np.ascontiguousarray(values), added, weight.weight.origin)
 
 
-def _matrix(weight: Weight) -> Floats:
-    if len(weight.shape) != 2:
+def matrix(weight: Weight) -> Floats:
+    """CheckpointError: it is none, or has no rows or columns."""
+    if len(weight.shape) != 2 or 0 in weight.shape:
         raise CheckpointError(f"{weight.origin} is {list(weight.shape)}, and no matrix")
     return weight.read()
 
 
+def vector(weight: Weight, size: int) -> Floats:
+    """As many numbers, however they lie: [size]. CheckpointError: there are not as many."""
+    if math.prod(weight.shape) != size:
+        raise CheckpointError(f"{weight.origin} is {list(weight.shape)}, where {size} belong")
+    return weight.read().ravel()
+
+
 def _normalised(layer: Layer, found: Parts, part: str, number: int, own: bool) -> Layer:
     """A layer with the batch normalisation of its outputs in it: its statistics are constants once it is trained."""
+    keys = ("norm.weight", "norm.bias") if own else ("weight", "bias")
     scale, shift, mean, variance = (
-        _of(found, f"{part}.{name}", number).read().astype(np.float64)
-        for name in ("norm.weight" if own else "weight", "norm.bias" if own else "bias", "norm.mean", "norm.variance")
+        _of_norm(found, f"{part}.{key}", number, layer) for key in (*keys, "norm.mean", "norm.variance")
     )
+    if variance.min() < 0:
+        raise CheckpointError(f"the normalisation after {layer.origin} has a variance below 0")
     factor = scale / np.sqrt(variance + EPSILON)
     weight = (layer.weight * factor[:, None]).astype(np.float32)
     return Layer(weight, ((layer.bias - mean) * factor + shift).astype(np.float32), layer.origin)
 
 
-def _of(found: Parts, part: str, number: int) -> Weight:
-    return next(it.weight for it in found[part] if it.number == number)
+def _of_norm(found: Parts, part: str, number: int, layer: Layer) -> npt.NDArray[np.float64]:
+    weight = next((it.weight for it in found.get(part, ()) if it.number == number), None)
+    if weight is None:
+        raise CheckpointError(f"the normalisation after {layer.origin} has no {part} of number {number}")
+    return vector(weight, layer.outputs).astype(np.float64)

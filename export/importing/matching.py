@@ -71,7 +71,8 @@ def match(mapping: CheckpointMapping, tensors: Mapping[str, Weight], where: str)
     for parameter, source in (mapping.parameters | mapping.optional).items():
         keys = _matching(source.key, tensors)
         known.update(found.key for found in keys)
-        found[parameter] = [Found(tensors[it.key], source, it.number, it.name) for it in keys]
+        weights = ((tensors[it.key].transposed() if source.transpose else tensors[it.key], it) for it in keys)
+        found[parameter] = [Found(weight, source, it.number, it.name) for weight, it in weights]
     if not known:
         raise CheckpointError(f"{where} holds no {_first(mapping)}{_rather(tensors)}")
     if lacking := [source.key for name, source in mapping.parameters.items() if not found[name]]:
@@ -101,7 +102,7 @@ def _matching(pattern: str, tensors: Iterable[str]) -> list[_Key]:
     if "{field}" in pattern:
         for place, key in enumerate(keys, keys[0].number if keys else 0):
             if key.number != place:
-                raise CheckpointError(f"there is {key.key} and no {pattern.format(field=place)}")
+                raise CheckpointError(f"there is {key.key} and no {pattern.replace('{field}', str(place))}")
     return keys
 
 
@@ -136,4 +137,5 @@ def _rather(tensors: Mapping[str, Weight]) -> str:
         keys = tensors_in(dict(tensors), other)
         if all(_matching(source.key, keys) for source in other.parameters.values()):
             return f"; its keys are those of --format {path.parent.name}"
-    return f", but {next(iter(tensors))}; --format map --map FILE takes any keys (docs/import.md)"
+    key = next(iter(tensors)) or "a tensor without a name"
+    return f", but {key}; --format map --map FILE takes any keys (docs/import.md)"

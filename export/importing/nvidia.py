@@ -55,11 +55,11 @@ def _columns(metadata: Any, folder: Path) -> list[int]:
 def _table(folder: Path, column: int) -> Weight:
     path = folder / f"bottom_model.embeddings.{column}.bin"
     meta = _present(folder / f"embeddings.{column}.meta.pt")
-    shape = tuple(meta["shape"]) if isinstance(meta, Mapping) and "shape" in meta else ()
-    if len(shape) != 2 or not all(isinstance(size, int) and size > 0 for size in shape):
+    shape = meta.get("shape") if isinstance(meta, Mapping) else None
+    if not isinstance(shape, list) or len(shape) != 2 or not all(type(size) is int and size > 0 for size in shape):
         raise CheckpointError(f"{folder}/embeddings.{column}.meta.pt gives no shape of a table")
     expected, found = 4 * shape[0] * shape[1], path.stat().st_size
     if found != expected:
-        raise CheckpointError(f"{path} has {found} bytes, and a table of {list(shape)} has {expected}")
-    span = Span(path, 0, np.dtype("<f4"), shape, (4 * shape[1], 4))
-    return Weight(shape, str(path), span.stored)
+        raise CheckpointError(f"{path} has {found} bytes, and a table of {shape} has {expected}")
+    span = Span(path, 0, np.dtype("<f4"), (shape[0], shape[1]), (4 * shape[1], 4))
+    return Weight(span.shape, str(path), span.stored)

@@ -1,6 +1,7 @@
 """ROBE as its authors' code saves it: one array, and the numbers of its map in every table's part."""
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Literal
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from thimble.export.importing.features import ImportedFeatures
 from thimble.export.importing.matching import Found
 from thimble.export.importing.weights import CheckpointError
-from thimble.models.hashing import Int64s
+from thimble.models.hashing import ID_LIMIT, Int64s
 from thimble.models.schemes.robe import RobeEmbedding
 
 NUMBERS = (51, 11)
@@ -16,9 +17,9 @@ NUMBERS = (51, 11)
 
 
 def robe_embedding(
-    found: Mapping[str, Sequence[Found]], features: ImportedFeatures, said: str, chunk: int | None
+    found: Mapping[str, Sequence[Found]], features: ImportedFeatures, said: str, dim: int, chunk: int | None
 ) -> RobeEmbedding:
-    """The embedding of an array and of what was said of it, in the file `said` and of its `chunk`.
+    """The embedding of width `dim` of an array, and of what was said of it, in the file `said` and of its `chunk`.
 
     CheckpointError: the array or its map is none of the authors', or not enough was said.
     """
@@ -37,13 +38,15 @@ def robe_embedding(
                 f"{said} does not say how many rows {field.name} had, which decides where its embeddings lie, and the "
                 "checkpoint holds no tables: add its table_rows"
             )
-    ends = np.cumsum([field.table_rows for field in features.fields])
+    ends = [*accumulate(field.table_rows or 0 for field in features.fields)]
+    if ends[-1] > ID_LIMIT:
+        raise CheckpointError(f"{said}: table_rows are {ends[-1]} in all, and a model has {ID_LIMIT} ids at most")
     return RobeEmbedding(
         scheme=_scheme(found, numbers),
         memory_length=memory.shape[0],
-        chunk_size=_chunk(found, memory.origin, chunk),
+        chunk_size=_chunk(found, memory.origin, dim, chunk),
         constants=(int(numbers[1]), int(numbers[2]), int(numbers[3])),
-        offsets=[0, *ends[:-1].tolist()],
+        offsets=[0, *ends[:-1]],
     )
 
 
@@ -66,14 +69,19 @@ def _scheme(found: Mapping[str, Sequence[Found]], numbers: Int64s) -> Literal["r
     return "robe-v1" if len(numbers) == NUMBERS[0] or found.get("multipliers") else "robe-v2"
 
 
-def _chunk(found: Mapping[str, Sequence[Found]], memory: str, said: int | None) -> int:
-    """The class for CPUs has each weight's place within its chunk."""
-    places = next((found.weight for found in found.get("offsets", ())), None)
-    held = int(places.integers().max()) + 1 if places else None
-    if places and said and said != held:
-        raise CheckpointError(f"{places.origin} is of chunks of {held} weights, not {said}")
-    if chunk := said or held:
-        return chunk
+def _chunk(found: Mapping[str, Sequence[Found]], memory: str, dim: int, said: int | None) -> int:
+    """The class for CPUs has the place of each weight in its chunk, which does not tell chunks beyond `dim` apart."""
+    places = [found.weight for found in found.get("offsets", ())]
+    held = {int(weight.integers().max()) + 1 for weight in places}
+    if len(held) > 1:
+        raise CheckpointError(f"{places[0].origin} and those of other tables are of chunks of {sorted(held)} weights")
+    for size in held:
+        if said and said != size and not said > size == dim:
+            raise CheckpointError(f"{places[0].origin} is of chunks of {size} weights, not {said}")
+        if size < dim:
+            return size
+    if said:
+        return said
     raise CheckpointError(
         f"{memory} does not say how many weights of it lie together (Z, uma_chunk_size): give --chunk"
     )

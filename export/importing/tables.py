@@ -46,8 +46,13 @@ def full_tables(tables: Sequence[Weight], features: ImportedFeatures, said: Path
     return Tables(IndexedEmbedding(directory=directory), tables, vocabularies, keys)
 
 
-def with_first_order(table: Weight, first: Weight) -> Weight:
-    """A table whose rows end with their first-order weight. CheckpointError: it has another number of rows."""
+def with_first_order(table: Weight, first: Weight | None) -> Weight:
+    """A table whose rows end with their first-order weight, 0 if there is none.
+
+    CheckpointError: it has another number of rows.
+    """
+    if first is None:
+        first = Weight((table.shape[0], 1), table.origin, lambda which: np.zeros((len(table.stored(which)), 1), "f4"))
     if first.shape != (table.shape[0], 1):
         raise CheckpointError(f"{first.origin} is {list(first.shape)}, for a table of {table.shape[0]} rows")
     return Weight(

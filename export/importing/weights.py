@@ -36,9 +36,14 @@ class Weight:
         return self.rows(slice(None))
 
     def rows(self, which: Which) -> Floats:
-        """Some of its rows in float32. CheckpointError as above."""
+        """Some of its rows in float32. CheckpointError as above, or it holds no weights at all."""
+        if not self.shape:
+            raise CheckpointError(f"{self.origin} is a single number, and no weights")
+        stored = self.stored(which)
+        if stored.dtype.kind != "f":
+            raise CheckpointError(f"{self.origin} holds {stored.dtype}, and weights are floats; save it as float32")
         with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, which is said
-            values = self.stored(which).astype(np.float32)
+            values = stored.astype(np.float32)
         if not np.isfinite(values).all():
             bad = np.argmax(~np.isfinite(values).reshape(len(values), -1).all(1))
             row = np.arange(self.shape[0])[which][bad]
@@ -52,8 +57,18 @@ class Weight:
             yield self.rows(slice(start, start + step))
 
     def integers(self) -> Int64s:
-        """All of it in int64, as it is stored."""
-        return self.stored(slice(None)).astype(np.int64)
+        """A list of whole numbers, in int64. CheckpointError: it is none, or is empty."""
+        stored = self.stored(slice(None)) if len(self.shape) == 1 else np.empty(0)
+        if stored.dtype.kind not in "iu" or not stored.size:
+            raise CheckpointError(f"{self.origin} is no list of whole numbers")
+        return stored.astype(np.int64)
+
+    def transposed(self) -> "Weight":
+        """With its last two dimensions the other way round; as it is if it has fewer."""
+        if len(self.shape) < 2:
+            return self
+        shape = (*self.shape[:-2], self.shape[-1], self.shape[-2])
+        return Weight(shape, self.origin, lambda which: self.stored(slice(None)).swapaxes(-2, -1)[which])
 
 
 @dataclass(frozen=True)
@@ -69,7 +84,10 @@ class Span:
 
     def stored(self, which: Which) -> npt.NDArray[Any]:
         """Some of its rows. The file is mapped into memory as long as they are."""
-        raw = np.memmap(self.path, np.uint8, "r", self.offset, (self.end - self.offset,))
+        try:
+            raw = np.memmap(self.path, np.uint8, "r", self.offset, (self.end - self.offset,))
+        except (OSError, ValueError):  # it was whole when it was opened
+            raise CheckpointError(f"{self.path} was taken away or cut off while it was read") from None
         rows: npt.NDArray[Any] = np.ndarray(self.shape, self.dtype, raw, 0, self.strides)[which]
         return (rows.astype(np.uint32) << 16).view(np.float32) if self.bfloat16 else rows
 

@@ -1,3 +1,5 @@
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -135,3 +137,15 @@ def test_a_version_is_never_overwritten(tmp_path: Path) -> None:
     with new_version(tmp_path, "m") as (_, target):
         pass
     assert target.name == "5"
+
+
+def test_a_process_that_is_told_to_stop_leaves_nothing(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        with pytest.raises(SystemExit) as ended, new_version(tmp_path, "demo"):
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert ended.value.code == 128 + signal.SIGTERM
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert not [*tmp_path.iterdir()]

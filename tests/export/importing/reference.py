@@ -1,11 +1,10 @@
-"""A DLRM as other projects compute it and save it, apart from all code that imports it.
+"""A DLRM as other projects compute it and save it, apart from all code that imports it, and what becomes of it.
 
 The layouts are those of their code: facebookresearch/dlrm's dlrm_s_pytorch.py, torchrec's models/dlrm.py, the authors'
 ROBE classes (universal_memory_allocation) and NVIDIA DeepLearningExamples' DLRM.
 """
 
 import csv
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+
+from thimble.export.artifact.agreement import numpy_scores
+from thimble.export.importing.importer import Said, read_model
+from thimble.export.importing.mapping import Format
+from thimble.models.features import Batch
+from thimble.models.hashing import Floats
 
 TABLE_ROWS = (40, 7, 120, 3)
 NUMBERS, DIM = 3, 6
@@ -175,4 +180,9 @@ def write_expected(path: Path, numbers: Tensor, ids: Tensor, scores: Tensor, nam
     return path
 
 
-Made = Callable[[Dlrm], dict[str, Tensor]]
+def imported_scores(checkpoint: Path, format: Format, said: Said, numbers: Tensor, ids: Tensor) -> Floats:
+    """Scores of a checkpoint as it is read, before anything is exported. Fields have full tables or a ROBE array."""
+    model = read_model(checkpoint, format, said, "model")
+    tables = model.tables.tables if model.tables else ()
+    weights = {f"sparse_arch.tables.{field}.weight": table.read() for field, table in enumerate(tables)}
+    return numpy_scores(model.spec, model.layers | weights, Batch(numbers.numpy(), ids.numpy()))

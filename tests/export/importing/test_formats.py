@@ -1,8 +1,10 @@
 """Checkpoints in the layouts of other projects, which score as they did there."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 import torch
 
@@ -13,6 +15,7 @@ from tests.export.importing.reference import (
     TABLE_ROWS,
     Dlrm,
     facebook,
+    imported_scores,
     made_dlrm,
     made_rows,
     nvidia,
@@ -22,7 +25,11 @@ from tests.export.importing.reference import (
     write_expected,
     write_features,
 )
+from thimble.export.importing.importer import Said, read_model
+from thimble.export.importing.mapping import Format
 from thimble.export.scoring.evaluate import read_spec
+
+Saved = Callable[[Dlrm], dict[str, object]]
 
 FIELDS = [f"C{field + 1}" for field in range(len(TABLE_ROWS))]
 SIZED = [f"{{name: {name}, table_rows: {rows}}}" for name, rows in zip(FIELDS, TABLE_ROWS, strict=True)]
@@ -37,29 +44,12 @@ def difference(said: str) -> float:
     return float(said.partition("scores within ")[2].rpartition("scores within ")[2].split()[0])
 
 
-@pytest.mark.parametrize(
-    ("format", "saved"),
-    [
-        ("facebook", lambda dlrm: {"state_dict": facebook(dlrm), "iter": 3, "test_acc": torch.ones(1).numpy()[0]}),
-        ("facebook", facebook),
-        ("facebook", lambda dlrm: {f"module.{key}": value.half().float() for key, value in facebook(dlrm).items()}),
-        ("torchrec", torchrec),
-        ("torchrec", lambda dlrm: {f"model.{key}": value for key, value in torchrec(dlrm).items()}),
-        ("torchrec", lambda dlrm: {"model": {f"module.model.{key}": it for key, it in torchrec(dlrm).items()}}),
-    ],
-)
-def test_full_tables_score_as_they_did(run: Run, tmp_path: Path, format: str, saved: object) -> None:
+def test_full_tables_score_as_they_did(run: Run, tmp_path: Path) -> None:
     dlrm = made_dlrm()
-    state = saved(dlrm)  # type: ignore[operator]
-    torch.save(state, "model.pt")
-    if any(key.startswith("module.emb") for key in state):
-        dlrm = Dlrm(
-            *([table.half().float() for table in dlrm.tables],),
-            *([(w.half().float(), b.half().float()) for w, b in layers] for layers in (dlrm.bottom, dlrm.top)),
-        )
+    torch.save({"state_dict": facebook(dlrm), "iter": 3, "test_acc": np.float64(1)}, "model.pt")
     features, scores = write_features(tmp_path / "f.yaml", FIELDS), expected(tmp_path / "expected.csv", dlrm)
 
-    said = run("import", "model.pt", "--format", format, "--features", features, "--expect", scores)
+    said = run("import", "model.pt", "--format", "facebook", "--features", features, "--expect", scores)
 
     assert said.status == 0, said.err
     assert "1,000 rows, scores within" in said.out and difference(said.out) < 1e-6
@@ -67,29 +57,65 @@ def test_full_tables_score_as_they_did(run: Run, tmp_path: Path, format: str, sa
     assert [field.rows for field in spec.fields] == [*TABLE_ROWS]
     assert spec.golden and spec.golden.features["C3"][:5] == made_rows(dlrm)[1][:5, 2].tolist()
     assert spec.embedding.scheme == "full" and spec.external_data
+    assert spec.imported and spec.imported.expected_rows == 1000
+
+
+@pytest.mark.parametrize(
+    ("format", "saved"),
+    [
+        ("facebook", facebook),
+        ("facebook", lambda dlrm: {f"module.{key}": value for key, value in facebook(dlrm).items()}),
+        ("torchrec", torchrec),
+        ("torchrec", lambda dlrm: {f"model.{key}": value for key, value in torchrec(dlrm).items()}),
+        ("torchrec", lambda dlrm: {"model": {f"module.model.{key}": it for key, it in torchrec(dlrm).items()}}),
+    ],
+)
+def test_all_ways_to_save_are_known(tmp_path: Path, format: Format, saved: Saved) -> None:
+    dlrm = made_dlrm()
+    torch.save(saved(dlrm), tmp_path / "model.pt")
+    numbers, ids = made_rows(dlrm)
+
+    said = Said(write_features(tmp_path / "f.yaml", FIELDS))
+    scores = imported_scores(tmp_path / "model.pt", format, said, numbers, ids)
+
+    assert scores == pytest.approx(dlrm.scores(numbers, dlrm.embeddings(ids)).numpy(), abs=1e-6)
 
 
 @pytest.mark.parametrize(
     ("drawn", "cpu", "second", "chunk", "said"),
     [
-        (50, False, False, 4, "4"),
-        (50, False, False, 5, "5"),
+        (50, False, False, 4, 4),
+        (50, False, False, 5, 5),
         (10, True, False, 2, None),
-        (10, False, True, 4, "4"),
-        (10, False, True, 1, "1"),
+        (10, True, False, 9, 9),  # beyond an embedding, of which places in chunks say nothing
+        (10, False, True, 4, 4),
+        (10, False, True, 1, 1),
     ],
 )
-def test_robe_arrays_stay_as_they_are(
-    run: Run, tmp_path: Path, drawn: int, cpu: bool, second: bool, chunk: int, said: str | None
+def test_robe_arrays_are_read_by_both_maps(
+    tmp_path: Path, drawn: int, cpu: bool, second: bool, chunk: int, said: int | None
 ) -> None:
     memory = torch.randn(113)
     dlrm = made_dlrm()
     dlrm.tables = robe_tables(memory, chunk, second)
-    torch.save({"state_dict": robe(dlrm, memory, drawn, cpu, chunk)}, "robe.pt")
+    torch.save({"state_dict": robe(dlrm, memory, drawn, cpu, chunk)}, tmp_path / "robe.pt")
+    numbers, ids = made_rows(dlrm)
+
+    told = Said(write_features(tmp_path / "f.yaml", SIZED), chunk=said)
+    scores = imported_scores(tmp_path / "robe.pt", "robe", told, numbers, ids)
+
+    assert scores == pytest.approx(dlrm.scores(numbers, dlrm.embeddings(ids)).numpy(), abs=1e-6)
+
+
+@pytest.mark.parametrize("second", [False, True])
+def test_robe_arrays_stay_as_small_as_they_are(run: Run, tmp_path: Path, second: bool) -> None:
+    memory = torch.randn(113)
+    dlrm = made_dlrm()
+    dlrm.tables = robe_tables(memory, 4, second)
+    torch.save(robe(dlrm, memory, 10 if second else 50), "robe.pt")
     features, scores = write_features(tmp_path / "f.yaml", SIZED), expected(tmp_path / "expected.csv", dlrm)
 
-    given = ["--chunk", said] if said else []
-    done = run("import", "robe.pt", "--format", "robe", "--features", features, "--expect", scores, *given)
+    done = run("import", "robe.pt", "--format", "robe", "--features", features, "--expect", scores, "--chunk", 4)
 
     assert done.status == 0, done.err
     assert difference(done.out) < 1e-6
@@ -104,18 +130,19 @@ def test_robe_arrays_stay_as_they_are(
     [([[2, 0, 1, 3]], False), ([[2, 0, 1, 3]], True), ([[2, 3], [0, 1]], False), ([[2, 3], [0, 1]], True)],
 )
 def test_nvidias_folder_has_its_tables_in_the_order_of_its_metadata(
-    run: Run, tmp_path: Path, buckets: list[list[int]], ordered: bool
+    tmp_path: Path, buckets: list[list[int]], ordered: bool
 ) -> None:
     dlrm = made_dlrm()
     order = nvidia(dlrm, tmp_path / "checkpoint", buckets, ordered)
-    # the data's columns are C1..C4; the reference takes them in the interaction's order
-    names = [f"C{column + 1}" for column in order]
-    features, scores = write_features(tmp_path / "f.yaml", FIELDS), expected(tmp_path / "expected.csv", dlrm, names)
+    numbers, ids = made_rows(dlrm)
 
-    said = run("import", "checkpoint", "--format", "nvidia", "--features", features, "--expect", scores)
+    said = Said(write_features(tmp_path / "f.yaml", FIELDS))
+    scores = imported_scores(tmp_path / "checkpoint", "nvidia", said, numbers, ids)
 
-    assert said.status == 0, said.err
-    assert difference(said.out) < 1e-6
+    # fields are in the interaction's order, as ids of the reference are, and called after the data's columns
+    assert scores == pytest.approx(dlrm.scores(numbers, dlrm.embeddings(ids)).numpy(), abs=1e-6)
+    spec = read_model(tmp_path / "checkpoint", "nvidia", said, "model").spec
+    assert [field.name for field in spec.fields] == [f"C{column + 1}" for column in order]
 
 
 def test_what_is_imported_is_served(run: Run, tmp_path: Path) -> None:
