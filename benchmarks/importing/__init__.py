@@ -1,0 +1,1 @@
+"""Whether models of other projects score as they did there once they are imported, and what importing takes."""
