@@ -11,7 +11,6 @@ import numpy as np
 from thimble.export.importing.assembled import Assembled
 from thimble.export.importing.layers import Layer, Parts, following, matrix, named, one_logit, read_layers, vector
 from thimble.export.importing.weights import CheckpointError, Weight
-from thimble.models.architectures import Architecture
 from thimble.models.architectures.dcnv2 import DcnV2Architecture
 from thimble.models.architectures.deepfm import DeepFmArchitecture
 from thimble.models.architectures.mlp import MlpArchitecture
@@ -71,7 +70,7 @@ def mlp(found: Parts, side: Side) -> Assembled:
     layers[0] = side.folded(layers[0])
     one_logit(following(layers)[-1])
     architecture = MlpArchitecture(over_arch=[layer.outputs for layer in layers])
-    return _assembled(architecture, side, named("over_arch", layers))
+    return Assembled(architecture, named("over_arch", layers), side.dim, len(side.numbers))
 
 
 def wide_deep(found: Parts, side: Side) -> Assembled:
@@ -80,7 +79,7 @@ def wide_deep(found: Parts, side: Side) -> Assembled:
     following(layers)
     layers[-1] = _beside(layers[-1], _first_order_weights(found, side), int(bool(side.fields)))
     architecture = WideDeepArchitecture(over_arch=[layer.outputs for layer in layers])
-    return _assembled(architecture, side, named("over_arch", layers))
+    return Assembled(architecture, named("over_arch", layers), side.dim, len(side.numbers))
 
 
 def deepfm(found: Parts, side: Side) -> Assembled:
@@ -92,7 +91,7 @@ def deepfm(found: Parts, side: Side) -> Assembled:
     architecture = DeepFmArchitecture(
         over_arch=[layer.outputs for layer in layers], number_vectors=side.vectors is not None
     )
-    return _assembled(architecture, side, named("over_arch", layers))
+    return Assembled(architecture, named("over_arch", layers) | _vectors(side), side.dim, len(side.numbers))
 
 
 def dcnv2(found: Parts, side: Side) -> Assembled:
@@ -125,7 +124,9 @@ def dcnv2(found: Parts, side: Side) -> Assembled:
         deep=[layer.outputs for layer in deep],
         over_arch=[*(layer.outputs for layer in over), 1],
     )
-    return _assembled(architecture, side, weights, dense[0].inputs if dense else len(side.numbers))
+    if dense:
+        return Assembled(architecture, weights, side.dim, dense[0].inputs)
+    return Assembled(architecture, weights | _vectors(side), side.dim, len(side.numbers))
 
 
 def _cross_layers(found: Parts) -> list[tuple[Floats | None, Layer]]:
@@ -213,9 +214,6 @@ def _beside(last: Layer, numbers: Floats, terms: int) -> Layer:
     return last._replace(weight=np.concatenate([last.weight, numbers[None], np.ones((1, terms), np.float32)], axis=1))
 
 
-def _assembled(
-    architecture: Architecture, side: Side, weights: dict[str, Floats], numbers: int | None = None
-) -> Assembled:
-    own = side.vectors is not None and getattr(architecture, "number_vectors", False)
-    vectors = {"number_vectors.weight": side.vectors} if own and side.vectors is not None else {}
-    return Assembled(architecture, weights | vectors, side.dim, len(side.numbers) if numbers is None else numbers)
+def _vectors(side: Side) -> dict[str, Floats]:
+    """Those of the numbers, by their name in the torch module."""
+    return {} if side.vectors is None else {"number_vectors.weight": side.vectors}

@@ -21,6 +21,8 @@ from thimble.models.features import Batch
 from thimble.models.hashing import Floats
 
 TABLE_ROWS = (40, 7, 120, 3)
+FIELDS = [f"C{field + 1}" for field in range(len(TABLE_ROWS))]
+SIZED = [f"{{name: {name}, table_rows: {rows}}}" for name, rows in zip(FIELDS, TABLE_ROWS, strict=True)]
 NUMBERS, DIM = 3, 6
 PRIME = 2038074743
 RANDOM_NUMBERS = (PRIME, 634329019, 1825252241, 871205356)
@@ -71,6 +73,10 @@ def made_rows(dlrm: Dlrm, count: int = 1000) -> tuple[Tensor, Tensor]:
     numbers = torch.randn(count, dlrm.bottom[0][0].shape[1], generator=random)
     ids = [torch.randint(len(table), (count,), generator=random) for table in dlrm.tables]
     return numbers, torch.stack(ids, 1)
+
+
+def save(state: object, path: str = "model.pt") -> None:
+    torch.save(state, path)
 
 
 def linear(prefix: str, layer: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
@@ -186,3 +192,7 @@ def imported_scores(checkpoint: Path, format: Format, said: Said, numbers: Tenso
     tables = model.tables.tables if model.tables else ()
     weights = {f"sparse_arch.tables.{field}.weight": table.read() for field, table in enumerate(tables)}
     return numpy_scores(model.spec, model.layers | weights, Batch(numbers.numpy(), ids.numpy()))
+
+
+def row(values: str, scores: str = "0.5", header: str = "I1,I2,I3,C1,C2,C3,C4,score") -> str:
+    return f"{header}\n{values},{scores}\n"

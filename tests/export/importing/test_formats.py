@@ -12,6 +12,8 @@ from testing.servers import running
 from tests.export.conftest import Run
 from tests.export.importing.reference import (
     DIM,
+    FIELDS,
+    SIZED,
     TABLE_ROWS,
     Dlrm,
     facebook,
@@ -30,9 +32,6 @@ from thimble.export.importing.mapping import Format
 from thimble.export.scoring.evaluate import read_spec
 
 Saved = Callable[[Dlrm], dict[str, object]]
-
-FIELDS = [f"C{field + 1}" for field in range(len(TABLE_ROWS))]
-SIZED = [f"{{name: {name}, table_rows: {rows}}}" for name, rows in zip(FIELDS, TABLE_ROWS, strict=True)]
 
 
 def expected(path: Path, dlrm: Dlrm, names: list[str] | None = None) -> Path:

@@ -13,22 +13,17 @@ import torch
 
 from tests.export.conftest import Run
 from tests.export.importing.reference import (
-    TABLE_ROWS,
-    Dlrm,
+    FIELDS,
     facebook,
     imported_scores,
     made_dlrm,
     made_rows,
-    nvidia,
-    robe,
+    row,
+    save,
     torchrec,
-    write_expected,
     write_features,
 )
-from thimble.export.importing.importer import Said, read_model
-
-FIELDS = [f"C{field + 1}" for field in range(len(TABLE_ROWS))]
-SIZED = [f"{{name: {name}, table_rows: {rows}}}" for name, rows in zip(FIELDS, TABLE_ROWS, strict=True)]
+from thimble.export.importing.importer import Said
 
 
 class Runs:
@@ -40,10 +35,6 @@ class Runs:
 
 class ShardedTensor:
     """As torch.distributed has it."""
-
-
-def save(state: object, path: str = "model.pt") -> None:
-    torch.save(state, path)
 
 
 def truncated(share: float) -> None:
@@ -190,172 +181,6 @@ def test_features_that_are_not_said_or_not_so(run: Run, tmp_path: Path, features
     assert said.status == 1 and said.out == ""
     assert sentence in said.err and said.err.count("\n") == 1
     assert not (tmp_path / "artifacts").exists()
-
-
-def robe_state(dlrm: Dlrm) -> dict[str, torch.Tensor]:
-    return robe(dlrm, torch.randn(113), 50)
-
-
-def other_numbers(state: dict[str, torch.Tensor]) -> None:
-    state["emb_l.2.random_numbers"] = state["emb_l.2.random_numbers"] + 1
-
-
-def own_prime(state: dict[str, torch.Tensor]) -> None:
-    for field in range(4):
-        state[f"emb_l.{field}.random_numbers"] = torch.arange(51)
-
-
-def trained_apart(state: dict[str, torch.Tensor]) -> None:
-    state["emb_l.1.weight"] = state["hashed_weight"] + 1
-
-
-@pytest.mark.parametrize(
-    ("change", "fields", "chunk", "sentence"),
-    [
-        (None, SIZED, [], "hashed_weight does not say how many weights of it lie together (Z, uma_chunk_size)"),
-        (None, FIELDS, ["--chunk", 4], "f.yaml does not say how many rows C1 had"),
-        (
-            None,
-            [*SIZED[:3], "{name: C4, kind: hex, table_rows: 3}"],
-            ["--chunk", 4],
-            "C4 of a ROBE model takes row numbers",
-        ),
-        (None, SIZED, ["--chunk", 113], "memory_length 113 must exceed chunk_size 113"),
-        (other_numbers, SIZED, ["--chunk", 4], "emb_l.2.random_numbers differ, so their tables are read by other maps"),
-        (own_prime, SIZED, ["--chunk", 4], "are 51 numbers, the first 0; the authors' maps have 51 or 11"),
-        (
-            trained_apart,
-            SIZED,
-            ["--chunk", 4],
-            "emb_l.1.weight and robe.pt: hashed_weight differ, so the tables share no array",
-        ),
-    ],
-)
-def test_a_robe_array_that_is_none_or_of_which_more_has_to_be_said(
-    run: Run,
-    tmp_path: Path,
-    change: Callable[[dict[str, torch.Tensor]], None] | None,
-    fields: list[str],
-    chunk: list[object],
-    sentence: str,
-) -> None:
-    state = robe_state(made_dlrm())
-    if change:
-        change(state)
-    save(state, "robe.pt")
-    features = write_features(tmp_path / "f.yaml", fields)
-
-    said = run("import", "robe.pt", "--format", "robe", "--features", features, *chunk)
-
-    assert said.status == 1 and sentence in said.err and said.err.count("\n") == 1
-    assert not (tmp_path / "artifacts").exists()
-
-
-def rewritten(metadata: object) -> None:
-    torch.save(metadata, "nv/metadata.pt")
-
-
-@pytest.mark.parametrize(
-    ("damage", "sentence"),
-    [
-        (
-            lambda: Path("nv/metadata.pt").unlink(),
-            "nv has no metadata.pt, so it is no whole checkpoint of NVIDIA's DLRM",
-        ),
-        (lambda: Path("nv/top_model.out.pt").unlink(), "nv has no top_model.out.pt"),
-        (lambda: Path("nv/embeddings.2.meta.pt").unlink(), "nv has no embeddings.2.meta.pt"),
-        (
-            lambda: Path("nv/bottom_model.embeddings.1.bin").write_bytes(b"12"),
-            "has 2 bytes, and a table of [7, 6] has 168",
-        ),
-        (lambda: rewritten({"data": 3}), "nv/metadata.pt does not say in which order tables are taken"),
-        (
-            lambda: rewritten(
-                {
-                    "data": {"device_mapping": {"embedding": [[0, 1, 2]]}},
-                    "config": {"interaction_op": "dot", "bottom_features_ordered": False},
-                }
-            ),
-            "f.yaml names 4 fields, and nv has 3 tables",
-        ),
-        (
-            lambda: rewritten(
-                {
-                    "data": {"device_mapping": {"embedding": [[0, 1, 2, 3]]}},
-                    "config": {"interaction_op": "cat", "bottom_features_ordered": False},
-                }
-            ),
-            "nv is of a model whose interaction is cat, and not dot",
-        ),
-    ],
-)
-def test_a_folder_of_nvidias_that_is_not_whole(
-    run: Run, tmp_path: Path, damage: Callable[[], object], sentence: str
-) -> None:
-    nvidia(made_dlrm(), tmp_path / "nv", [[0, 1, 2, 3]])
-    damage()
-    features = write_features(tmp_path / "f.yaml", FIELDS)
-
-    said = run("import", "nv", "--format", "nvidia", "--features", features)
-
-    assert said.status == 1 and sentence in said.err and said.err.count("\n") == 1
-
-
-def row(values: str, scores: str = "0.5", header: str = "I1,I2,I3,C1,C2,C3,C4,score") -> str:
-    return f"{header}\n{values},{scores}\n"
-
-
-@pytest.mark.parametrize(
-    ("expected", "sentence"),
-    [
-        ("", "expected.csv has no column I1; it takes the model's features and score"),
-        ("I1,I2,I3,C1,C2,C3,C4,score\n", "expected.csv has no rows below its header"),
-        (row("1,2,3,1,1,1,1", "1.5"), "expected.csv: row 1: the score '1.5' is no probability, from 0 to 1"),
-        (row("1,2,3,1,1,1,1", "nan"), "expected.csv: row 1: the score 'nan' is no probability, from 0 to 1"),
-        (row("1,2,3,1,1,1,1", ""), "expected.csv: row 1: the score '' is no probability, from 0 to 1"),
-        (row("1,x,3,1,1,1,1"), "expected.csv: row 1: I2: 'x' is not a finite number"),
-        (row("1,2,3,1,1,1"), "expected.csv: row 1 has 7 values for 8 columns"),
-        (row("1,2,3,1,1,1,1,1", header="I1,I2,I3,C1,C2,C3,C4,C2,score"), "expected.csv has two columns C2"),
-    ],
-)
-def test_scores_that_are_expected_and_are_none_or_not_so(
-    run: Run, tmp_path: Path, expected: str, sentence: str
-) -> None:
-    save(facebook(made_dlrm()))
-    Path("expected.csv").write_text(expected)
-    features = write_features(tmp_path / "f.yaml", FIELDS)
-
-    said = run("import", "model.pt", "--format", "facebook", "--features", features, "--expect", "expected.csv")
-
-    assert said.status == 1 and sentence in said.err and said.err.count("\n") == 1
-    assert not [*tmp_path.glob("artifacts/*/*/*")]
-
-
-def test_other_preprocessing_than_in_training_is_found_out(run: Run, tmp_path: Path) -> None:
-    dlrm = made_dlrm()
-    save(facebook(dlrm))
-    numbers, ids = made_rows(dlrm, 5000)
-    numbers = numbers.abs()
-    scores = dlrm.scores(torch.log1p(numbers), dlrm.embeddings(ids))
-    expected = write_expected(tmp_path / "expected.csv", numbers, ids, scores)
-    features = write_features(tmp_path / "f.yaml", FIELDS)
-
-    wrong = run("import", "model.pt", "--format", "facebook", "--expect", expected, "--features", features)
-
-    assert wrong.status == 1 and "something said of the features is not as it was in training" in wrong.err
-    assert " and the imported model gives it " in wrong.err and " of 5,000 differ by more than 1e-05" in wrong.err
-    assert not [*tmp_path.glob("artifacts/*/*/*")]
-    said = Said(write_features(features, FIELDS, "numbers: log\nids: rows\n"))
-    log = read_model(Path("model.pt"), "facebook", said, "model").spec.dense_transform.apply(numbers.numpy())
-    assert log == pytest.approx(torch.log1p(numbers).numpy(), abs=1e-6)
-
-
-def test_a_feature_called_score_leaves_no_column_for_scores(run: Run, tmp_path: Path) -> None:
-    save(facebook(made_dlrm()))
-    Path("expected.csv").write_text(row("1,2,3,1,1,1", header="I1,I2,I3,C1,C2,C3,score"))
-    features = write_features(tmp_path / "f.yaml", [*FIELDS[:3], "score"])
-    said = run("import", "model.pt", "--format", "facebook", "--features", features, "--expect", "expected.csv")
-    assert said.status == 1 and "expected.csv: the model has a feature score" in said.err
 
 
 def test_a_checkpoint_that_changes_meanwhile_is_not_imported(run: Run, tmp_path: Path) -> None:
