@@ -12,10 +12,11 @@ from thimble.export.clicks.bad_rows import BadRows
 from thimble.export.clicks.cached import Selection
 from thimble.export.clicks.rows import Parts
 from thimble.export.wording import counted, listed, size, times
+from thimble.models.provenance import PlattScaling, Provenance, Teacher
 from thimble.models.schemes.base import HashedEmbedding
 from thimble.models.schemes.block import BlockEmbedding
 from thimble.models.schemes.indexed import IndexedEmbedding
-from thimble.models.spec import Metrics, ModelSpec, PlattScaling, PrecisionCost, Provenance, Teacher
+from thimble.models.spec import Metrics, ModelSpec, PrecisionCost
 
 if TYPE_CHECKING:  # it imports torch
     from thimble.export.artifact.agreement import Agreement

@@ -1,20 +1,28 @@
 """Raw feature values to the arrays a model takes. Trainer and server share this, so both read a value alike.
 
 Values come as text (tab- or comma-separated, blank = missing) or typed (JSON, Parquet; None or blank = missing).
-A missing number becomes NaN, a missing id 0. What each kind accepts is in `thimble.models.conversions`.
+A missing number becomes NaN, a missing id 0, and a bag its ids, filled up with 0. What each kind accepts is in
+`thimble.models.conversions`, and how bags are written in `thimble.models.bag_values`.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from thimble.models.bag_values import BagColumn
+from thimble.models.bags import Bag
 from thimble.models.conversions import FROM_TEXT, FROM_VALUES, IDS, BadValueError, Column, Reading
 from thimble.models.faults import Faults
 from thimble.models.hashing import Floats, Int64s
 from thimble.models.inputs import Feature, InputTensor, Kind, ValueKind
 from thimble.models.spec import ModelSpec
+
+Cuts = Counter[str]
+"""By feature, how many values its bags had no room for."""
 
 _FEW = 64  # values that are looked at one by one sooner than in two halves
 
@@ -90,14 +98,20 @@ def ids_from_ids(feature: str, values: Column) -> Int64s:
     return _all_good(feature, values, IDS)
 
 
-def column_from_text(feature: Feature, tokens: Column) -> npt.NDArray[Any]:
-    """Text -> the feature's column of its tensor, [rows]. FeatureError names the bad value."""
-    return _all_good(feature.name, tokens, FROM_TEXT[feature.kind])
+def column_from_text(feature: Feature, tokens: Column, cuts: Cuts | None = None) -> npt.NDArray[Any]:
+    """Text -> the feature's column of its tensor, [rows], or those of its bag, [rows, values].
+
+    FeatureError names the bad value. What bags have no room for is counted in `cuts`.
+    """
+    return _column(feature, tokens, FROM_TEXT[feature.kind], cuts)
 
 
-def column_from_values(feature: Feature, values: Column) -> npt.NDArray[Any]:
-    """Typed values -> the feature's column of its tensor, [rows]. FeatureError names the bad value."""
-    return _all_good(feature.name, values, FROM_VALUES[feature.kind])
+def column_from_values(feature: Feature, values: Column, cuts: Cuts | None = None) -> npt.NDArray[Any]:
+    """Typed values -> the feature's column of its tensor, [rows], or those of its bag, [rows, values].
+
+    FeatureError names the bad value. What bags have no room for is counted in `cuts`.
+    """
+    return _column(feature, values, FROM_VALUES[feature.kind], cuts)
 
 
 def good_values(kind: ValueKind) -> Callable[[Column], npt.NDArray[Any]]:
@@ -106,21 +120,33 @@ def good_values(kind: ValueKind) -> Callable[[Column], npt.NDArray[Any]]:
 
 
 def encode_column(kind: ValueKind, values: Column, *, typed: bool) -> tuple[npt.NDArray[Any], Faults]:
-    """A feature's column of its tensor, [rows], and what is wrong with its bad rows, which come out as missing.
+    """A single-valued feature's column of its tensor, [rows], and what is wrong with its bad rows.
 
-    The good rows come out as they would without the bad ones.
+    These come out as missing, and the good ones as they would without the bad ones.
     """
     return _encode(values, (FROM_VALUES if typed else FROM_TEXT)[kind])
 
 
-def batch_from_text(spec: ModelSpec, columns: Sequence[Column]) -> Batch:
+def encode_bags(kind: Kind, bag: Bag, values: Column, *, typed: bool) -> tuple[npt.NDArray[Any], Faults, int]:
+    """A bag's columns of its tensor, [rows, bag.values], what is wrong with its bad rows, and how many values were cut.
+
+    Bad values come out as missing, all others as they would without the bad ones.
+    """
+    bags = BagColumn(bag, values)
+    ids, faults = _encode(bags.values, (FROM_VALUES if typed else FROM_TEXT)[kind])
+    rows, first = np.unique(bags.rows_of(faults.rows), return_index=True)  # of a row that has several the first is said
+    value_of = dict(zip(rows.tolist(), faults.rows[first].tolist(), strict=True))
+    return bags.filled(ids), Faults(rows, lambda row: faults[value_of[row]]), bags.cut
+
+
+def batch_from_text(spec: ModelSpec, columns: Sequence[Column], cuts: Cuts | None = None) -> Batch:
     """Text columns in the order of the spec's features. FeatureError names the bad value."""
-    return _batch(spec, columns, column_from_text)
+    return _batch(spec, columns, partial(column_from_text, cuts=cuts))
 
 
-def batch_from_values(spec: ModelSpec, columns: Sequence[Column]) -> Batch:
+def batch_from_values(spec: ModelSpec, columns: Sequence[Column], cuts: Cuts | None = None) -> Batch:
     """Typed columns in the order of the spec's features. FeatureError names the bad value."""
-    return _batch(spec, columns, column_from_values)
+    return _batch(spec, columns, partial(column_from_values, cuts=cuts))
 
 
 def _batch(spec: ModelSpec, columns: Sequence[Column], encode: Callable[[Feature, Column], npt.NDArray[Any]]) -> Batch:
@@ -128,9 +154,21 @@ def _batch(spec: ModelSpec, columns: Sequence[Column], encode: Callable[[Feature
     batch = Batch.missing(spec.inputs, len(columns[0]))
     tensors: Sequence[npt.NDArray[Any]] = batch
     for tensor, array in zip(spec.inputs, tensors, strict=True):
-        for place, feature in enumerate(tensor.features):
+        for place, feature in zip(tensor.places, tensor.features, strict=True):
             array[:, place] = encode(feature, given[feature.name])
     return batch
+
+
+def _column(feature: Feature, values: Column, reading: Reading, cuts: Cuts | None) -> npt.NDArray[Any]:
+    if feature.bag is None:
+        return _all_good(feature.name, values, reading)
+    bags = BagColumn(feature.bag, values)
+    if cuts is not None and bags.cut:
+        cuts[feature.name] += bags.cut
+    try:
+        return bags.filled(_all_good(feature.name, bags.values, reading))
+    except FeatureError as error:
+        raise FeatureError(feature.name, int(bags.rows_of(np.array([error.row]))[0]), error.reason) from None
 
 
 def _all_good(feature: str, values: Column, reading: Reading) -> npt.NDArray[Any]:

@@ -12,9 +12,11 @@ need not ask, and neither the graph nor anybody who sends rows knows of it (`Mod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from math import nan
 from typing import Literal, NamedTuple
 
+from thimble.models.bags import Bag
 from thimble.models.base import Frozen, Name, Positive
 
 Kind = Literal["int", "hex", "string"]
@@ -26,24 +28,35 @@ class Categorical(Frozen):
     """One categorical feature.
 
     `kind` says how its values are written: `int` as integers, `hex` as hexadecimal tokens (Criteo's), `string` as any
-    text, hashed with xxh3_64 >> 4. `rows` is the length of the table that an ordinary DLRM would keep for it.
+    text, hashed with xxh3_64 >> 4. `rows` is the length of the table that an ordinary DLRM would keep for it. With a
+    `bag` a row has several values of it, and without one.
     """
 
     name: Name
     kind: Kind
     rows: Positive
+    bag: Bag | None = None
 
 
 class Feature(NamedTuple):
-    """A column of a tensor, and how its values are written on the wire and in click files."""
+    """What has a column of a tensor, or several with a bag, and how it is written on the wire and in click files."""
 
     name: str
     kind: ValueKind
+    bag: Bag | None = None
+
+    @property
+    def width(self) -> int:
+        """The columns that it has."""
+        return self.bag.values if self.bag else 1
 
 
 @dataclass(frozen=True)
 class InputTensor:
-    """A tensor that a model takes, [rows, width] with a column a feature. `missing` stands for a missing value."""
+    """A tensor that a model takes, [rows, width]. `missing` stands for a missing value.
+
+    A feature has a column, one with a bag as many as the bag has values.
+    """
 
     name: str
     dtype: DType
@@ -52,7 +65,26 @@ class InputTensor:
 
     @cached_property
     def width(self) -> int:
-        return len(self.features)
+        return sum(feature.width for feature in self.features)
+
+    @cached_property
+    def places(self) -> tuple[int | slice, ...]:
+        """Where each feature's values are: its column, or the columns of its bag."""
+        starts = accumulate((feature.width for feature in self.features), initial=0)
+        return tuple(
+            slice(start, start + feature.width) if feature.bag else start
+            for feature, start in zip(self.features, starts, strict=False)
+        )
+
+    def columns_of(self, feature: Feature) -> range:
+        """The columns that a feature has."""
+        start = sum(before.width for before in self.features[: self.features.index(feature)])
+        return range(start, start + feature.width)
+
+    @cached_property
+    def columns(self) -> tuple[Feature, ...]:
+        """The feature of each column."""
+        return tuple(feature for feature in self.features for _ in range(feature.width))
 
     @cached_property
     def row_bytes(self) -> int:

@@ -1,13 +1,14 @@
 """The description of a model that travels inside its artifact."""
 
-import re
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, ValidationError, computed_field, model_validator
 
 from thimble.models.architectures import Architecture
-from thimble.models.base import FLOAT_BYTES, Frozen, Name, Positive, PositiveShare, sentence
+from thimble.models.bags import Bag
+from thimble.models.base import FLOAT_BYTES, Frozen, Name, Positive, sentence
 from thimble.models.inputs import Categorical, Feature, InputTensor, input_tensors
+from thimble.models.provenance import Imported, Provenance
 from thimble.models.quantization import MemoryPrecision, stored_bytes
 from thimble.models.schemes import Embedding
 from thimble.models.schemes.block import BlockEmbedding
@@ -18,8 +19,6 @@ from thimble.models.transforms.criteo import CriteoTransform
 SCHEMA_VERSION: Final = 2
 METADATA_KEY = "thimble"
 MODEL_FILE = "model.onnx"
-# how the clicks that `export.clicks.generate` makes are called in `Provenance.source`
-GENERATED_CLICKS = "generated clicks"
 MODEL_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 
 MlpPrecision = Literal["fp32", "fp16", "int8"]
@@ -27,79 +26,6 @@ MlpPrecision = Literal["fp32", "fp16", "int8"]
 
 class SpecError(ValueError):
     """Why a text is no spec, in one sentence."""
-
-
-class Teacher(Frozen):
-    """A model whose scores were mixed into the targets that another one was trained on.
-
-    `weight` is their share of a target; the label has the rest. The other one's `mlps` began as its own, and so did
-    the `embeddings`, as far as the other one has room for them. `digest` is the XXH3 digest of the teacher's file in
-    hex. It has seen `rows_trained` rows of `source`, what it went on from included; None where its file does not say.
-    """
-
-    name: str
-    digest: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
-    weight: PositiveShare
-    mlps: bool = False
-    embeddings: bool = False
-    source: str | None = None
-    rows_trained: int | None = None
-
-
-class Ancestor(Frozen):
-    """A finished run whose weights another one began with."""
-
-    source: str
-    rows_trained: int
-    negatives_kept: PositiveShare = 1.0
-    teacher: Teacher | None = None
-
-
-class PlattScaling(Frozen):
-    """What a trained model's logits were multiplied by, and then raised by, to fit so many validation rows.
-
-    It is in the weights of the last layer.
-    """
-
-    slope: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    intercept: Annotated[float, Field(allow_inf_nan=False)]
-    rows: Positive
-
-
-class Provenance(Frozen):
-    """Where the weights come from.
-
-    They have seen the rows so many `epochs` long. `negatives_kept` is the share of the negatives that the log held.
-    `ancestors` were trained before, one upon the other, the first one first.
-    """
-
-    source: str
-    rows_trained: int
-    epochs: int
-    batch_size: int
-    seed: int
-    tool: str
-    negatives_kept: PositiveShare = 1.0
-    platt: PlattScaling | None = None
-    teacher: Teacher | None = None
-    ancestors: tuple[Ancestor, ...] = ()
-
-    @property
-    def generated(self) -> bool:
-        """Whether the clicks were made by us, so that no row of them is a real one."""
-        return re.fullmatch(rf"{GENERATED_CLICKS}, seed \d+", self.source) is not None
-
-
-class Imported(Frozen):
-    """The checkpoint that the weights were taken from as they are.
-
-    `expected_rows` came with scores from where it was trained, all of which the import met.
-    """
-
-    format: str
-    checkpoint: str
-    tool: str
-    expected_rows: Annotated[int, Field(ge=0)] = 0
 
 
 class Metrics(Frozen):
@@ -165,13 +91,18 @@ class PrecisionCost(Frozen):
     logit_largest: float
 
 
+GoldenValue = int | float | str | list[int | str] | None
+GoldenFeatures = dict[str, list[GoldenValue]]
+
+
 class GoldenRows(Frozen):
     """Rows and the scores that this model must give them.
 
-    `features` is written as a request is (`POST /v1/score`): every feature a list with one value a row, None = missing.
+    `features` is written as a request is (`POST /v1/score`): every feature a list with one value a row, None = missing,
+    and a bag a list itself.
     """
 
-    features: dict[str, list[int | float | str | None]]
+    features: GoldenFeatures
     scores: list[float]
 
     @model_validator(mode="after")
@@ -246,12 +177,20 @@ class ModelSpec(Frozen):
 
     @property
     def features(self) -> list[Feature]:
-        """All features, the numbers first. Rows of a text have their columns in this order."""
-        return [*(Feature(name, "number") for name in self.dense), *(Feature(f.name, f.kind) for f in self.fields)]
+        """All features, the numbers first. Rows of a text have their values in this order."""
+        return [
+            *(Feature(name, "number") for name in self.dense),
+            *(Feature(f.name, f.kind, f.bag) for f in self.fields),
+        ]
 
     @property
     def feature_names(self) -> list[str]:
         return [feature.name for feature in self.features]
+
+    @property
+    def bags(self) -> tuple[Bag | None, ...]:
+        """Of each field, None where it is single-valued."""
+        return tuple(field.bag for field in self.fields)
 
     @property
     def inputs(self) -> tuple[InputTensor, ...]:

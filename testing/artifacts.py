@@ -9,16 +9,16 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from thimble.export.artifact.pipeline import publish
-from thimble.export.clicks.golden import Features, golden_batch
+from thimble.export.clicks.golden import golden_batch
 from thimble.models.hot_rows import Keys
 from thimble.models.nn.registry import recommender
-from thimble.models.spec import ModelSpec
+from thimble.models.spec import GoldenFeatures, ModelSpec
 
 
-def random_features(spec: ModelSpec, rows: int, seed: int = 0) -> Features:
+def random_features(spec: ModelSpec, rows: int, seed: int = 0) -> GoldenFeatures:
     """Feature columns as a client would send them, some values missing."""
     random = np.random.default_rng(seed)
-    features: Features = {name: random.integers(0, 500, rows).tolist() for name in spec.dense}
+    features: GoldenFeatures = {name: random.integers(0, 500, rows).tolist() for name in spec.dense}
     for field in spec.fields:
         ids = random.integers(0, 1 << 32, rows).tolist()
         features[field.name] = [

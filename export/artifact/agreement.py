@@ -14,6 +14,7 @@ from thimble.export.training.evaluation import score
 from thimble.models.features import Batch
 from thimble.models.hashing import ID_LIMIT, Floats
 from thimble.models.nn.recommender import Recommender
+from thimble.models.pooling import pooled_lookup
 from thimble.models.schemes.base import OP_NAME, HashedEmbedding, Weights
 from thimble.models.spec import MlpPrecision, ModelSpec
 from thimble.models.transforms import Transform
@@ -97,7 +98,7 @@ def numpy_embeddings(spec: ModelSpec, weights: Weights, batch: Batch) -> Floats:
     """The embeddings [rows, fields, dim] in numpy, from the torch module's state dict."""
     part = "sparse_arch."
     own = {name.removeprefix(part): array for name, array in weights.items() if name.startswith(part)}
-    return spec.embedding.lookup(own, batch.ids, spec.embedding_dim)
+    return pooled_lookup(spec.embedding, own, batch.ids, spec.embedding_dim, spec.bags)
 
 
 def _with_random_rows(golden: Batch, transform: Transform) -> Batch:

@@ -12,7 +12,7 @@ from thimble.export.artifact.graph import EXTERNAL_DATA, MODEL_FILE, ExportError
 from thimble.export.artifact.precision import CALIBRATION_ROWS, lower_mlps
 from thimble.export.artifact.precision_cost import COST_ROWS, precision_cost
 from thimble.export.artifact.versions import new_version
-from thimble.export.clicks.golden import Features, golden_batch
+from thimble.export.clicks.golden import golden_batch
 from thimble.export.clicks.origin import Origin
 from thimble.export.clicks.rows import Clicks, Rows
 from thimble.export.training.checkpoint import Trained
@@ -23,7 +23,7 @@ from thimble.models.nn.recommender import Recommender
 from thimble.models.quantization import is_quantized
 from thimble.models.schemes.full import FullEmbedding
 from thimble.models.schemes.indexed import IndexedEmbedding
-from thimble.models.spec import ExternalFile, GoldenRows, ModelSpec, Precision
+from thimble.models.spec import ExternalFile, GoldenFeatures, GoldenRows, ModelSpec, Precision
 
 READ_ROWS = 2048
 
@@ -42,7 +42,7 @@ class Exported(NamedTuple):
 def publish(
     spec: ModelSpec,
     dlrm: Recommender,
-    golden: Features,
+    golden: GoldenFeatures,
     repository: Path,
     version: int | None = None,
     *,

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from thimble.export.clicks.files import FileClicks
 from thimble.export.clicks.rows import ClickError
+from thimble.models.inputs import Feature
 from thimble.models.publishing import replaced
 
 # Another number for another form of the files, so that a cache of an older one is written anew.
@@ -50,7 +51,7 @@ class Contents(BaseModel):
 
     version: int = VERSION
     files: tuple[CachedFile, ...]
-    features: tuple[tuple[str, str], ...]
+    features: tuple[Feature, ...]
     label: str
     multiline: bool
     missing: tuple[str, ...]
@@ -67,7 +68,7 @@ class Contents(BaseModel):
             raise ClickError(f"{error.filename}: {error.strerror}") from None
         return cls(
             files=files,
-            features=tuple((name, kind) for name, kind in source.spec.features),
+            features=tuple(source.spec.features),
             label=source.label,
             multiline=source.multiline,
             missing=tuple(sorted(source.options.missing)),

@@ -16,7 +16,8 @@ from thimble.export.clicks.criteo_log import CriteoLog
 from thimble.export.clicks.feed_log import FeedLog
 from thimble.export.clicks.rows import ClickError, Clicks, joined
 from thimble.models.presets import CRITEO_DENSE, CRITEO_KAGGLE_ROWS, FEED_DENSE, FEED_ROWS
-from thimble.models.spec import GENERATED_CLICKS, ModelSpec
+from thimble.models.provenance import GENERATED_CLICKS
+from thimble.models.spec import ModelSpec
 
 # Standard deviation of the true logits. Ours: it puts the best reachable AUC near .82, where real Criteo models are.
 LOGIT_SPREAD = 1.4

@@ -4,36 +4,34 @@ from thimble.export.clicks.rows import Clicks, Rows
 from thimble.models.conversions import EXACT_FLOATS, FROM_TEXT, FROM_VALUES
 from thimble.models.features import Batch, batch_from_values
 from thimble.models.inputs import ValueKind
-from thimble.models.spec import ModelSpec
+from thimble.models.spec import GoldenFeatures, GoldenValue, ModelSpec
 
 GOLDEN_ROWS = 33
 _HELD_OUT = GOLDEN_ROWS - 2
 
-Features = dict[str, list[int | float | str | None]]
 
-
-def golden_features(spec: ModelSpec, held_out: Rows) -> Features:
+def golden_features(spec: ModelSpec, held_out: Rows) -> GoldenFeatures:
     """The first held-out rows, then one whose numbers are all -1, and last one in which everything is missing."""
-    features: Features = {name: [] for name in spec.feature_names}
+    features: GoldenFeatures = {name: [] for name in spec.feature_names}
     for clicks in held_out.read(_HELD_OUT):
         for name, column in zip(spec.feature_names, _wire_columns(spec, clicks), strict=True):
             features[name] += column[: _HELD_OUT - len(features[name])]
         if len(features[spec.feature_names[0]]) == _HELD_OUT:
             break
-    for name, kind in spec.features:
-        features[name] += [-1 if kind == "number" else None, None]
+    for feature in spec.features:
+        features[feature.name] += [-1 if feature.kind == "number" else None, None]
     return features
 
 
-def golden_batch(spec: ModelSpec, features: Features) -> Batch:
+def golden_batch(spec: ModelSpec, features: GoldenFeatures) -> Batch:
     """Golden rows as the model takes them."""
     return batch_from_values(spec, [features[name] for name in spec.feature_names])
 
 
-def _wire_columns(spec: ModelSpec, clicks: Clicks) -> list[list[int | float | str | None]]:
+def _wire_columns(spec: ModelSpec, clicks: Clicks) -> list[list[GoldenValue]]:
     """A batch's feature columns as JSON carries them."""
     if clicks.raw is None:  # generated: the arrays say all
-        columns: list[list[int | float | str | None]] = []
+        columns: list[list[GoldenValue]] = []
         columns += [[None if x != x else int(x) for x in column] for column in clicks.batch.dense.T.tolist()]
         for field, ids in zip(spec.fields, clicks.batch.ids.T.tolist(), strict=True):
             columns.append([(f"{x:08x}" if field.kind == "hex" else x) if x else None for x in ids])

@@ -15,7 +15,8 @@ from thimble.export.training.teacher import WEIGHT, Teaching, columns_for
 from thimble.export.wording import listed
 from thimble.models.features import Batch
 from thimble.models.files import file_digest, open_file
-from thimble.models.spec import ModelSpec, Teacher
+from thimble.models.provenance import Teacher
+from thimble.models.spec import ModelSpec
 
 
 def teaching_by(path: Path, student: ModelSpec, options: Mapping[str, Any]) -> Teaching:

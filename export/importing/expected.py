@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from thimble.export.artifact.agreement import onnx_scores, onnx_session
-from thimble.export.clicks.golden import GOLDEN_ROWS, Features, wire_value
+from thimble.export.clicks.golden import GOLDEN_ROWS, wire_value
 from thimble.export.importing.weights import CheckpointError
 from thimble.models.features import Batch, FeatureError, batch_from_text
 from thimble.models.hashing import ID_LIMIT, Floats
-from thimble.models.spec import ModelSpec
+from thimble.models.spec import GoldenFeatures, ModelSpec
 
 SCORE = "score"
 SCORED_ROWS = 4096
@@ -27,7 +27,7 @@ class ExpectedScores(NamedTuple):
 
     path: Path
     batch: Batch
-    golden: Features
+    golden: GoldenFeatures
     scores: Floats
 
     def difference(self, artifact: Path) -> float:
@@ -79,18 +79,18 @@ def read_expected(path: Path, spec: ModelSpec) -> ExpectedScores:
         batch = batch_from_text(spec, features)
     except FeatureError as error:
         raise CheckpointError(f"{path}: row {error.row + 1}: {error}") from None
-    golden: Features = {
+    golden: GoldenFeatures = {
         feature.name: [wire_value(feature.kind, value) for value in column[:GOLDEN_ROWS]]
         for feature, column in zip(spec.features, features, strict=True)
     }
     return ExpectedScores(path, batch, golden, scores)
 
 
-def made_rows(spec: ModelSpec) -> Features:
+def made_rows(spec: ModelSpec) -> GoldenFeatures:
     """Rows of random values for a model of which nothing else is known, in the last of which all are missing."""
     random = np.random.default_rng(0)
     drawn = random.poisson(20, (GOLDEN_ROWS - 1, len(spec.dense))).astype(np.float32)
-    features: Features = dict(zip(spec.dense, spec.dense_transform.suited(drawn).T.tolist(), strict=True))
+    features: GoldenFeatures = dict(zip(spec.dense, spec.dense_transform.suited(drawn).T.tolist(), strict=True))
     for field in spec.fields:
         ids = random.integers(0, min(field.rows, ID_LIMIT), GOLDEN_ROWS - 1).tolist()
         features[field.name] = [{"int": x, "hex": f"{x:08x}", "string": str(x)}[field.kind] for x in ids]

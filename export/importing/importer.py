@@ -16,7 +16,7 @@ from thimble.export.importing.parameters import Arch
 from thimble.export.importing.publishing import publish_imported
 from thimble.export.importing.torch_file import load
 from thimble.export.importing.weights import CheckpointError
-from thimble.models.spec import Imported
+from thimble.models.provenance import Imported
 
 
 class Said(NamedTuple):

@@ -11,7 +11,6 @@ import torch
 from thimble.export.artifact.external import LargeArray, write_arrays
 from thimble.export.artifact.pipeline import Exported, publish
 from thimble.export.artifact.untrained import with_tables_of_a_row
-from thimble.export.clicks.golden import Features
 from thimble.export.importing.described import ImportedModel
 from thimble.export.importing.tables import Tables
 from thimble.export.importing.weights import READ_VALUES, Weight
@@ -21,13 +20,14 @@ from thimble.models.nn.indexed import IndexedTable
 from thimble.models.nn.recommender import Recommender
 from thimble.models.nn.registry import recommender
 from thimble.models.schemes.indexed import IndexedEmbedding
+from thimble.models.spec import GoldenFeatures
 
 KEYS, TABLE = "sparse_arch.keys", "sparse_arch.table.weight"
 
 
 def publish_imported(
     imported: ImportedModel,
-    golden: Features,
+    golden: GoldenFeatures,
     repository: Path,
     version: int | None = None,
     examine: Callable[[Path], None] = lambda _: None,

@@ -7,7 +7,8 @@ from thimble.export.clicks.origin import Origin
 from thimble.export.training.checkpoint import Checkpoint, finished_run, provenance
 from thimble.export.training.recipe import Recipe
 from thimble.models.files import file_digest
-from thimble.models.spec import Ancestor, ModelSpec, PlattScaling
+from thimble.models.provenance import Ancestor, PlattScaling
+from thimble.models.spec import ModelSpec
 
 
 class Parent(NamedTuple):

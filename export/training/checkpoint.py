@@ -18,8 +18,9 @@ from thimble.models.base import sentence
 from thimble.models.files import is_utf8
 from thimble.models.nn.recommender import Recommender
 from thimble.models.nn.registry import recommender
+from thimble.models.provenance import Ancestor, PlattScaling, Provenance, Teacher
 from thimble.models.publishing import replaced
-from thimble.models.spec import Ancestor, Metrics, ModelSpec, PlattScaling, Provenance, Teacher
+from thimble.models.spec import GoldenFeatures, Metrics, ModelSpec
 
 
 class Progress(BaseModel):
@@ -46,7 +47,7 @@ class Progress(BaseModel):
     metrics: Metrics | None = None
     curves: Curves | None = None
     advice: list[str] = []
-    golden: dict[str, list[int | float | str | None]] | None = None
+    golden: GoldenFeatures | None = None
     trained_on: Origin | None = None
     held_out: Origin | None = None
 
@@ -143,7 +144,7 @@ class Trained(NamedTuple):
     """
 
     spec: ModelSpec
-    golden: dict[str, list[int | float | str | None]]
+    golden: GoldenFeatures
     dlrm: Recommender
     trained_on: Origin | None = None
     held_out: Origin | None = None

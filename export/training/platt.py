@@ -13,7 +13,8 @@ from thimble.export.training.evaluation import labelled_logits
 from thimble.export.wording import counted
 from thimble.models.hashing import Floats
 from thimble.models.nn.recommender import Recommender
-from thimble.models.spec import Metrics, PlattScaling
+from thimble.models.provenance import PlattScaling
+from thimble.models.spec import Metrics
 
 Doubles = npt.NDArray[np.float64]
 

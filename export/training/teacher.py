@@ -14,7 +14,8 @@ from thimble.export.training.taught_start import Start
 from thimble.export.wording import listed
 from thimble.models.features import Batch
 from thimble.models.hashing import Floats, Int64s
-from thimble.models.spec import ModelSpec, Teacher
+from thimble.models.provenance import Teacher
+from thimble.models.spec import ModelSpec
 
 WEIGHT = 0.5
 """Of the teacher's score in a row's target, by trials (docs/adr/0025-teacher.md)."""
@@ -70,10 +71,10 @@ class Teaching:
 
 def columns_for(path: Path, teacher: ModelSpec, student: ModelSpec) -> list[Int64s]:
     """Where the columns of the teacher's tensors lie in the student's. RunError: they take different features."""
-    ours, theirs = ({(feature.name, feature.kind) for feature in spec.features} for spec in (student, teacher))
-    if differing := sorted({f"{name} ({kind})" for name, kind in ours ^ theirs}):
+    ours, theirs = (set(spec.features) for spec in (student, teacher))
+    if differing := sorted({f"{feature.name} ({feature.kind})" for feature in ours ^ theirs}):
         raise RunError(f"{path} takes other features than the model that it is to teach: {listed(differing)} differ")
     return [
-        np.array([mine.features.index(feature) for feature in tensor.features], dtype=np.int64)
+        np.array([column for feature in tensor.features for column in mine.columns_of(feature)], dtype=np.int64)
         for tensor, mine in zip(teacher.inputs, student.inputs, strict=True)
     ]

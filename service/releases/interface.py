@@ -10,6 +10,7 @@ from itertools import islice
 import orjson
 import xxhash
 
+from thimble.models.inputs import Feature
 from thimble.models.spec import ModelSpec
 
 # Features that a sentence names of those that differ.
@@ -18,13 +19,13 @@ SHOWN = 3
 
 def interface_of(spec: ModelSpec) -> str:
     """The digest of what a model takes: 32 hexadecimal digits, the same for versions that take the same."""
-    tensors = [(it.name, it.dtype, [[*feature] for feature in it.features]) for it in spec.inputs if it.features]
+    tensors = [(it.name, it.dtype, [*map(_written, it.features)]) for it in spec.inputs if it.features]
     return xxhash.xxh3_128_hexdigest(orjson.dumps(tensors))
 
 
 def differences(spec: ModelSpec, other: ModelSpec) -> str:
     """What a model takes otherwise than another, in words."""
-    kinds, before = dict(spec.features), dict(other.features)
+    kinds, before = ({feature.name: _written(feature) for feature in it.features} for it in (spec, other))
     found = {
         "new": [name for name in kinds if name not in before],
         "gone": [name for name in before if name not in kinds],
@@ -32,6 +33,12 @@ def differences(spec: ModelSpec, other: ModelSpec) -> str:
     }
     said = [f"{what}: {_listed(names)}" for what, names in found.items() if names]
     return "; ".join(said) or "the same in another order"
+
+
+def _written(feature: Feature) -> list[object]:
+    """What of a feature counts. How a bag is pooled is nothing that a request says."""
+    bag = feature.bag
+    return [feature.name, feature.kind, *([bag.values, bag.separator] if bag else [])]
 
 
 def _listed(names: list[str]) -> str:

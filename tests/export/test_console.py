@@ -14,7 +14,8 @@ from thimble.export.clicks.split import Part, Split
 from thimble.export.console import agreement_line, bad_rows, cached, cost_line, inspection, metrics_line, training_lines
 from thimble.export.wording import size
 from thimble.models.presets import preset
-from thimble.models.spec import Ancestor, Metrics, PlattScaling, PrecisionCost, Provenance
+from thimble.models.provenance import Ancestor, PlattScaling, Provenance
+from thimble.models.spec import Metrics, PrecisionCost
 
 
 @pytest.mark.parametrize(

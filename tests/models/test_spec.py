@@ -9,14 +9,15 @@ from pydantic import ValidationError
 
 from testing.samples import SCHEMES, small_spec
 from thimble.models.directory import fill
+from thimble.models.provenance import Provenance
 from thimble.models.quantization import MemoryPrecision
 from thimble.models.spec import (
+    GoldenFeatures,
     GoldenRows,
     Metrics,
     ModelSpec,
     Precision,
     PrecisionCost,
-    Provenance,
     SpecError,
     parse_spec,
 )
@@ -24,7 +25,7 @@ from thimble.models.spec import (
 
 def complete_spec(scheme: str) -> ModelSpec:
     spec = small_spec(scheme)
-    golden: dict[str, list[int | float | str | None]] = {name: [1, None] for name in spec.dense}
+    golden: GoldenFeatures = {name: [1, None] for name in spec.dense}
     golden |= {field.name: ["a", None] for field in spec.fields}
     return spec.model_copy(
         update={

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Self
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
 
+from thimble.models.spec import GoldenFeatures
 from thimble.service.engine.engine import Lookup
 from thimble.service.http.keys import Keys
 from thimble.service.http.responses import errors
@@ -122,7 +123,7 @@ class Golden(BaseModel):
 
     model: str
     version: int
-    features: dict[str, list[int | float | str | None]]
+    features: GoldenFeatures
     scores: list[float]
 
 

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from thimble.export.training.platt import PlattError, enough_rows, fold, platt_scaling, unfold
-from thimble.models.spec import Metrics, PlattScaling
+from thimble.models.provenance import PlattScaling
+from thimble.models.spec import Metrics
 
 Labels = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]

@@ -13,7 +13,7 @@ from thimble.export.training.evaluation import score
 from thimble.export.training.start import started
 from thimble.export.training.taught_start import Start, begin_with_mlps
 from thimble.models.nn.recommender import Recommender
-from thimble.models.spec import Ancestor, Provenance
+from thimble.models.provenance import Ancestor, Provenance
 
 CPU = torch.device("cpu")
 STUDENT = small_spec(memory=200, precision="int4")

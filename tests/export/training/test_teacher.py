@@ -11,7 +11,8 @@ from thimble.export.training.step import loss
 from thimble.export.training.teacher import Teaching, columns_for
 from thimble.models.features import Batch
 from thimble.models.hashing import Floats
-from thimble.models.spec import ModelSpec, Teacher
+from thimble.models.provenance import Teacher
+from thimble.models.spec import ModelSpec
 
 FILE = Path("teacher.onnx")
 

@@ -14,7 +14,8 @@ from thimble.export.training.teacher import Teaching, columns_for
 from thimble.export.training.train import train
 from thimble.models.features import Batch
 from thimble.models.hashing import Floats
-from thimble.models.spec import Metrics, Teacher
+from thimble.models.provenance import Teacher
+from thimble.models.spec import Metrics
 
 # A dense gradient, a sparse one, the same with a learnt step beside it, a sparse one for each table, and a teacher.
 SPECS = {

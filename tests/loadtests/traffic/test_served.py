@@ -14,8 +14,9 @@ from thimble.export.scoring.evaluate import read_spec
 from thimble.loadtests.traffic.answers import problem
 from thimble.loadtests.traffic.requests import Traffic, prepare
 from thimble.loadtests.traffic.served import Known, LoadError, Served, served
+from thimble.models.provenance import Provenance
 from thimble.models.quantization import MemoryPrecision
-from thimble.models.spec import MlpPrecision, Precision, Provenance
+from thimble.models.spec import MlpPrecision, Precision
 
 KEY = "the-key-of-the-load-tests"
 REAL, GENERATED = "clicks.csv", "generated clicks, seed 0"

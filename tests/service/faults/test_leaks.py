@@ -15,15 +15,16 @@ from testing.servers import Server, running
 from thimble.export.artifact.agreement import onnx_scores, onnx_session
 from thimble.export.artifact.graph import describe
 from thimble.export.clicks.generate import GeneratedClicks
-from thimble.export.clicks.golden import Features, golden_batch
+from thimble.export.clicks.golden import golden_batch
 from thimble.export.scoring.evaluate import read_spec
 from thimble.models.presets import preset
-from thimble.models.spec import GoldenRows, ModelSpec, Provenance
+from thimble.models.provenance import Provenance
+from thimble.models.spec import GoldenFeatures, GoldenRows, ModelSpec
 
 API, ADMIN = "the-key-of-the-website", "the-key-of-those-on-call"
 SPEC = small_spec(dense=2, kinds=("string", "int", "hex"))
 # Values that nobody would make up.
-REAL: Features = {
+REAL: GoldenFeatures = {
     "d0": [-8675309.5, None],
     "d1": [2718281, -3141592],
     "f0": ["Ms Jane\tRoe, Elm Street", "Mr John\nDoe"],
@@ -36,7 +37,7 @@ def trained_on(source: str) -> Provenance:
     return Provenance(source=source, rows_trained=9, epochs=1, batch_size=3, seed=0, tool="thimble")
 
 
-def write_trained(repository: Path, name: str, source: str, features: Features = REAL) -> Path:
+def write_trained(repository: Path, name: str, source: str, features: GoldenFeatures = REAL) -> Path:
     """A model with these rows as its golden ones."""
     path = write_artifact(SPEC, repository, name, 1)
     scores = onnx_scores(onnx_session(str(path)), golden_batch(SPEC, features)).tolist()
@@ -146,7 +147,7 @@ def shown(operation: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_where_the_example_gets_no_score_none_is_shown(tmp_path: Path) -> None:
-    features: Features = {**REAL, "d0": [0, None]}
+    features: GoldenFeatures = {**REAL, "d0": [0, None]}
     spoil(write_trained(tmp_path, "shop", "impressions.csv", features), above=0.5)
     with running(tmp_path) as server:
         operation = httpx.get(f"{server.url}/openapi.json").json()["paths"]["/v1/score"]["post"]
