@@ -35,3 +35,8 @@ class Bag(Frozen):
         if len(values) <= self.values:
             return values
         return values[: self.values] if self.keep == "first" else values[-self.values :]
+
+
+def widths(bags: Sequence[Bag | None]) -> list[int]:
+    """The columns of ids that each field has, None being a single-valued one: the most ids that a row reads there."""
+    return [bag.values if bag else 1 for bag in bags]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from thimble.models.bags import Bag
+from thimble.models.bags import Bag, widths
 from thimble.models.hashing import Floats, Int64s
 from thimble.models.schemes.base import EmbeddingScheme, Weights
 
@@ -17,18 +17,18 @@ def pooled_lookup(
     Bags' embeddings are added up in the order of their ids. Another order may round otherwise: backends equal each
     other bit for bit where nothing is summed, and up to that rounding where it is.
     """
-    widths = np.array([bag.values if bag else 1 for bag in bags])
     if not any(bags):
         return embedding.lookup(weights, ids, dim)
-    starts = np.cumsum(widths) - widths
+    columns = np.array(widths(bags))
+    starts = np.cumsum(columns) - columns
     in_bag = np.array([bag is not None for bag in bags])
     is_max = np.array([bag is not None and bag.pooling == "max" for bag in bags])
     is_mean = np.array([bag is not None and bag.pooling == "mean" for bag in bags])
     largest: Floats = np.full((len(ids), len(bags), dim), -np.inf, np.float32)
     total: Floats = np.zeros_like(largest)
     count: Int64s = np.zeros((len(ids), len(bags)), np.int64)
-    for nth in range(widths.max()):  # id of each field
-        column: Int64s = np.where(nth < widths, ids[:, starts + np.minimum(nth, widths - 1)], 0)
+    for nth in range(columns.max()):  # id of each field
+        column: Int64s = np.where(nth < columns, ids[:, starts + np.minimum(nth, columns - 1)], 0)
         there = np.where(in_bag, column != 0, nth == 0)
         read = embedding.lookup(weights, column, dim)
         total += np.where(there[..., None], read, np.float32(0))

@@ -1,12 +1,14 @@
 """Small models and clicks that several test modules share."""
 
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from thimble.models.architectures.dlrm import DlrmArchitecture
+from thimble.models.bags import Bag
 from thimble.models.features import Batch
 from thimble.models.inputs import Categorical, Kind
 from thimble.models.presets import CRITEO_DENSE, CRITEO_KAGGLE_ROWS, criteo_fields
@@ -65,6 +67,21 @@ def criteo_spec(
     )
 
 
+BAGS = (
+    Bag(values=3, pooling="mean"),
+    None,
+    Bag(values=4, pooling="sum", keep="last", separator=";"),
+    Bag(values=2, pooling="max"),
+)
+"""Of every pooling one, and a single-valued field among them."""
+
+
+def with_bags(spec: ModelSpec) -> ModelSpec:
+    """The same with bags in most of its fields, those of BAGS in turn."""
+    fields = [field.model_copy(update={"bag": bag}) for field, bag in zip(spec.fields, cycle(BAGS), strict=False)]
+    return spec.model_copy(update={"fields": fields})
+
+
 FORMS: dict[str, dict[str, Any]] = {
     "dlrm": {"kind": "dlrm", "dense_arch": [8], "over_arch": [12, 1]},
     "dcnv2": {
@@ -99,10 +116,15 @@ def in_form(spec: ModelSpec, form: str) -> ModelSpec:
 
 
 def random_batch(spec: ModelSpec, rows: int, seed: int = 0) -> Batch:
+    """Rows in which some numbers are missing, and some values of bags."""
     random = np.random.default_rng(seed)
-    dense = random.normal(2, 5, (rows, len(spec.dense))).astype(np.float32)
+    numbers, fields = spec.inputs
+    dense = random.normal(2, 5, (rows, numbers.width)).astype(np.float32)
     dense[random.random(dense.shape) < 0.2] = np.nan
-    return Batch(dense, random.integers(0, 1 << 60, (rows, len(spec.fields))))
+    ids = random.integers(0, 1 << 60, (rows, fields.width))
+    in_bag = np.array([feature.bag is not None for feature in fields.columns], bool)
+    ids[(random.random(ids.shape) < 0.3) & in_bag] = 0
+    return Batch(dense, ids)
 
 
 def write_csv(path: Path, rows: int, seed: int = 0) -> Path:

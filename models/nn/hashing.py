@@ -14,6 +14,11 @@ def hashes(ids: Tensor, constants: Tensor, prime: int) -> Tensor:
     return hashed
 
 
+def of_fields(constants: Tensor, fields: Tensor | None) -> Tensor:
+    """Constants [k, fields, n] of so many columns of ids, whose `fields` are these, or None: one column a field."""
+    return constants if fields is None else constants.index_select(1, fields)
+
+
 class Hashes(nn.Module):
     """The same with constants that the spec has, so no checkpoint need have them."""
 
@@ -24,5 +29,6 @@ class Hashes(nn.Module):
         self.prime = prime
         self.register_buffer("constants", torch.from_numpy(constants), persistent=False)
 
-    def forward(self, ids: Tensor) -> Tensor:
-        return hashes(ids, self.constants, self.prime)
+    def forward(self, ids: Tensor, fields: Tensor | None = None) -> Tensor:
+        """ids [batch, fields], or of columns whose `fields` are these, -> [batch, fields, n]."""
+        return hashes(ids, of_fields(self.constants, fields), self.prime)

@@ -6,13 +6,15 @@ import torch
 from torch import Tensor, nn
 
 from thimble.models.directory import LANES, NO_ID, PRIME
-from thimble.models.nn.hashing import Hashes
+from thimble.models.nn.hashing import Hashes, of_fields
+from thimble.models.nn.pooling import BagPooling, Reads
+from thimble.models.nn.touched_rows import touched_rows
 from thimble.models.schemes.indexed import IndexedEmbedding
 from thimble.models.spec import ModelSpec
 
 
 class IndexedTable(nn.Module):
-    """ids [batch, fields] -> float32 [batch, fields, dim].
+    """ids [batch, slots] -> float32 [batch, fields, dim], those of bags pooled. Without bags a field has one slot.
 
     `keys` are the directory's, in which no id is found before they are set. A batch's gradients touch only the rows
     that it reads. Both keys and `table` are made unless they are given.
@@ -32,6 +34,7 @@ class IndexedTable(nn.Module):
         self.hashes = Hashes(directory.constants(), PRIME)
         self.register_buffer("ranges", torch.from_numpy(directory.ranges()), persistent=False)
         self.register_buffer("shared", torch.arange(fields).unsqueeze(1), persistent=False)
+        self.pooling = BagPooling(spec.bags) if any(spec.bags) else None
         if table is not None:
             self.table = nn.Embedding(table.shape[0], table.shape[1], sparse=True, _weight=table)
             return
@@ -50,15 +53,22 @@ class IndexedTable(nn.Module):
             nn.init.uniform_(rows, -math.sqrt(1 / len(rows)), math.sqrt(1 / len(rows)))
 
     def forward(self, ids: Tensor) -> Tensor:
+        if self.pooling:
+            present = self.pooling.present(ids)
+            rows = self.row_numbers(present.ids.unsqueeze(0), present.fields)
+            reads = Reads.of(rows, self.table.num_embeddings)
+            pooled: Tensor = self.pooling(touched_rows(self.table.weight, reads.touched).float(), reads, present)
+            return pooled
         embeddings: Tensor = self.table(self.row_numbers(ids))
         return embeddings.float()
 
-    def row_numbers(self, ids: Tensor) -> Tensor:
-        """[batch, fields]"""
-        first, buckets = self.ranges.unbind()
-        bucket = first + self.hashes(ids) % buckets  # [batch, fields, choices]
+    def row_numbers(self, ids: Tensor, fields: Tensor | None = None) -> Tensor:
+        """[batch, fields], or [batch, columns] for ids of which `fields` says whose their columns are."""
+        first, buckets = of_fields(self.ranges, fields).unbind()
+        bucket = first + self.hashes(ids, fields) % buckets  # [batch, fields, choices]
         lanes = nn.functional.embedding(bucket, self.keys)  # [batch, fields, choices, lanes]
         # of bytes, the largest and where it is take half the time of any other way
         found, lane = (lanes == ids[:, :, None, None]).to(torch.uint8).max(3)
         own = len(self.shared) + bucket * LANES + lane
-        return torch.where(found.bool(), own, self.shared).amax(2)
+        shared = self.shared if fields is None else self.shared[fields]
+        return torch.where(found.bool(), own, shared).amax(2)
