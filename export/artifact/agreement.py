@@ -8,12 +8,13 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 import torch
+from torch import nn
 
 from thimble.export.artifact.graph import ExportError, with_memory
 from thimble.export.training.evaluation import score
+from thimble.models.architectures.own import OwnArchitecture
 from thimble.models.features import Batch
 from thimble.models.hashing import ID_LIMIT, Floats
-from thimble.models.nn.recommender import Recommender
 from thimble.models.pooling import pooled_lookup
 from thimble.models.schemes.base import OP_NAME, HashedEmbedding, Weights
 from thimble.models.spec import MlpPrecision, ModelSpec
@@ -25,7 +26,10 @@ TOLERANCE: dict[MlpPrecision, float] = {"fp32": 1e-5, "fp16": 5e-3, "int8": 0.1}
 
 
 class Agreement(NamedTuple):
-    """Largest differences between scores over `rows` rows. The lookups agree bit for bit, or there is none of these."""
+    """Largest differences between scores over `rows` rows. The lookups agree bit for bit, or there is none of these.
+
+    Of a module of somebody's own there is no reference in numpy, and that difference is NaN.
+    """
 
     rows: int
     torch_onnx: float
@@ -56,11 +60,14 @@ def inner_session(path: Path, operator: str, *, output: bool) -> onnxruntime.Inf
     return onnx_session(model.SerializeToString(), path.parent)
 
 
-def prove(path: Path, spec: ModelSpec, dlrm: Recommender, golden: Batch) -> Agreement:
+def prove(path: Path, spec: ModelSpec, dlrm: nn.Module, golden: Batch) -> Agreement:
     """Compare lookups and scores on the golden rows and as many random ones. ExportError: they differ.
 
-    Scores of MLPs below float32 are compared on the golden rows alone: their ranges are meant for rows like these.
+    Scores of MLPs below float32 are compared on the golden rows alone: their ranges are meant for rows like these. Of a
+    module of somebody's own there is nothing in numpy, and it may take no other rows.
     """
+    if isinstance(spec.architecture, OwnArchitecture):
+        return _prove_own(path, spec, with_memory(dlrm, spec.precision.memory), golden)
     batch = _with_random_rows(golden, spec.dense_transform)
     dlrm = with_memory(dlrm, spec.precision.memory)
     weights = {name: tensor.numpy() for name, tensor in dlrm.state_dict().items()}
@@ -68,25 +75,41 @@ def prove(path: Path, spec: ModelSpec, dlrm: Recommender, golden: Batch) -> Agre
         looked_up = inner_session(path, OP_NAME, output=True).run(None, batch.fed())[0]
         by_numpy = numpy_embeddings(spec, weights, batch)
         with torch.inference_mode():
-            by_torch = dlrm.sparse_arch(torch.from_numpy(batch.ids)).numpy()
+            by_torch = dlrm.get_submodule("sparse_arch")(torch.from_numpy(batch.ids)).numpy()
         same = [looked_up.tobytes() == other.tobytes() for other in (by_numpy, by_torch)]
         if not all(same):
             raise ExportError(f"{path}: the lookups of torch, ONNX Runtime and numpy differ; nothing was written")
     if spec.precision.mlps != "fp32":
         batch = golden
     scores = onnx_scores(onnx_session(str(path)), batch)
-    agreement = Agreement(
-        len(scores),
-        float(np.abs(scores - score(dlrm, batch)).max()),
-        float(np.abs(scores - numpy_scores(spec, weights, batch)).max()),
+    return _checked(
+        path,
+        spec,
+        Agreement(
+            len(scores),
+            float(np.abs(scores - score(dlrm, batch)).max()),
+            float(np.abs(scores - numpy_scores(spec, weights, batch)).max()),
+        ),
     )
-    if not max(agreement.torch_onnx, agreement.numpy_onnx) <= TOLERANCE[spec.precision.mlps]:
+
+
+def _prove_own(path: Path, spec: ModelSpec, module: nn.Module, golden: Batch) -> Agreement:
+    scores = onnx_scores(onnx_session(str(path)), golden)
+    return _checked(path, spec, Agreement(len(scores), float(np.abs(scores - score(module, golden)).max()), np.nan))
+
+
+def _checked(path: Path, spec: ModelSpec, agreement: Agreement) -> Agreement:
+    compared = [agreement.torch_onnx]
+    if not isinstance(spec.architecture, OwnArchitecture):
+        compared.append(agreement.numpy_onnx)
+    if not all(difference <= TOLERANCE[spec.precision.mlps] for difference in compared):
         raise ExportError(f"{path}: scores of torch, ONNX Runtime and numpy differ: {agreement}; nothing was written")
     return agreement
 
 
 def numpy_scores(spec: ModelSpec, weights: Weights, batch: Batch) -> Floats:
     """The whole model in numpy, from its torch module's state dict."""
+    assert not isinstance(spec.architecture, OwnArchitecture)
     tensors = batch._asdict() | {"dense": spec.dense_transform.apply(batch.dense)}
     logits = spec.architecture.logits(weights, tensors, numpy_embeddings(spec, weights, batch))
     with np.errstate(over="ignore"):  # of what is far below 0

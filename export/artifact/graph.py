@@ -10,14 +10,17 @@ import numpy as np
 import onnx
 import onnx_ir
 import torch
+from torch import nn
 
 from thimble.export.artifact.lookup_function import OPSET, function
 from thimble.export.artifact.onnx_modules import for_export
+from thimble.export.artifact.replaced import replaced
 from thimble.export.training.best_step import best_step
 from thimble.models.features import Batch
 from thimble.models.hashing import Floats
-from thimble.models.nn.embeddings import SharedMemory
-from thimble.models.nn.recommender import Recommender, Scorer
+from thimble.models.nn.embeddings import FullTables, SharedMemory
+from thimble.models.nn.indexed import IndexedTable
+from thimble.models.nn.recommender import Scorer
 from thimble.models.quantization import BITS, MemoryPrecision, is_quantized
 from thimble.models.schemes.base import HashedEmbedding
 from thimble.models.spec import METADATA_KEY, ModelSpec
@@ -33,7 +36,7 @@ class ExportError(ValueError):
 
 
 def build(
-    spec: ModelSpec, dlrm: Recommender, stored: Mapping[str, onnx_ir.ExternalTensor] | None = None
+    spec: ModelSpec, dlrm: nn.Module, stored: Mapping[str, onnx_ir.ExternalTensor] | None = None
 ) -> onnx.ModelProto:
     """The ONNX model of a trained one: the spec's inputs that have features in, `score` out, the spec as metadata.
 
@@ -79,32 +82,43 @@ def initializer(weight: str) -> str:
     return f"dlrm.{weight}"
 
 
-def with_memory(dlrm: Recommender, precision: MemoryPrecision) -> Recommender:
+def with_memory(dlrm: nn.Module, precision: MemoryPrecision) -> nn.Module:
     """The same model, its embeddings at a precision. ExportError: a weight or a step does not fit it.
 
     What was trained in float32 gets the step that changes it least.
     """
     if precision == "fp32":
         return dlrm
-    rounded = copy.deepcopy(dlrm)
-    arch = rounded.sparse_arch
-    if is_quantized(precision):
-        assert isinstance(arch, SharedMemory)
-        weights: Floats = arch.memory.numpy(force=True)
-        if not np.isfinite(weights).all():
-            raise ExportError("an embedding weight is no finite number; export with --memory-precision fp32")
-        bits = BITS[precision]
-        step = arch.quantizer.step.item() if arch.quantizer else best_step(weights, bits)
-        if not (np.isfinite(step) and step > 0):
-            raise ExportError(
-                f"the embeddings' step is {step}, and a step is a finite number above 0; train again, at a lower rate"
-            )
-        arch.quantize(step, bits)
-        return rounded
-    arch.half()
-    if not all(torch.isfinite(weights).all() for weights in arch.parameters()):
-        raise ExportError("an embedding weight is too large for fp16 (65504); export with --memory-precision fp32")
+    lowered = _quantized if is_quantized(precision) else _halved
+    return replaced(dlrm, lambda module: lowered(module, precision))
+
+
+def _quantized(arch: nn.Module, precision: MemoryPrecision) -> nn.Module | None:
+    if not isinstance(arch, SharedMemory):
+        return None
+    weights: Floats = arch.memory.numpy(force=True)
+    if not np.isfinite(weights).all():
+        raise ExportError("an embedding weight is no finite number; export with --memory-precision fp32")
+    bits = BITS[precision]
+    step = arch.quantizer.step.item() if arch.quantizer else best_step(weights, bits)
+    if not (np.isfinite(step) and step > 0):
+        raise ExportError(
+            f"the embeddings' step is {step}, and a step is a finite number above 0; train again, at a lower rate"
+        )
+    rounded = copy.deepcopy(arch)
+    rounded.quantize(step, bits)
     return rounded
+
+
+def _halved(arch: nn.Module, precision: MemoryPrecision) -> nn.Module | None:
+    if not isinstance(arch, SharedMemory | FullTables | IndexedTable):
+        return None
+    halved = copy.deepcopy(arch).half()
+    if not all(torch.isfinite(weights).all() for weights in halved.parameters()):
+        raise ExportError(
+            f"an embedding weight is too large for {precision} (65504); export with --memory-precision fp32"
+        )
+    return halved
 
 
 def forget_origin(model: onnx.ModelProto) -> None:

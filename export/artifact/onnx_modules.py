@@ -4,13 +4,13 @@ A form computes what the module does, in operators that ONNX Runtime runs faster
 is ours.
 """
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from thimble.export.artifact.replaced import replaced
 from thimble.models.hashing import LOW
 from thimble.models.nn.dlrm import InteractionArch
 from thimble.models.nn.embeddings import SharedMemory
@@ -112,8 +112,8 @@ FORMS: dict[type[nn.Module], Callable[..., nn.Module]] = {
 
 def for_export(module: nn.Module) -> nn.Module:
     """The same module with all parts that have a form for the export in it. Weights are shared, not copied."""
-    if form := FORMS.get(type(module)):
-        return form(module)
-    copied = copy.copy(module)
-    copied._modules = {name: child if child is None else for_export(child) for name, child in module._modules.items()}
-    return copied
+
+    def form(part: nn.Module) -> nn.Module | None:
+        return FORMS[type(part)](part) if type(part) in FORMS else None
+
+    return replaced(module, form)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import onnx
 import onnx_ir
+from torch import nn
 
 from thimble.export.artifact.agreement import Agreement, onnx_scores, onnx_session, prove
 from thimble.export.artifact.graph import EXTERNAL_DATA, MODEL_FILE, ExportError, build, describe
@@ -19,7 +20,6 @@ from thimble.export.training.checkpoint import Trained
 from thimble.export.training.errors import RunError
 from thimble.models.features import Batch
 from thimble.models.files import file_digest
-from thimble.models.nn.recommender import Recommender
 from thimble.models.quantization import is_quantized
 from thimble.models.schemes.full import FullEmbedding
 from thimble.models.schemes.indexed import IndexedEmbedding
@@ -41,7 +41,7 @@ class Exported(NamedTuple):
 
 def publish(
     spec: ModelSpec,
-    dlrm: Recommender,
+    dlrm: nn.Module,
     golden: GoldenFeatures,
     repository: Path,
     version: int | None = None,

@@ -5,18 +5,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from thimble.export.artifact.agreement import inner_session
 from thimble.export.clicks.rows import ClickError, Clicks
 from thimble.export.metrics.held_out import held_out_metrics
 from thimble.export.metrics.negatives import row_weights
-from thimble.models.nn.recommender import Recommender
 from thimble.models.spec import PrecisionCost
 
 COST_ROWS = 1_000_000
 
 
-def precision_cost(path: Path, dlrm: Recommender, clicks: Iterable[Clicks], negatives_kept: float = 1) -> PrecisionCost:
+def precision_cost(path: Path, dlrm: nn.Module, clicks: Iterable[Clicks], negatives_kept: float = 1) -> PrecisionCost:
     """The file against the float32 model that it was made from, on rows of whose negatives that share was kept.
 
     ClickError: no usable row.

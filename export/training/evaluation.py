@@ -1,10 +1,11 @@
 """Scores of a model in torch, and how good they are."""
 
 from collections.abc import Iterable
+from itertools import chain
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from thimble.export.clicks.rows import ClickError, Clicks
 from thimble.export.metrics.scored import ScoredRows
@@ -16,7 +17,7 @@ from thimble.models.spec import Metrics
 SCORING_BATCH = 4096
 
 
-def score(dlrm: Recommender, batch: Batch) -> Floats:
+def score(dlrm: nn.Module, batch: Batch) -> Floats:
     """Click probabilities, float32 [rows]."""
     with torch.inference_mode():
         scores: Floats = torch.sigmoid(_logits(dlrm, batch)).cpu().numpy()
@@ -50,7 +51,7 @@ def evaluate(dlrm: Recommender, batches: Iterable[Clicks], negatives_kept: float
     return scored(dlrm, batches, negatives_kept).metrics()
 
 
-def _logits(dlrm: Recommender, batch: Batch) -> Tensor:
-    device = next(dlrm.parameters()).device
+def _logits(dlrm: nn.Module, batch: Batch) -> Tensor:
+    device = next(chain(dlrm.parameters(), dlrm.buffers())).device
     logits: Tensor = dlrm(*(torch.from_numpy(tensor).to(device) for tensor in batch))
     return logits

@@ -177,4 +177,5 @@ def sparse_arch(spec: ModelSpec) -> SparseArch:
         return IndexedTable(spec, spec.embedding)
     if isinstance(spec.embedding, FullEmbedding):
         return FullTables(spec, spec.embedding)
+    assert isinstance(spec.embedding, HashedEmbedding)
     return SharedMemory(spec, spec.embedding)

@@ -5,6 +5,7 @@ from thimble.models.architectures.dcnv2 import DcnV2Architecture
 from thimble.models.architectures.deepfm import DeepFmArchitecture
 from thimble.models.architectures.dlrm import DlrmArchitecture
 from thimble.models.architectures.mlp import MlpArchitecture
+from thimble.models.architectures.own import OwnArchitecture
 from thimble.models.architectures.wide_deep import WideDeepArchitecture
 from thimble.models.nn.dcnv2 import DCNv2
 from thimble.models.nn.deepfm import DeepFM
@@ -24,5 +25,6 @@ MODULES: dict[type[BaseArchitecture], type[Recommender]] = {
 
 
 def recommender(spec: ModelSpec) -> Recommender:
-    """The untrained torch module of a spec."""
+    """The untrained torch module of a spec, whose architecture is one of ours."""
+    assert not isinstance(spec.architecture, OwnArchitecture)
     return MODULES[type(spec.architecture)](spec)

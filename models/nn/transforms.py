@@ -4,7 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from thimble.models.spec import ModelSpec
+from thimble.models.transforms.criteo import CriteoTransform
 from thimble.models.transforms.quantiles import QuantileTransform
+from thimble.models.transforms.raw import RawTransform
 from thimble.models.transforms.scaled import LARGEST, ScaledTransform
 
 
@@ -61,12 +63,14 @@ class Scaled(nn.Module):
         return ((known - self.centre) / self.scale).clamp(-LARGEST, LARGEST)
 
 
-def transform(spec: ModelSpec) -> PositiveLog | QuantileBins | Scaled:
+def transform(spec: ModelSpec) -> PositiveLog | QuantileBins | Scaled | nn.Identity:
     """dense [batch, numbers] -> [batch, the transformation's width]."""
     match spec.dense_transform:
         case QuantileTransform() as quantiles:
             return QuantileBins(quantiles)
         case ScaledTransform() as scaled:
             return Scaled(scaled)
-        case _:
+        case RawTransform():
+            return nn.Identity()
+        case CriteoTransform():
             return PositiveLog()

@@ -18,11 +18,14 @@ from thimble.models.schemes.block import BlockEmbedding
 from thimble.models.schemes.full import FullEmbedding
 from thimble.models.schemes.indexed import IndexedEmbedding
 from thimble.models.schemes.none import NoEmbedding
+from thimble.models.schemes.own import OwnEmbedding
 from thimble.models.schemes.robe import RobeEmbedding
 
 _Scheme = BlockEmbedding | RobeEmbedding | FullEmbedding
 _Full = Annotated[FullEmbedding | IndexedEmbedding, Field(discriminator="version")]
-Embedding = Annotated[BlockEmbedding | RobeEmbedding | _Full | NoEmbedding, Field(discriminator="scheme")]
+Embedding = Annotated[
+    BlockEmbedding | RobeEmbedding | _Full | NoEmbedding | OwnEmbedding, Field(discriminator="scheme")
+]
 
 SCHEMES: dict[str, type[_Scheme]] = {
     name: kind for kind in get_args(_Scheme) for name in get_args(kind.model_fields["scheme"].annotation)

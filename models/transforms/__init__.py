@@ -13,9 +13,10 @@ from pydantic import Field
 from thimble.models.transforms.base import NumberSample
 from thimble.models.transforms.criteo import CriteoTransform
 from thimble.models.transforms.quantiles import QuantileTransform
+from thimble.models.transforms.raw import RawTransform
 from thimble.models.transforms.scaled import ScaledTransform
 
-_Transform = CriteoTransform | QuantileTransform | ScaledTransform
+_Transform = CriteoTransform | QuantileTransform | RawTransform | ScaledTransform
 Transform = Annotated[_Transform, Field(discriminator="kind")]
 
 TransformKind = Literal["criteo", "quantiles"]

@@ -1,0 +1,121 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from thimble.export.artifact.graph import ExportError
+from thimble.export.artifact.own_module import module_spec, publish_module
+from thimble.export.clicks.golden import golden_batch
+from thimble.models.inputs import Categorical
+from thimble.models.spec import GoldenFeatures
+from thimble.service.engine.artifact import read_artifact
+from thimble.service.engine.engine import Engine
+
+FIELDS = [Categorical(name="user", kind="int", rows=50), Categorical(name="city", kind="string", rows=9)]
+ROWS: GoldenFeatures = {
+    "hour": [3, 7.5, None, 23],
+    "user": [1, 2, 3, None],
+    "city": ["Köln", "Bonn", None, "Ulm"],
+}
+
+
+class Own(nn.Module):
+    """One with all that a module may have: tables, dropout, batch normalisation, a layer in two places."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tables = nn.ModuleList([nn.Embedding(50, 4), nn.Embedding(9, 4)])
+        self.norm = nn.BatchNorm1d(9)
+        hidden = nn.Linear(9, 9)
+        self.layers = nn.Sequential(hidden, nn.ReLU(), nn.Dropout(0.5), hidden, nn.ReLU(), nn.Linear(9, 1))
+
+    def forward(self, dense: Tensor, ids: Tensor) -> Tensor:
+        embedded = [table(ids[:, f] % table.num_embeddings) for f, table in enumerate(self.tables)]  # type: ignore[operator]
+        row = torch.cat([dense.nan_to_num(0), *embedded], dim=1)
+        logits: Tensor = self.layers(self.norm(row))[:, 0]
+        return logits
+
+
+def own() -> Own:
+    torch.manual_seed(0)
+    module = Own()
+    module(torch.rand(64, 1), torch.randint(0, 50, (64, 2)))  # so that the normalisation has seen something
+    return module
+
+
+def test_any_module_is_served_as_it_scores(tmp_path: Path) -> None:
+    module = own()
+    spec = module_spec("shop", module, ["hour"], FIELDS)
+    done = publish_module(module, spec, ROWS, tmp_path)
+    assert done.path == tmp_path / "shop" / "1" / "model.onnx"
+    assert module.training  # it can be trained on
+    batch = golden_batch(spec, ROWS)
+    with torch.inference_mode():
+        expected = module.eval()(*map(torch.from_numpy, batch)).sigmoid().numpy()
+    engine = Engine(read_artifact(done.path, 1 << 20), "cpu", 1)
+    np.testing.assert_allclose(engine.score(batch), expected, atol=1e-6)
+    assert engine.spec.golden and engine.spec.golden.features == ROWS
+    assert engine.spec.embedding_bytes == 4 * 4 * 59
+
+
+def test_a_model_of_numbers_alone(tmp_path: Path) -> None:
+    class Numbers(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(2, 1)
+
+        def forward(self, dense: Tensor, ids: Tensor) -> Tensor:
+            assert ids.shape[1] == 0
+            logits: Tensor = self.layer(dense.nan_to_num())[:, 0]
+            return logits
+
+    module = Numbers()
+    spec = module_spec("numbers", module, ["a", "b"])
+    assert publish_module(module, spec, {"a": [1, 2], "b": [3, None]}, tmp_path).path.exists()
+
+
+class Wrong(nn.Module):
+    def __init__(self, answer: Any) -> None:
+        super().__init__()
+        self.answer = answer
+        self.table = nn.Embedding(50, 4)
+
+    def forward(self, dense: Tensor, ids: Tensor) -> Any:
+        return self.answer(self, dense, ids)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda it, dense, ids: it.table(ids[:, 0]).sum(1), "the module fails on an id that it has never seen"),
+        (lambda it, dense, ids: dense[:, 0], "the module gives no number for"),
+        (lambda it, dense, ids: dense.nan_to_num(), r"must give logits \[4\] for 4 rows, not \[4, 1\]"),
+        (lambda it, dense, ids: [1, 2, 3, 4], r"must give logits \[4\] for 4 rows, not list"),
+        (lambda it, dense, ids: dense[:, 7], "the module fails on the rows given: IndexError"),
+    ],
+)
+def test_what_clients_could_break_is_refused(tmp_path: Path, answer: Any, message: str) -> None:
+    module = Wrong(answer)
+    spec = module_spec("shop", module, ["hour"], FIELDS)
+    with pytest.raises(ExportError, match=message):
+        publish_module(module, spec, ROWS, tmp_path)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_file_has_rows_to_prove_it(tmp_path: Path) -> None:
+    module = own()
+    spec = module_spec("shop", module, ["hour"], FIELDS)
+    with pytest.raises(ExportError, match="no row"):
+        publish_module(module, spec, {"hour": [], "user": [], "city": []}, tmp_path)
+
+
+def test_what_torch_cannot_export_is_said(tmp_path: Path) -> None:
+    module = Wrong(lambda it, dense, ids: dense.nan_to_num()[:, 0] * (2 if dense.nan_to_num().sum() > 9 else 1))
+    spec = module_spec("shop", module, ["hour"], FIELDS)
+    with pytest.raises(ExportError, match=r"^torch\.onnx cannot export the module: .*data-dependent") as caught:
+        publish_module(module, spec, ROWS, tmp_path)
+    assert "\n" not in str(caught.value)
+    assert not [*tmp_path.rglob("model.onnx")]
