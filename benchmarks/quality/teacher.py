@@ -48,8 +48,8 @@ from thimble.export.training.taught_start import Start, begin_with_mlps
 from thimble.export.training.teacher import WEIGHT
 from thimble.export.training.train import train
 from thimble.models.features import Batch
-from thimble.models.nn.embeddings import SharedMemory
 from thimble.models.nn.recommender import Recommender
+from thimble.models.nn.shared_memory import SharedMemory
 from thimble.models.spec import ModelSpec
 
 RESULTS = Path(__file__).parent / "results"

@@ -31,9 +31,9 @@ from thimble.export.training.schema import OwnModel, preset_spec
 from thimble.export.training.start import fit_start, started
 from thimble.export.training.step import Step
 from thimble.models.features import Batch
-from thimble.models.nn.embeddings import SharedMemory
 from thimble.models.nn.quantization import START_RANGE
 from thimble.models.nn.recommender import Recommender
+from thimble.models.nn.shared_memory import SharedMemory
 from thimble.models.quantization import MemoryPrecision, limits
 
 RESULTS = Path(__file__).parent / "results"

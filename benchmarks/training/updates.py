@@ -37,7 +37,7 @@ from thimble.export.training.start import started
 from thimble.export.training.step import Step
 from thimble.models.features import Batch
 from thimble.models.hashing import Floats
-from thimble.models.nn.embeddings import SharedMemory
+from thimble.models.nn.shared_memory import SharedMemory
 from thimble.models.spec import ModelSpec
 from thimble.models.transforms.base import NumberSample
 from thimble.models.transforms.quantiles import QuantileTransform

@@ -18,9 +18,10 @@ from thimble.export.artifact.replaced import replaced
 from thimble.export.training.best_step import best_step
 from thimble.models.features import Batch
 from thimble.models.hashing import Floats
-from thimble.models.nn.embeddings import FullTables, SharedMemory
+from thimble.models.nn.embeddings import FullTables
 from thimble.models.nn.indexed import IndexedTable
 from thimble.models.nn.recommender import Scorer
+from thimble.models.nn.shared_memory import SharedMemory
 from thimble.models.quantization import BITS, MemoryPrecision, is_quantized
 from thimble.models.schemes.base import HashedEmbedding
 from thimble.models.spec import METADATA_KEY, ModelSpec

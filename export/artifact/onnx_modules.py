@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from thimble.export.artifact.replaced import replaced
 from thimble.models.hashing import LOW
 from thimble.models.nn.dlrm import InteractionArch
-from thimble.models.nn.embeddings import SharedMemory
-from thimble.models.nn.hashing import Hashes
+from thimble.models.nn.hashing import Hashes, of_fields
 from thimble.models.nn.layers import Projection
+from thimble.models.nn.shared_memory import FieldEmbedding, FieldEmbeddingBag, SharedMemory
 from thimble.models.nn.transforms import PositiveLog
 from thimble.models.schemes.base import OP_DOMAIN, OP_NAME
 
@@ -40,21 +40,21 @@ class OnnxInteractionArch(InteractionArch):
 
 
 class OnnxSharedMemory(nn.Module):
-    """`SharedMemory` as one node of our own operator. Hot rows bring it two inputs more."""
+    """`SharedMemory` as one node of our own operator, for all its fields or some. Hot rows bring it two inputs more."""
 
     constants: Tensor
     keys: Tensor | None
     directory: Tensor | None
 
-    def __init__(self, shared: SharedMemory) -> None:
+    def __init__(self, shared: SharedMemory, fields: Tensor | None = None) -> None:
         super().__init__()
         self.memory = shared.memory
-        self.register_buffer("constants", shared.constants)
+        self.register_buffer("constants", of_fields(shared.constants, fields))
         self.register_buffer("keys", shared.hot.keys if shared.hot else None)
         directory = torch.from_numpy(shared.hot.directory.tensor()) if shared.hot else None
-        self.register_buffer("directory", directory)
+        self.register_buffer("directory", None if directory is None else of_fields(directory, fields))
         self.dim = shared.dim
-        self.attributes: dict[str, Any] = {**shared.embedding.op_attributes(shared.dim)}
+        self.attributes: dict[str, Any] = {**shared.scheme.op_attributes(shared.dim)}
         if shared.bits:
             self.attributes |= {"bits": shared.bits, "step": shared.step.item()}
 
@@ -67,6 +67,36 @@ class OnnxSharedMemory(nn.Module):
             shape=(*ids.shape, self.dim),
             version=1,
         )
+
+
+class OnnxFieldEmbedding(nn.Module):
+    """`FieldEmbedding` as a node that looks up one field."""
+
+    def __init__(self, view: FieldEmbedding) -> None:
+        super().__init__()
+        self.dim = view.embedding_dim
+        self.lookup = OnnxSharedMemory(view.memory, view.field)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        found: Tensor = self.lookup(ids.reshape(-1, 1))
+        return found.reshape(*ids.shape, self.dim)
+
+
+class OnnxFieldEmbeddingBag(nn.Module):
+    """`FieldEmbeddingBag` for ids [batch, values], which are looked up one by one."""
+
+    def __init__(self, view: FieldEmbeddingBag) -> None:
+        super().__init__()
+        self.embedding = OnnxFieldEmbedding(view)
+        self.how = view.bag.pooling
+
+    def forward(self, ids: Tensor) -> Tensor:
+        there = (ids != 0).unsqueeze(2)
+        read, count = self.embedding(ids), there.sum(1)  # [batch, values, dim] and [batch, 1]
+        if self.how == "max":
+            return torch.where(count > 0, read.where(there, -torch.inf).amax(1), 0)
+        total: Tensor = read.where(there, 0).sum(1)
+        return total / count.clamp(min=1) if self.how == "mean" else total
 
 
 class OnnxHashes(nn.Module):
@@ -105,6 +135,8 @@ FORMS: dict[type[nn.Module], Callable[..., nn.Module]] = {
     PositiveLog: lambda _: OnnxPositiveLog(),
     InteractionArch: lambda plain: OnnxInteractionArch(plain.fields),
     SharedMemory: OnnxSharedMemory,
+    FieldEmbedding: OnnxFieldEmbedding,
+    FieldEmbeddingBag: OnnxFieldEmbeddingBag,
     Hashes: OnnxHashes,
     Projection: OnnxProjection,
 }

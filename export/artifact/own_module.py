@@ -19,10 +19,12 @@ from thimble.models.architectures.own import OwnArchitecture
 from thimble.models.features import Batch
 from thimble.models.hashing import ID_LIMIT
 from thimble.models.inputs import Categorical
-from thimble.models.nn.embeddings import SharedMemory
+from thimble.models.nn.shared_memory import SharedMemory
 from thimble.models.schemes import Embedding
+from thimble.models.schemes.block import BlockEmbedding
 from thimble.models.schemes.none import NoEmbedding
 from thimble.models.schemes.own import OwnEmbedding
+from thimble.models.schemes.robe import RobeEmbedding
 from thimble.models.spec import GoldenFeatures, ModelSpec, Precision
 from thimble.models.transforms.raw import RawTransform
 
@@ -31,12 +33,13 @@ def module_spec(
     name: str,
     module: nn.Module,
     dense: Sequence[str] = (),
-    fields: Sequence[Categorical] = (),
+    fields: Sequence[Categorical] | None = None,
     precision: Precision | None = None,
 ) -> ModelSpec:
     """How a module is described: its features, and what can be seen of it. ValueError says what does not fit.
 
-    It is written at the precision that its shared memory is trained for, unless another one is asked for.
+    The fields are those of its shared memory, if it has one, and then need not be given. It is written at the precision
+    that this is trained for, unless another one is asked for.
     """
     memory = _memory(module)
     beside = {id(parameter): parameter.numel() for parameter in module.parameters()}
@@ -46,7 +49,11 @@ def module_spec(
     embedding: Embedding = NoEmbedding()
     dim = 1
     if memory is not None:
-        embedding, dim = memory.embedding, memory.dim
+        assert isinstance(memory.scheme, BlockEmbedding | RobeEmbedding)
+        embedding, dim = memory.scheme, memory.dim
+        if fields is not None and tuple(fields) != memory.fields:
+            raise ValueError("the fields are not those of the module's shared memory; leave them out")
+        fields = memory.fields
     elif fields:
         embedding = OwnEmbedding(length=sum(table.weight.numel() for table in tables.values()) or 1)
         dim = max((table.embedding_dim for table in tables.values()), default=1)
@@ -54,7 +61,7 @@ def module_spec(
         name=name,
         dense=[*dense],
         dense_transform=RawTransform(),
-        fields=[*fields],
+        fields=[*(fields or ())],
         embedding_dim=dim,
         embedding=embedding,
         architecture=OwnArchitecture(module=type(module).__qualname__, parameters=sum(beside.values())),

@@ -17,8 +17,8 @@ from thimble.export.training.sharing import Traffic
 from thimble.models.directory import LANES, LOAD, fill, placed
 from thimble.models.hashing import Int64s
 from thimble.models.hot_rows import KEY_BYTES, HotDirectory, Keys, find, hot_keys
-from thimble.models.nn.embeddings import SharedMemory
 from thimble.models.nn.recommender import Recommender
+from thimble.models.nn.shared_memory import SharedMemory
 from thimble.models.quantization import BITS, weights_in
 from thimble.models.schemes.block import BlockEmbedding
 from thimble.models.spec import ModelSpec
@@ -121,11 +121,11 @@ def give_rows(model: Recommender, keys: Int64s, optimizers: Sequence[Optimizer] 
     """
     sparse = model.sparse_arch
     assert isinstance(sparse, SharedMemory) and sparse.hot is not None
-    assert isinstance(sparse.embedding, BlockEmbedding)
+    assert isinstance(sparse.scheme, BlockEmbedding)
     after = hot_keys(sparse.hot.directory, keys)
     slots, before = (
         torch.from_numpy(moved).to(sparse.memory.device)
-        for moved in _moves(sparse.embedding, sparse.dim, keys, sparse.hot.keys.cpu().numpy(), after)
+        for moved in _moves(sparse.scheme, sparse.dim, keys, sparse.hot.keys.cpu().numpy(), after)
     )
     remembered = [value for it in optimizers for value in it.state.get(sparse.memory, {}).values()]
     for values in (sparse.memory, *remembered):

@@ -8,8 +8,8 @@ from torch.optim import Adam, Optimizer
 from thimble.export.training.errors import RunError
 from thimble.export.training.lazy_adam import LazyAdam
 from thimble.export.training.recipe import Recipe
-from thimble.models.nn.embeddings import SharedMemory
 from thimble.models.nn.recommender import Recommender
+from thimble.models.nn.shared_memory import SharedMemory
 from thimble.models.schemes.base import EmbeddingScheme, HashedEmbedding
 
 # How many times what a batch can touch the array holds, for it to be cheaper to touch that alone. Both take the same
@@ -33,7 +33,7 @@ def optimizers(model: Recommender, recipe: Recipe) -> list[Optimizer]:
     arch = model.sparse_arch
     if isinstance(arch, SharedMemory):
         fields = arch.constants.shape[1]
-        arch.sparse_gradients = touches_little(arch.embedding, fields, arch.dim, recipe.batch_size)
+        arch.sparse_gradients = touches_little(arch.scheme, fields, arch.dim, recipe.batch_size)
         if not arch.sparse_gradients:
             return [dense, Adam(groups.sparse, lr=recipe.sparse_lr, fused=True)]
     return [dense, LazyAdam(groups.sparse, recipe.sparse_lr)]

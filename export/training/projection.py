@@ -9,8 +9,8 @@ import torch
 from thimble.export.clicks.frequent_ids import IdCounts
 from thimble.export.training.best_step import best_step
 from thimble.models.hashing import Floats, Int64s
-from thimble.models.nn.embeddings import SharedMemory
 from thimble.models.nn.quantization import START_RANGE
+from thimble.models.nn.shared_memory import SharedMemory
 from thimble.models.schemes.base import Weights
 from thimble.models.schemes.block import BlockEmbedding
 from thimble.models.spec import ModelSpec
@@ -29,7 +29,7 @@ def project(sparse: SharedMemory, teacher: ModelSpec, weights: Weights, counts: 
     few bits becomes what changes them least, but no less than it begins with otherwise. `weights` are the teacher's, by
     their torch names.
     """
-    embedding = sparse.embedding
+    embedding = sparse.scheme
     assert isinstance(embedding, BlockEmbedding)
     slots, chunk = embedding.memory_shape
     sums = torch.zeros(slots, chunk, dtype=torch.float64)

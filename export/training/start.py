@@ -14,9 +14,9 @@ from thimble.export.metrics.negatives import sampled_log_odds
 from thimble.export.training.full_tables import set_keys
 from thimble.export.training.hot_rows import give_rows
 from thimble.models.hashing import Floats, Int64s
-from thimble.models.nn.embeddings import SharedMemory
 from thimble.models.nn.recommender import Recommender
 from thimble.models.nn.registry import recommender
+from thimble.models.nn.shared_memory import SharedMemory
 from thimble.models.spec import ModelSpec
 
 # So many training rows say what a model should start from: where a fifth is clicked the base rate within 1 %

@@ -12,8 +12,8 @@ from thimble.export.training.errors import RunError
 from thimble.export.training.hot_rows import MOST_IDS
 from thimble.export.training.intercept import fit_intercept
 from thimble.export.training.projection import project
-from thimble.models.nn.embeddings import SharedMemory
 from thimble.models.nn.recommender import Recommender
+from thimble.models.nn.shared_memory import SharedMemory
 from thimble.models.schemes.base import Weights
 from thimble.models.schemes.block import BlockEmbedding
 from thimble.models.schemes.full import FullEmbedding

@@ -6,9 +6,10 @@ from torch import nn
 from testing.samples import SCHEMES, SHARED, random_batch, small_spec
 from thimble.export.artifact.agreement import numpy_scores
 from thimble.models.nn.dlrm import DLRM, InteractionArch
-from thimble.models.nn.embeddings import FullTables, SharedMemory
+from thimble.models.nn.embeddings import FullTables
 from thimble.models.nn.layers import MLP
 from thimble.models.nn.recommender import Scorer
+from thimble.models.nn.shared_memory import SharedMemory
 
 
 @pytest.mark.parametrize("fields", [1, 2, 26])

@@ -11,7 +11,7 @@ from testing.lookups import hashed, lookup
 from testing.samples import SHARED, small_spec
 from thimble.models.hashing import ID_LIMIT, HashMap, Int64s
 from thimble.models.inputs import Categorical
-from thimble.models.nn.embeddings import SharedMemory
+from thimble.models.nn.shared_memory import SharedMemory
 from thimble.models.schemes.block import BlockEmbedding, block_constants
 from thimble.models.schemes.robe import ROBE_CONSTANTS, RobeEmbedding
 from thimble.models.spec import ModelSpec
@@ -76,7 +76,7 @@ def test_chunk_size_that_does_not_divide_the_dimension(index: int, positions: li
     spec = robe_spec("robe-v1", 1000, 8, 20, [100])
     memory = np.arange(1000, dtype=np.float32)  # every float says where it lies
     assert lookup(spec, memory, np.array([[index]]))[0, 0].tolist() == positions
-    sparse = SharedMemory(spec, hashed(spec))
+    sparse = SharedMemory(hashed(spec), spec.fields, spec.embedding_dim, spec.precision.memory)
     sparse.memory.data = torch.from_numpy(memory)
     assert sparse(torch.tensor([[index]]))[0, 0].tolist() == positions
 
@@ -138,7 +138,7 @@ def test_starts_equal_the_published_formulas_and_lie_inside_the_memory(case: tup
 @given(models())
 def test_torch_reads_what_numpy_reads_bit_for_bit(case: tuple[ModelSpec, Int64s]) -> None:
     spec, ids = case
-    sparse = SharedMemory(spec, hashed(spec))
+    sparse = SharedMemory(hashed(spec), spec.fields, spec.embedding_dim, spec.precision.memory)
     by_numpy = lookup(spec, sparse.memory.detach().numpy().ravel(), ids)
     with torch.inference_mode():
         by_torch = sparse(torch.from_numpy(ids)).numpy()

@@ -17,7 +17,7 @@ from thimble.export.artifact.agreement import onnx_session
 from thimble.models.directory import LANES, PRIME, fill
 from thimble.models.hashing import ID_LIMIT, Floats, Int64s
 from thimble.models.hot_rows import Keys, find, hot_keys
-from thimble.models.nn.embeddings import SharedMemory
+from thimble.models.nn.shared_memory import SharedMemory
 from thimble.models.quantization import dequantize
 from thimble.models.schemes.block import BlockEmbedding
 from thimble.models.spec import ModelSpec, SpecError, parse_spec
@@ -84,7 +84,7 @@ def memories(spec: ModelSpec) -> list[tuple[Memory, int | None]]:
 
 
 def by_torch(spec: ModelSpec, keys: Keys, memory: Memory, bits: int | None, ids: Int64s) -> Floats:
-    module = SharedMemory(spec, block(spec))
+    module = SharedMemory(block(spec), spec.fields, spec.embedding_dim, spec.precision.memory)
     assert module.hot is not None
     module.hot.keys.copy_(torch.from_numpy(keys))
     rows = memory.reshape(block(spec).memory_shape[0], -1)

@@ -8,9 +8,9 @@ import torch
 from torch.optim import Adam
 
 from testing.samples import random_batch, small_spec
-from thimble.models.nn.embeddings import SharedMemory
 from thimble.models.nn.quantization import Quantizer
 from thimble.models.nn.registry import recommender
+from thimble.models.nn.shared_memory import SharedMemory
 from thimble.models.quantization import MemoryPrecision, limits
 
 # of the step: within, between two multiples, and beyond either end

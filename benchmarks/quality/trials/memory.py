@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from benchmarks.quality.trials.quantisers import KINDS
 from thimble.models.hashing import Int64s
-from thimble.models.nn.embeddings import SharedMemory
 from thimble.models.nn.hashing import hashes
+from thimble.models.nn.shared_memory import SharedMemory
 from thimble.models.schemes.block import BlockEmbedding
 from thimble.models.spec import ModelSpec
 

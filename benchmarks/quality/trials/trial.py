@@ -21,7 +21,7 @@ from thimble.export.training.start import fit_start
 from thimble.models.features import Batch
 from thimble.models.hashing import Int64s
 from thimble.models.nn.dlrm import DLRM
-from thimble.models.nn.embeddings import SharedMemory
+from thimble.models.nn.shared_memory import SharedMemory
 from thimble.models.schemes.block import BlockEmbedding
 from thimble.models.spec import ModelSpec
 

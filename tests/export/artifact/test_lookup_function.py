@@ -11,7 +11,7 @@ from testing.samples import SHARED, small_spec
 from thimble.export.artifact.agreement import onnx_session
 from thimble.export.artifact.lookup_function import OPSET, function
 from thimble.models.hashing import ID_LIMIT, Int64s
-from thimble.models.nn.embeddings import SharedMemory
+from thimble.models.nn.shared_memory import SharedMemory
 from thimble.models.quantization import dequantize
 
 
@@ -61,7 +61,7 @@ def test_of_bytes_function_and_torch_make_what_the_definition_makes(bits: int, d
     model = lookup_model(spec, memory)
     onnx.checker.check_model(model)
     session = onnx_session(model.SerializeToString())
-    module = SharedMemory(spec, hashed(spec))
+    module = SharedMemory(hashed(spec), spec.fields, spec.embedding_dim, spec.precision.memory)
     module.memory = nn.Parameter(torch.from_numpy(dequantize(memory.reshape(300, -1), STEP, bits)))
     module.quantize(float(STEP), bits)
     for rows in (0, 1, 50):

@@ -6,11 +6,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from thimble.export.artifact.graph import ExportError
+from thimble.export.artifact.graph import ExportError, with_memory
 from thimble.export.artifact.own_module import module_spec, publish_module
 from thimble.export.clicks.golden import golden_batch
+from thimble.export.training.evaluation import score
+from thimble.models.bags import Bag, Pooling
+from thimble.models.features import Batch
 from thimble.models.inputs import Categorical
+from thimble.models.nn import SharedMemory
+from thimble.models.quantization import MemoryPrecision
 from thimble.models.spec import GoldenFeatures
+from thimble.ops.library import find_native_ops
 from thimble.service.engine.artifact import read_artifact
 from thimble.service.engine.engine import Engine
 
@@ -119,3 +125,67 @@ def test_what_torch_cannot_export_is_said(tmp_path: Path) -> None:
         publish_module(module, spec, ROWS, tmp_path)
     assert "\n" not in str(caught.value)
     assert not [*tmp_path.rglob("model.onnx")]
+
+
+class Shared(nn.Module):
+    """One whose tables are fields of a shared memory, one of them in two places."""
+
+    def __init__(self, memory: SharedMemory) -> None:
+        super().__init__()
+        self.tables = nn.ModuleDict({name: memory.embedding(name) for name in ("user", "item")})
+        self.genres = memory.embedding_bag("genres")
+        self.last = nn.Linear(4 * memory.dim + 1, 1)
+
+    def forward(self, dense: Tensor, ids: Tensor) -> Tensor:
+        item, history = self.tables["item"](ids[:, 1]), self.tables["item"](ids[:, 2:5]).mean(1)
+        row = torch.cat([dense.nan_to_num(), self.tables["user"](ids[:, 0]), item, history, self.genres(ids[:, 5:])], 1)
+        logits: Tensor = self.last(row)[:, 0]
+        return logits
+
+
+@pytest.mark.parametrize(
+    ("precision", "pooling"), [("fp32", "sum"), ("fp16", "mean"), ("int8", "max"), ("int4", "mean")]
+)
+def test_a_shared_memory_is_in_the_file_once(tmp_path: Path, precision: MemoryPrecision, pooling: Pooling) -> None:
+    fields = [
+        Categorical(name="user", kind="int", rows=1000),
+        Categorical(name="item", kind="int", rows=1000),
+        Categorical(name="history", kind="int", rows=1000, bag=Bag(values=3, pooling="sum")),
+        Categorical(name="genres", kind="string", rows=20, bag=Bag(values=4, pooling=pooling)),
+    ]
+    torch.manual_seed(0)
+    memory = SharedMemory.create(fields, dim=8, memory_bytes=100_000, precision=precision)
+    nn.init.uniform_(memory.memory, -0.2, 0.2)
+    module = Shared(memory)
+    spec = module_spec("shop", module, ["hour"])
+    assert spec.precision.memory == precision
+    rows: GoldenFeatures = {
+        "hour": [1, 2, None],
+        "user": [1, 2, None],
+        "item": [5, 6, None],
+        "history": [[1, 2, 3, 4], [], None],
+        "genres": [["a", "b"], ["c"], None],
+    }
+    done = publish_module(module, spec, rows, tmp_path)
+    assert done.path.stat().st_size < 130_000
+    assert spec.embedding_bytes <= 100_000
+    artifact = read_artifact(done.path, 1 << 20)
+    random = np.random.default_rng(0)
+    dense = random.normal(size=(50, 1)).astype(np.float32)
+    ids = random.integers(0, 1 << 60, (50, 9)) * (random.random((50, 9)) < 0.7)
+    batch = Batch(dense, ids)
+    by_function, by_op = (Engine(artifact, "cpu", 1, native=native) for native in (None, find_native_ops()))
+    assert (by_function.lookup, by_op.lookup) == ("function", "native")
+    np.testing.assert_array_equal(by_function.score(batch), by_op.score(batch))
+    with torch.inference_mode():
+        expected = score(with_memory(module, precision), batch)
+    np.testing.assert_allclose(by_op.score(batch), expected, atol=1e-6)
+
+
+def test_fields_are_those_of_the_memory(tmp_path: Path) -> None:
+    memory = SharedMemory.create(FIELDS, dim=4, memory_bytes=1000)
+    with pytest.raises(ValueError, match="not those of the module's shared memory"):
+        module_spec("shop", memory, ["hour"], FIELDS[:1])
+    two = nn.ModuleList([memory, SharedMemory.create(FIELDS, dim=4, memory_bytes=1000)])
+    with pytest.raises(ExportError, match="2 shared memories"):
+        module_spec("shop", two)

@@ -28,8 +28,8 @@ from thimble.export.training.train import train
 from thimble.models.architectures.dlrm import DlrmArchitecture
 from thimble.models.features import Batch
 from thimble.models.hashing import Floats
-from thimble.models.nn.embeddings import SharedMemory
 from thimble.models.nn.registry import recommender
+from thimble.models.nn.shared_memory import SharedMemory
 from thimble.models.quantization import MemoryPrecision
 from thimble.models.spec import ModelSpec, Precision
 from thimble.models.transforms.scaled import ScaledTransform

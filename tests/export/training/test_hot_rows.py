@@ -19,7 +19,7 @@ from thimble.export.training.train import train
 from thimble.models.features import Batch
 from thimble.models.hashing import Floats, Int64s
 from thimble.models.hot_rows import find
-from thimble.models.nn.embeddings import SharedMemory
+from thimble.models.nn.shared_memory import SharedMemory
 from thimble.models.quantization import MemoryPrecision
 from thimble.models.schemes.block import BlockEmbedding
 from thimble.models.spec import ModelSpec, Precision

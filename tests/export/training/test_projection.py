@@ -15,9 +15,9 @@ from thimble.export.training.keyed import Keyed
 from thimble.export.training.projection import project
 from thimble.export.training.start import started
 from thimble.models.features import Batch
-from thimble.models.nn.embeddings import SharedMemory
 from thimble.models.nn.quantization import START_RANGE
 from thimble.models.nn.recommender import Recommender
+from thimble.models.nn.shared_memory import SharedMemory
 from thimble.models.quantization import MemoryPrecision
 from thimble.models.spec import ModelSpec
 
