@@ -103,7 +103,11 @@ def trained(trial: Trial, memory: int, clicks: Clicks, held_out: Clicks, seed: i
         order = np.random.default_rng([seed, epoch]).permutation(len(clicks.labels))
         for at in range(0, len(order), recipe.batch_size):
             step_of(taken(clicks, order[at : at + recipe.batch_size]))
-    return with_memory(model, trial.rounded) if trial.rounded else model
+    if trial.rounded:
+        rounded = with_memory(model.sparse_arch, trial.rounded)
+        assert isinstance(rounded, SharedMemory)
+        model.sparse_arch = rounded
+    return model
 
 
 def taken(clicks: Clicks, rows: Any) -> Clicks:

@@ -3,6 +3,7 @@ import pytest
 from thimble.models.architectures import ARCHITECTURES
 from thimble.models.architectures.dcnv2 import DcnV2Architecture
 from thimble.models.architectures.dlrm import DlrmArchitecture
+from thimble.models.architectures.own import OwnArchitecture
 from thimble.models.presets import CRITEO_KAGGLE_ROWS, CRITEO_TB_ROWS, FEED_DENSE, FEED_ROWS, LOG_ROWS, NAMES, preset
 
 
@@ -49,6 +50,8 @@ def test_any_preset_with_any_architecture(name: str, arch: str) -> None:
     assert spec.architecture.kind == arch
     assert (spec.embedding, spec.features) == (own.embedding, own.features)
     if name != "feed":  # it has sizes of each architecture's own
+        assert not isinstance(spec.architecture, OwnArchitecture)
+        assert not isinstance(own.architecture, OwnArchitecture)
         assert spec.architecture.over_arch == own.architecture.over_arch
     if arch == own.architecture.kind:
         assert spec == own

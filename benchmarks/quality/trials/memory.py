@@ -33,7 +33,7 @@ class TriedMemory(SharedMemory):
         scales: str = "",
         bound: float | None = None,
     ) -> None:
-        super().__init__(spec, embedding)
+        super().__init__(embedding, spec.fields, spec.embedding_dim, spec.precision.memory)
         if bound is not None:
             nn.init.uniform_(self.memory, -bound, bound)
         chunks = embedding.chunks(self.dim)

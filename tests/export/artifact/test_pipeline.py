@@ -188,7 +188,7 @@ def test_versions(runs: dict[str, Path], tmp_path: Path) -> None:
 
 def test_a_failing_check_leaves_nothing(runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def damaged(spec: ModelSpec, dlrm: torch.nn.Module, _: object) -> onnx.ModelProto:
-        model = build(spec, dlrm)  # type: ignore[arg-type]
+        model = build(spec, dlrm)
         (memory,) = (tensor for tensor in model.graph.initializer if tensor.name.endswith("memory"))
         memory.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(memory) * 2, memory.name))
         return model

@@ -12,8 +12,9 @@ from testing.samples import SCHEMES, random_batch, small_spec, with_bags
 from thimble.export.training.full_tables import with_rows_for
 from thimble.models.bags import Bag, Pooling, widths
 from thimble.models.hashing import Floats
-from thimble.models.nn.embeddings import FullTables, SharedMemory, SparseArch, sparse_arch
+from thimble.models.nn.embeddings import FullTables, SparseArch, sparse_arch
 from thimble.models.nn.indexed import IndexedTable
+from thimble.models.nn.shared_memory import SharedMemory
 from thimble.models.pooling import pooled_lookup
 from thimble.models.quantization import BITS, MemoryPrecision
 from thimble.models.spec import ModelSpec
