@@ -60,6 +60,11 @@ def _check(array: Any) -> None:
     if types.is_dictionary(array.type):
         _check(array.dictionary)
         array = pa.DictionaryArray.from_arrays(array.indices, pa.nulls(len(array.dictionary)))
+    if types.is_list(array.type) or types.is_large_list(array.type):
+        array.validate()  # or it may have too few offsets
+        _check(array.values)
+        kind = pa.ListArray if types.is_list(array.type) else pa.LargeListArray
+        array = kind.from_arrays(array.offsets, pa.nulls(len(array.values)))
     if array.type in _BYTES:
         array = array.view(_BYTES[array.type])
     array.validate(full=True)

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.types as types
 
 from thimble.export.clicks.value_options import ValueOptions
-from thimble.models.inputs import ValueKind
+from thimble.models.inputs import Feature, ValueKind
 
 _WORDS: dict[ValueKind, str] = {
     "number": "a number",
@@ -22,17 +22,29 @@ _TEXTS = (pa.string(), pa.large_string(), pa.binary(), pa.large_binary(), *_VIEW
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
-def misfit(kind: ValueKind, type_: Any, options: ValueOptions) -> str | None:
-    """Why no value of a type is one of a feature's kind, None where they may be."""
-    if types.is_dictionary(type_):
-        type_ = type_.value_type
-    if kind == "number" and is_moment(type_):
+def misfit(feature: Feature, type_: Any, options: ValueOptions) -> str | None:
+    """Why no value of a type is one of a feature's, None where they may be."""
+    of = _of_values(type_)
+    if feature.kind != "number" and is_list(of):
+        if feature.bag is None:
+            return f"its type is {type_}, and one value a row is wanted; a model trained with --multi takes lists"
+        of = _of_values(of.value_type)
+        if is_list(of):
+            return f"its type is {type_}, and a list of values a row is wanted, not lists of lists"
+    if feature.bag and (types.is_map(of) or types.is_struct(of)):
+        return f"its type is {type_}, and values of a bag have neither parts nor weights"
+    if feature.kind == "number" and is_moment(of):
         read = "--timestamps reads it as seconds since 1970"
-        return None if options.timestamps else f"its type is {type_}, which is not read as a number; {read}"
-    fits = is_text(type_) or types.is_null(type_) or types.is_integer(type_)
-    fits |= kind in ("number", "int") and (types.is_floating(type_) or types.is_decimal(type_))
-    fits |= kind == "number" and types.is_boolean(type_)
-    return None if fits else f"its type is {type_}, which is not read as {_WORDS[kind]}"
+        return None if options.timestamps else f"its type is {of}, which is not read as a number; {read}"
+    fits = is_text(of) or types.is_null(of) or types.is_integer(of)
+    fits |= feature.kind in ("number", "int") and (types.is_floating(of) or types.is_decimal(of))
+    fits |= feature.kind == "number" and types.is_boolean(of)
+    shown = type_ if feature.bag else of
+    return None if fits else f"its type is {shown}, which is not read as {_WORDS[feature.kind]}"
+
+
+def _of_values(type_: Any) -> Any:
+    return type_.value_type if types.is_dictionary(type_) else type_
 
 
 def readable(kind: ValueKind, array: Any, options: ValueOptions) -> Any:
@@ -84,6 +96,12 @@ def _readable(kind: ValueKind, array: Any, options: ValueOptions) -> Any:
 def is_text(type_: Any) -> bool:
     """Whether values are text, or bytes, which are text if they are UTF-8."""
     return type_ in _TEXTS or types.is_fixed_size_binary(type_)
+
+
+def is_list(type_: Any) -> bool:
+    """Whether a row has several values. A map is none: its values have keys."""
+    lists = (types.is_list, types.is_large_list, types.is_fixed_size_list, types.is_list_view, types.is_large_list_view)
+    return any(is_one(type_) for is_one in lists)
 
 
 def texts(array: Any) -> list[str | None]:

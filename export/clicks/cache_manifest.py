@@ -51,7 +51,7 @@ class Contents(BaseModel):
 
     version: int = VERSION
     files: tuple[CachedFile, ...]
-    features: tuple[Feature, ...]
+    features: tuple[tuple[str, str] | tuple[str, str, str], ...]
     label: str
     multiline: bool
     missing: tuple[str, ...]
@@ -68,7 +68,7 @@ class Contents(BaseModel):
             raise ClickError(f"{error.filename}: {error.strerror}") from None
         return cls(
             files=files,
-            features=tuple(source.spec.features),
+            features=tuple(map(_as_read, source.spec.features)),
             label=source.label,
             multiline=source.multiline,
             missing=tuple(sorted(source.options.missing)),
@@ -132,6 +132,12 @@ class Manifest(BaseModel):
             return cls.model_validate(json.loads((folder / _NAME).read_text()))
         except (OSError, ValueError):
             return None
+
+
+def _as_read(feature: Feature) -> tuple[str, str] | tuple[str, str, str]:
+    """Its name, its kind, and how bags are read, which is the same whatever becomes of their embeddings."""
+    name, kind, bag = feature
+    return (name, kind) if bag is None else (name, kind, f"{bag.keep} {bag.values}, separated by {bag.separator}")
 
 
 def _json(model: BaseModel) -> str:

@@ -1,6 +1,7 @@
 """How many different ids each field has, in constant memory."""
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -17,10 +18,10 @@ class IdCounts:
     def __init__(self, fields: int) -> None:
         self.seen = np.zeros((fields, _BITS // 8), dtype=np.uint8)
 
-    def add(self, ids: Int64s) -> None:
-        """More rows, [rows, fields]."""
-        for seen, column in zip(self.seen, ids.T, strict=True):
-            mixed = (column.astype(np.uint64) * _MIX) >> np.uint64(40)
+    def add(self, fields: Iterable[Int64s]) -> None:
+        """More ids of each field, [ids]."""
+        for seen, ids in zip(self.seen, fields, strict=True):
+            mixed = (ids.astype(np.uint64) * _MIX) >> np.uint64(40)
             np.bitwise_or.at(seen, (mixed >> np.uint64(3)).astype(np.int64), _bit(mixed))
 
     def counts(self) -> list[int]:

@@ -1,14 +1,16 @@
 """Arrow arrays to the columns that a model takes, with what is wrong with their bad values."""
 
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.types as types
 
-from thimble.export.clicks.arrow_types import is_text, texts
+from thimble.export.clicks.arrow_types import is_list, is_text, texts
 from thimble.export.clicks.text_values import Mask, TextColumn, ids_in, labels_in, numbers_in, text_column, tokens_in
 from thimble.models.conversions import EXACT_FLOATS, Column, shown
 from thimble.models.faults import Faults
@@ -78,9 +80,15 @@ def read_labels(values: Column) -> EncodedLabels:
 
 
 def values_of(array: Any) -> Column:
-    """Python values, None where one is missing, and that is what data frames write a missing number as NaN for."""
+    """Python values, None where one is missing, and that is what data frames write a missing number as NaN for.
+
+    Of lists these are lists.
+    """
     if types.is_dictionary(array.type):
         array = array.dictionary_decode()
+    if is_list(array.type):
+        values = iter(values_of(pc.list_flatten(array)))
+        return [[*islice(values, length)] for length in pc.list_value_length(array).to_pylist()]
     if is_text(array.type):
         return texts(array)
     return [None if value != value else value for value in array.to_pylist()]

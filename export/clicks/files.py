@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from thimble.export.clicks.arrow_ipc import ArrowFile
 from thimble.export.clicks.bad_rows import BadRows
+from thimble.export.clicks.bag_use import LOOKED_AT, BagUse
 from thimble.export.clicks.batches import batches
 from thimble.export.clicks.criteo_binary import CriteoBinaryFile
 from thimble.export.clicks.folders import FoundFile, find
@@ -26,7 +27,7 @@ from thimble.export.clicks.text import open_text_clicks
 from thimble.export.clicks.typed_file import TypedFile
 from thimble.export.clicks.value_options import ValueOptions, value_options
 from thimble.export.wording import listed
-from thimble.models.conversions import Column
+from thimble.models.conversions import Column, shown
 from thimble.models.faults import Faults
 from thimble.models.features import Batch
 from thimble.models.hashing import Floats, Int64s
@@ -121,6 +122,23 @@ class FileClicks:
         piece = next(self._files[0].pieces(0, _LOOKED_AT), None) if self.time is not None else None
         return piece is not None and holds_moments(piece().columns[-1])
 
+    def bag_use(self) -> dict[str, BagUse]:
+        """What rows have of bags, by feature, by the first ones of each file. ClickError: values look weighted."""
+        places = {place: it.name for place, it in enumerate(self.spec.features, 1) if it.bag}
+        found = {name: BagUse() for name in places.values()}
+        of_each = max(1, LOOKED_AT // len(self._files))
+        pieces = (piece for file in self._files for piece in file.pieces(0, of_each)) if places else iter(())
+        for table in mapped_ahead(lambda piece: piece(), pieces):
+            for place, name in places.items():
+                found[name].add(table.columns[place])
+        for name, use in found.items():
+            if use.weighted:
+                raise ClickError(
+                    f"column {name!r}: its values have weights, as {shown(use.weighted)} has, and bags take none; "
+                    "write the values alone"
+                )
+        return found
+
     def read(self, start: int, stop: int, size: int) -> Iterator[Clicks]:
         return prefetched(batches(self._placed(start, stop), start, size))
 
@@ -212,8 +230,8 @@ def encode_features(spec: ModelSpec, table: Table, columns: Sequence[int]) -> tu
     batch = Batch.missing(spec.inputs, len(table.fitting))
     tensors: Sequence[npt.NDArray[Any]] = batch
     for tensor, array in zip(spec.inputs, tensors, strict=True):
-        for place, feature in enumerate(tensor.features):
-            array[:, place], faults[feature.name] = table.encode(places[feature.name], feature.kind)
+        for place, feature in zip(tensor.places, tensor.features, strict=True):
+            array[:, place], faults[feature.name] = table.encode(places[feature.name], feature)
     return batch, faults
 
 
@@ -223,7 +241,7 @@ def valued_features(spec: ModelSpec, batch: Batch) -> list[str]:
     tensors: Sequence[npt.NDArray[Any]] = batch
     for tensor, array in zip(spec.inputs, tensors, strict=True):
         missing = np.isnan(array) if np.isnan(tensor.missing) else array == tensor.missing
-        names += [it.name for it, absent in zip(tensor.features, missing.all(axis=0), strict=True) if not absent]
+        names += [it.name for it, absent in zip(tensor.columns, missing.all(axis=0), strict=True) if not absent]
     return names
 
 
@@ -240,6 +258,19 @@ def open_click_files(found: Sequence[FoundFile], columns: Columns, multiline: bo
     if len(names) > 1:
         raise ClickError(f"{names[True]} has columns with names and {names[False]} has none; give one or the other")
     return files
+
+
+def list_columns(paths: Sequence[Path]) -> set[str]:
+    """The columns that hold lists in some of the files that have types. ClickError: one cannot be read."""
+    names: set[str] = set()
+    for file in find(paths)[0]:
+        try:
+            form = None if file.others else typed_form(file.path)
+        except OSError as error:
+            raise ClickError(f"{file.path}: {error.strerror}") from None
+        if form:
+            names.update(_TYPED[form](file, Columns(None, ())).list_columns())
+    return names
 
 
 def _open(file: FoundFile, columns: Columns, multiline: bool) -> ClickFile:

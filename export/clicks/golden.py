@@ -1,9 +1,10 @@
 """Golden rows: held-out rows, as a client would send them, whose scores every server must reproduce."""
 
 from thimble.export.clicks.rows import Clicks, Rows
+from thimble.models.bag_values import BagColumn
 from thimble.models.conversions import EXACT_FLOATS, FROM_TEXT, FROM_VALUES
 from thimble.models.features import Batch, batch_from_values
-from thimble.models.inputs import ValueKind
+from thimble.models.inputs import Feature, Kind, ValueKind
 from thimble.models.spec import GoldenFeatures, GoldenValue, ModelSpec
 
 GOLDEN_ROWS = 33
@@ -33,15 +34,30 @@ def _wire_columns(spec: ModelSpec, clicks: Clicks) -> list[list[GoldenValue]]:
     if clicks.raw is None:  # generated: the arrays say all
         columns: list[list[GoldenValue]] = []
         columns += [[None if x != x else int(x) for x in column] for column in clicks.batch.dense.T.tolist()]
-        for field, ids in zip(spec.fields, clicks.batch.ids.T.tolist(), strict=True):
-            columns.append([(f"{x:08x}" if field.kind == "hex" else x) if x else None for x in ids])
+        for field, place in zip(spec.fields, spec.inputs[1].places, strict=True):
+            drawn = clicks.batch.ids[:, place].tolist()
+            if field.bag:
+                columns.append([[_written(field.kind, x) for x in ids if x] for ids in drawn])
+            else:
+                columns.append([_written(field.kind, x) if x else None for x in drawn])
         return columns
     raw = zip(spec.features, clicks.raw(), strict=True)
-    return [[wire_value(feature.kind, value) for value in column] for feature, column in raw]
+    return [[wire_value(feature, value) for value in column] for feature, column in raw]
 
 
-def wire_value(kind: ValueKind, value: object) -> int | float | str | None:
-    """A good value, text or typed, as JSON carries it."""
+def wire_value(feature: Feature, value: object) -> GoldenValue:
+    """A good value, text or typed, as JSON carries it. A bag is a list of those that it keeps."""
+    if feature.bag is None:
+        return _wire_value(feature.kind, value)
+    values = [_wire_value(feature.kind, value) for value in BagColumn(feature.bag, [value]).values]
+    return [value for value in values if isinstance(value, int | str)]
+
+
+def _written(kind: Kind, drawn: int) -> int | str:
+    return f"{drawn:08x}" if kind == "hex" else drawn
+
+
+def _wire_value(kind: ValueKind, value: object) -> int | float | str | None:
     value = (FROM_TEXT if isinstance(value, str) else FROM_VALUES)[kind].plain(value)
     if value is None or (isinstance(value, str) and not value.strip()):
         return None

@@ -8,11 +8,12 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import pyarrow as pa
 
+from thimble.export.clicks.bag_columns import encode_bags
 from thimble.export.clicks.encoding import Encoded, EncodedLabels, encode, encode_labels, values_of
 from thimble.export.clicks.value_options import ValueOptions
 from thimble.models.conversions import Column
 from thimble.models.hashing import Int64s
-from thimble.models.inputs import Feature, ValueKind
+from thimble.models.inputs import Feature
 
 TABLE_ROWS = 16_384
 """Rows that are read at a time where a format lets us choose."""
@@ -78,12 +79,14 @@ class Table:
         """Column 0, float32, of the fitting rows."""
         return encode_labels(self.columns[0])
 
-    def encode(self, column: int, kind: ValueKind) -> Encoded:
-        """A column of numbers, float32, or of ids, int64, of the fitting rows."""
-        return encode(self.columns[column], kind, typed=self.typed)
+    def encode(self, column: int, feature: Feature) -> Encoded:
+        """A column of numbers, float32, or of ids, int64, or those of bags, [rows, values], of the fitting rows."""
+        if feature.kind == "number" or feature.bag is None:
+            return encode(self.columns[column], feature.kind, typed=self.typed)
+        return encode_bags(self.columns[column], feature.kind, feature.bag, typed=self.typed)
 
     def values(self, column: int, rows: Int64s) -> Column:
-        """Python values of some of the fitting rows, None or a blank where one is missing."""
+        """Python values of some of the fitting rows, None or a blank where one is missing; of bags lists."""
         return values_of(self.columns[column].take(pa.array(rows)))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from thimble.export.clicks.arrow_types import readable
+from thimble.export.clicks.bag_columns import readable_column
 from thimble.export.clicks.delimited import Split
 from thimble.export.clicks.folders import FoundFile
 from thimble.export.clicks.formats import DAMAGE, Block, open_blocks
@@ -58,7 +58,7 @@ class TextFile:
     def encoded(self, found: Sequence[Any]) -> list[Any]:
         """The label, features and keys of some rows, as they are read."""
         kinds = self.columns.encoded
-        read = [readable(it.kind, array, options) for (it, options), array in zip(kinds, found, strict=False)]
+        read = [readable_column(it, array, options) for (it, options), array in zip(kinds, found, strict=False)]
         return [*read, *found[len(kinds) :]]
 
 

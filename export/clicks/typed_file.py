@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from thimble.export.clicks.arrow_types import misfit, readable
+from thimble.export.clicks.arrow_types import is_list, misfit
+from thimble.export.clicks.bag_columns import readable_column
 from thimble.export.clicks.folders import FoundFile
 from thimble.export.clicks.headers import column_index
 from thimble.export.clicks.rows import ClickError
@@ -37,6 +38,13 @@ class TypedFile(ABC):
             self._check(self.schema())
         except ClickError as error:
             raise ClickError(f"{self.name}: {error}") from None
+        except _DAMAGE as error:
+            raise self._unreadable(error) from None
+
+    def list_columns(self) -> list[str]:
+        """The names of columns that hold lists."""
+        try:
+            return [field.name for field in self.schema() if is_list(field.type)]
         except _DAMAGE as error:
             raise self._unreadable(error) from None
 
@@ -81,7 +89,7 @@ class TypedFile(ABC):
         for feature, options in self.columns.encoded:
             if feature.name not in schema.names:
                 continue
-            if reason := misfit(feature.kind, schema.field(feature.name).type, options):
+            if reason := misfit(feature, schema.field(feature.name).type, options):
                 raise ClickError(f"column {feature.name!r}: {reason}")
 
     def _unreadable(self, error: BaseException) -> ClickError:
@@ -101,7 +109,7 @@ class TypedFile(ABC):
             there = name in block.schema.names
             return block.column(name) if there else _repeated(self.given[name], len(block))
 
-        encoded = [readable(it.kind, column(it.name), options) for it, options in self.columns.encoded]
+        encoded = [readable_column(it, column(it.name), options) for it, options in self.columns.encoded]
         return Table.whole(first, [*encoded, *map(column, self.columns.keys)], typed=True)
 
 

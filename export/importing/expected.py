@@ -80,7 +80,7 @@ def read_expected(path: Path, spec: ModelSpec) -> ExpectedScores:
     except FeatureError as error:
         raise CheckpointError(f"{path}: row {error.row + 1}: {error}") from None
     golden: GoldenFeatures = {
-        feature.name: [wire_value(feature.kind, value) for value in column[:GOLDEN_ROWS]]
+        feature.name: [wire_value(feature, value) for value in column[:GOLDEN_ROWS]]
         for feature, column in zip(spec.features, features, strict=True)
     }
     return ExpectedScores(path, batch, golden, scores)
