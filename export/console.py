@@ -2,16 +2,17 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, NoReturn, ParamSpec
 
 import typer
 
 from thimble.export.clicks.bad_rows import BadRows
+from thimble.export.clicks.bag_use import BagUse
 from thimble.export.clicks.cached import Selection
 from thimble.export.clicks.rows import Parts
-from thimble.export.wording import counted, listed, size, times
+from thimble.export.wording import bag_in_words, counted, listed, size, times
 from thimble.models.provenance import PlattScaling, Provenance, Teacher
 from thimble.models.schemes.base import HashedEmbedding
 from thimble.models.schemes.block import BlockEmbedding
@@ -110,6 +111,16 @@ def cost_line(cost: PrecisionCost) -> str:
     return ", ".join([*parts, counted(cost.rows, "held-out row")])
 
 
+def bags(spec: ModelSpec, use: Mapping[str, BagUse]) -> list[str]:
+    """A line for each bag that says what a row has of it."""
+    return [
+        f"bag {field.name}: {bag_in_words(field.bag)}; a row has {use[field.name].mean:.1f} on average, and "
+        f"{use[field.name].cut_share(field.bag.values):.1%} of all values are cut"
+        for field in spec.fields
+        if field.bag and field.name in use
+    ]
+
+
 def hot_rows(spec: ModelSpec) -> list[str]:
     """A line that says how many ids have a row of their own, if any."""
     embedding = spec.embedding
@@ -137,6 +148,7 @@ def inspection(spec: ModelSpec, file_bytes: int) -> list[tuple[str, str]]:
         ("model", f"{spec.name}, schema {spec.schema_version}, {spec.precision}"),
         ("features", f"{len(spec.dense)} dense, {len(spec.fields)} fields{_kinds(spec)}"),
     ]
+    rows += [(f"bag {field.name}", bag_in_words(field.bag)) for field in spec.fields if field.bag]
     if spec.dense:
         rows.append(("numbers", str(spec.dense_transform)))
         rows += [("", figures) for figures in spec.dense_transform.figures(spec.dense)]

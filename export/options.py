@@ -74,6 +74,16 @@ Dense = Annotated[str, typer.Option(help="columns of numbers, separated by comma
 Ints = Annotated[str, typer.Option("--int", help="columns of integer ids")]
 Hexes = Annotated[str, typer.Option("--hex", help="columns of hexadecimal tokens")]
 Strings = Annotated[str, typer.Option("--string", help="columns of text")]
+Multi = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--multi",
+        metavar="NAME[:SEPARATOR[:VALUES[:POOLING[:KEEP]]]]",
+        help="an id column with several values a row, as genres:|:8:mean:first, which are the defaults but for VALUES: "
+        "as many as hold 99 % of the rows whole, 64 at most. POOLING: sum, mean or max, which takes no weights; "
+        "KEEP: the first or last values of a longer list. Columns of lists need no --multi. May be repeated",
+    ),
+]
 Scheme = Annotated[str, typer.Option(help=", ".join(SCHEMES))]
 Memory = Annotated[
     int | None,

@@ -55,6 +55,9 @@ _TABLE = (
         "--preset has sizes of its own",
         ("embedding_dim", *_LAYERS),
     ),
+    _Ignored(
+        lambda given: "preset" in given and "from_run" not in given, "--preset has columns of its own", ("multi",)
+    ),
     *map(_unknown_to, ARCHITECTURES),
     _Ignored(
         lambda given: given.get("scheme") == "full" and "from_run" not in given,

@@ -10,6 +10,7 @@ from thimble.export import console, options
 if TYPE_CHECKING:
     from thimble.export.clicks.files import FileClicks
     from thimble.export.clicks.rows import Rows
+    from thimble.models.spec import ModelSpec
 
 
 def plan(
@@ -21,6 +22,7 @@ def plan(
     ints: options.Ints = "",
     hexes: options.Hexes = "",
     strings: options.Strings = "",
+    multi: options.Multi = None,
     label: options.Label = "label",
     memory: options.Memory = None,
     chunk: options.Chunk = None,
@@ -69,6 +71,7 @@ def plan(
         ints=ints,
         hexes=hexes,
         strings=strings,
+        multi=multi or (),
         memory=memory,
         chunk=chunk,
         memory_precision=memory_precision,
@@ -79,11 +82,17 @@ def plan(
         cross_layers=cross_layers,
         cross_rank=cross_rank,
     )
+
+    def opened(spec: "ModelSpec") -> FileClicks:
+        return FileClicks(clicks or (), spec, label, strict, multiline, missing or (), timestamps)
+
+    asked = asked.with_bags(clicks, opened) if clicks else asked
     spec = asked.spec()
     if not spec.fields:
         raise ClickError("a model of numbers alone has no memory to plan; name columns with --int, --hex or --string")
     if clicks:
-        source = FileClicks(clicks, spec, label, strict, multiline, missing or (), timestamps)
+        _say(*console.bags(spec, asked.bag_use))
+        source = opened(spec)
         try:
             read = _all_rows(source, None if no_cache else cache)
             ids = counted_ids(read, len(spec.fields))

@@ -27,6 +27,7 @@ def tradeoff(
     ints: options.Ints = "",
     hexes: options.Hexes = "",
     strings: options.Strings = "",
+    multi: options.Multi = None,
     label: options.Label = "label",
     group: options.Group = None,
     negatives_kept: options.NegativesKept = None,
@@ -96,6 +97,7 @@ def tradeoff(
         ints=ints,
         hexes=hexes,
         strings=strings,
+        multi=multi or (),
         embedding_dim=embedding_dim,
         arch=arch,
         dense_arch=dense_arch,
@@ -114,9 +116,9 @@ def tradeoff(
         epochs=options.counts_in("--epochs", epochs) if epochs else None,
         seeds=seeds,
     )
-    spec = asked.spec()
     read: Callable[[], TrainingRows]
     if generate:
+        spec = asked.spec()
         read = partial(generated_rows, spec, generate, plan.validation_share_of(generate), plan.seed)
     else:
         files = ClickFiles(
@@ -128,6 +130,9 @@ def tradeoff(
             strict=strict,
             cache=cache,
         )
+        asked = asked.with_bags(files.files, files.open)
+        spec = asked.spec()
+        console.echo_all(console.bags(spec, asked.bag_use))
         read = partial(files.read, spec)
     parts = read().parts
     base = spec if generate else asked.learnt_from(parts.training).spec

@@ -19,6 +19,7 @@ def train(
     ints: options.Ints = "",
     hexes: options.Hexes = "",
     strings: options.Strings = "",
+    multi: options.Multi = None,
     from_run: Annotated[
         Path | None, typer.Option("--from", metavar="RUN", help="go on from this finished run's model and recipe")
     ] = None,
@@ -134,6 +135,7 @@ def train(
         ints=ints,
         hexes=hexes,
         strings=strings,
+        multi=multi or (),
         scheme=scheme,
         memory=memory,
         chunk=chunk,
@@ -148,21 +150,25 @@ def train(
         cross_rank=cross_rank,
         seed=seed,
     )
+    files = ClickFiles(
+        files=clicks or (),
+        held_out=held_out or (),
+        reading=reading,
+        plan=plan,
+        group=group,
+        strict=strict,
+        cache=None if no_cache else cache,
+    )
+    if clicks and not before:
+        asked = asked.with_bags(files.files, files.open)
     spec = same_model(before, named, asked.numbers, asked.fields) if before else asked.spec()
+    bag_use = files.open(spec).bag_use() if before else asked.bag_use
+    console.echo_all(console.bags(spec, bag_use))
     teaching = teaching_by(teacher, spec, named) if teacher else None
 
     if generate:
         rows = generated_rows(spec, generate, plan.validation_share_of(generate), seed)
     else:
-        files = ClickFiles(
-            files=clicks or (),
-            held_out=held_out or (),
-            reading=reading,
-            plan=plan,
-            group=group,
-            strict=strict,
-            cache=None if no_cache else cache,
-        )
         rows = files.read(spec, ranks)
     parts = rows.parts
     if before:
@@ -206,7 +212,7 @@ def train(
         typer.echo("a batch touches little of the shared array, so each step updates that part alone")
     events = tensorboard and ranks.first  # a second file of events would have readers forget what the first says
     try:
-        with watched(folder, others, events) as watch:
+        with watched(folder, others, events, bag_use) as watch:
             metrics = train_run(
                 *(spec, parts, recipe, folder, checkpoint_rows, after_epoch, watch, before, learnt.keys, ranks),
                 teaching=teaching,

@@ -40,6 +40,10 @@ class ClickFiles:
     strict: bool
     cache: Path | None
 
+    def open(self, spec: ModelSpec) -> FileClicks:
+        """Those to train on."""
+        return self._opened(self.files, spec, time=self.plan.time)
+
     def read(self, spec: ModelSpec, ranks: Ranks = ALONE) -> TrainingRows:
         """Rows with the columns of a spec, and words on stdout of what was found. ClickError: there are none."""
         if self.plan.group and self.group and self.plan.group != self.group:
@@ -47,18 +51,8 @@ class ClickFiles:
                 f"rows have one group: --split group:{self.plan.group} and --group {self.group} "
                 "must name the same column"
             )
-        clicks = partial(
-            FileClicks,
-            label=self.reading.label,
-            strict=self.strict,
-            multiline=self.reading.multiline,
-            missing=self.reading.missing,
-            timestamps=self.reading.timestamps,
-            group=self.plan.group or self.group,
-            time=self.plan.time,
-        )
-        source = clicks(self.files, spec)
-        held_out = clicks(self.held_out, spec, time=None) if self.held_out else None
+        source = self.open(spec)
+        held_out = self._opened(self.held_out, spec, time=None) if self.held_out else None
         sources = [it for it in (source, held_out) if it]
         console.echo_all(console.passed_over([name for it in sources for name in it.passed_over]))
         try:
@@ -69,6 +63,19 @@ class ClickFiles:
             if self.cache:
                 echo_bad_rows(sources)
         return TrainingRows(parts, () if self.cache else sources)
+
+    def _opened(self, files: Sequence[Path], spec: ModelSpec, time: str | None) -> FileClicks:
+        return FileClicks(
+            files,
+            spec,
+            label=self.reading.label,
+            strict=self.strict,
+            multiline=self.reading.multiline,
+            missing=self.reading.missing,
+            timestamps=self.reading.timestamps,
+            group=self.plan.group or self.group,
+            time=time,
+        )
 
 
 def refuse_contradictions(

@@ -1,9 +1,10 @@
 """The page of a training run."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from thimble.export.clicks.bag_use import BagUse
 from thimble.export.report import tables
 from thimble.export.report.charts import curve_charts, history_charts
 from thimble.export.report.evaluation import artifact_facts
@@ -31,8 +32,13 @@ class FinishedRun(NamedTuple):
         return FinishedRun(folder, config, progress.metrics)
 
 
-def run_page(config: RunConfig, progress: Progress, compared: Sequence[FinishedRun] = ()) -> Page:
-    """A run as far as it has come, beside others."""
+def run_page(
+    config: RunConfig,
+    progress: Progress,
+    compared: Sequence[FinishedRun] = (),
+    bag_use: Mapping[str, BagUse] | None = None,
+) -> Page:
+    """A run as far as it has come, beside others; `bag_use` is what its rows have of bags, if that is known."""
     metrics, kept = progress.metrics, config.recipe.negatives_kept
     best = progress.best_epoch
     shown = [] if best is None else [tables.epochs(progress.validation, best, progress.start)]
@@ -48,7 +54,7 @@ def run_page(config: RunConfig, progress: Progress, compared: Sequence[FinishedR
             *history_charts(progress.history, kept),
             *(curve_charts(progress.curves, kept) if progress.curves else []),
         ],
-        tables=[*shown, *tables.fields(config.spec)],
+        tables=[*shown, *tables.fields(config.spec), *tables.bags(config.spec, bag_use or {})],
         facts=[*_facts(config), *artifact_facts(config.spec)],
     )
 

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from thimble.export.clicks.bag_use import LOOKED_AT, BagUse
 from thimble.export.metrics.calibration import entropy
 from thimble.export.metrics.intervals import Bounds
 from thimble.export.report.numbers import count, figure, span
-from thimble.export.wording import size, times
+from thimble.export.wording import bag_in_words, size, times
 from thimble.models.base import FLOAT_BYTES
 from thimble.models.schemes.base import HashedEmbedding
 from thimble.models.spec import Metrics, ModelSpec
@@ -69,7 +70,7 @@ def fields(spec: ModelSpec) -> list[Table]:
     table = [
         [
             field.name,
-            field.kind,
+            f"{field.kind}, {bag_in_words(field.bag)}" if field.bag else field.kind,
             count(field.rows),
             size(field.rows * spec.embedding_dim * FLOAT_BYTES),
             f"{field.rows / rows:.1%}",
@@ -82,6 +83,19 @@ def fields(spec: ModelSpec) -> list[Table]:
         table.append([f"{len(rest)} smaller ones", "", count(more), weight, f"{more / rows:.1%}"])
     head = ["field", "kind", "ids", "as a full table", "share of all ids"]
     return [Table("The largest fields", _load(spec), head, table)]
+
+
+def bags(spec: ModelSpec, use: Mapping[str, BagUse]) -> list[Table]:
+    """A table of what the files' rows have of bags, as far as that is known."""
+    table = [
+        [field.name, bag_in_words(field.bag), f"{of.mean:.1f}", f"{of.cut_share(field.bag.values):.1%}"]
+        for field in spec.fields
+        if field.bag and (of := use.get(field.name))
+    ]
+    note = f"Of the first {count(LOOKED_AT)} rows that were read of the files, or all if there are fewer."
+    return [Table("Several values a row", note, ["field", "what is read", "values a row", "values cut"], table)] * bool(
+        table
+    )
 
 
 def _load(spec: ModelSpec) -> str:

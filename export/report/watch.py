@@ -1,10 +1,11 @@
 """What can be looked at while a run goes on: its page, and TensorBoard's events where they are wanted."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from thimble.export.clicks.bag_use import BagUse
 from thimble.export.report.run import FinishedRun, run_page
 from thimble.export.report.tensorboard import tensorboard
 from thimble.export.training.checkpoint import Progress, RunConfig
@@ -15,19 +16,19 @@ EVENTS = "tensorboard"
 
 @contextmanager
 def watched(
-    folder: Path, compared: Sequence[FinishedRun], events: bool
+    folder: Path, compared: Sequence[FinishedRun], events: bool, bag_use: Mapping[str, BagUse] | None = None
 ) -> Iterator[Callable[[RunConfig, Progress], None]]:
     """What writes a run as it stands into its folder; the page compares it with others.
 
-    A page or events that cannot be written do not end the run: that is said on stderr. RunError: `events` are wanted,
-    and cannot be had from the first.
+    `bag_use` is what its rows have of bags. A page or events that cannot be written do not end the run: that is said on
+    stderr. RunError: `events` are wanted, and cannot be had from the first.
     """
     with ExitStack() as stack:
         follow = stack.enter_context(tensorboard(folder / EVENTS)) if events else None
 
         def watch(config: RunConfig, progress: Progress) -> None:
             try:
-                run_page(config, progress, compared).write(folder / PAGE)
+                run_page(config, progress, compared, bag_use).write(folder / PAGE)
                 if follow:
                     follow(progress.history)
             except OSError as error:

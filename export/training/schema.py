@@ -1,11 +1,12 @@
 """The spec of a model to be trained: a preset, or one for the user's own columns."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from thimble.export.clicks.rows import ClickError
 from thimble.models.architectures import architecture_for
 from thimble.models.architectures.base import AskedSizes
+from thimble.models.bags import Bag
 from thimble.models.base import FLOAT_BYTES
 from thimble.models.inputs import Categorical, Kind
 from thimble.models.presets import MEMORY_BYTES, MEMORY_PRECISION, chunk_for, preset
@@ -71,13 +72,15 @@ def default_memory(fields: Sequence[Categorical], dim: int, chunk: int, precisio
 class OwnModel:
     """What is asked of a model of the user's own columns, before anything is known of what they hold.
 
-    `memory` are bytes and `chunk` weights of the shared array. `dense_arch` and `over_arch` are hidden widths: the
-    embeddings' dimension and the logit's 1 come after them. Sizes that are None are as the architecture has them.
+    `bags` are those of fields by their names. `memory` are bytes and `chunk` weights of the shared array. `dense_arch`
+    and `over_arch` are hidden widths: the embeddings' dimension and the logit's 1 come after them. Sizes that are None
+    are as the architecture has them.
     """
 
     name: str = "model"
     dense: Sequence[str]
     fields: Mapping[Kind, Sequence[str]]
+    bags: Mapping[str, Bag] = field(default_factory=dict)
     scheme: str = "block"
     memory: int | None = None
     chunk: int | None = None
@@ -95,7 +98,7 @@ class OwnModel:
         if not self.dense and not any(self.fields.values()):
             raise ClickError("name the features' columns with --dense, --int, --hex or --string, or give a --preset")
         fields = [
-            Categorical(name=column, kind=kind, rows=(ids or {}).get(column, 1))
+            Categorical(name=column, kind=kind, rows=(ids or {}).get(column, 1), bag=self.bags.get(column))
             for kind, names in self.fields.items()
             for column in names
         ]
