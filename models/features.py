@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from thimble.models.bag_values import BagColumn
+from thimble.models.bag_values import BagColumn, digits_as_integers
 from thimble.models.bags import Bag
 from thimble.models.conversions import FROM_TEXT, FROM_VALUES, IDS, BadValueError, Column, Reading
 from thimble.models.faults import Faults
@@ -165,8 +165,9 @@ def _column(feature: Feature, values: Column, reading: Reading, cuts: Cuts | Non
     bags = BagColumn(feature.bag, values)
     if cuts is not None and bags.cut:
         cuts[feature.name] += bags.cut
+    found = digits_as_integers(bags.values) if reading is FROM_VALUES["int"] else bags.values
     try:
-        return bags.filled(_all_good(feature.name, bags.values, reading))
+        return bags.filled(_all_good(feature.name, found, reading))
     except FeatureError as error:
         raise FeatureError(feature.name, int(bags.rows_of(np.array([error.row]))[0]), error.reason) from None
 

@@ -21,9 +21,10 @@ def random_features(spec: ModelSpec, rows: int, seed: int = 0) -> GoldenFeatures
     features: GoldenFeatures = {name: random.integers(0, 500, rows).tolist() for name in spec.dense}
     for field in spec.fields:
         ids = random.integers(0, 1 << 32, rows).tolist()
-        features[field.name] = [
-            i if field.kind == "int" else f"{i:08x}" if field.kind == "hex" else f"Größe {i}" for i in ids
-        ]
+        values = [i if field.kind == "int" else f"{i:08x}" if field.kind == "hex" else f"Größe {i}" for i in ids]
+        features[field.name] = [*values]
+        if field.bag:  # with as many values as there is room for, with fewer, with none
+            features[field.name] = [values[i : i + random.integers(field.bag.values + 1)] for i in range(rows)]
     for column in features.values():
         column[int(random.integers(rows))] = None
     return features

@@ -17,6 +17,7 @@ from thimble.ops.library import NativeOps
 from thimble.service.engine.artifact import Artifact, ArtifactError
 from thimble.service.engine.buffers import BucketRunner, CpuRunner, HostBuffers, sizes
 from thimble.service.engine.cost import Cost, measured
+from thimble.service.engine.room import rows_within
 from thimble.service.errors import StartupError
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -29,6 +30,8 @@ log = logging.getLogger("thimble")
 
 # Rows of a batch. A core gains nothing beyond 64 and a small batch keeps others waiting for less; a GPU wants many.
 BATCH_ROWS = {CPU: 64, CUDA: 4096}
+# What the ids of bags in a batch may weigh, where nothing is said of its rows.
+BATCH_BYTES = 64 << 20
 # How long batches may hold the event loop. On a CPU it takes the loop's own core wherever it runs, and to hand it to a
 # thread and back costs more than it gains (benchmarks/serving); a GPU works while the loop reads requests.
 INLINE_SECONDS = {CPU: 0.005, CUDA: 0.0}
@@ -95,7 +98,7 @@ class Engine:
         self.provider: str = session.get_providers()[0]
         if native and self.provider not in native.providers:
             raise ArtifactError(f"{artifact.path}: {native.path} has no kernel for {self.provider}")
-        self.batch_rows = batch_rows or BATCH_ROWS[self.provider]
+        self.batch_rows = batch_rows or rows_within(self.spec, BATCH_ROWS[self.provider], BATCH_BYTES)
         self.inline_seconds = INLINE_SECONDS[self.provider]
         self._host = HostBuffers(self.spec.inputs, self.batch_rows)
         try:
@@ -125,10 +128,19 @@ class Engine:
 
         Before each run the thread pauses for so many seconds, for the sake of others that want the core.
         """
+        if any(self.spec.bags):  # without ids they would cost nothing
+            self._fill_in_golden_rows()
         for rows in sizes(self.batch_rows)[1:-1]:  # the first and the last are measured
             sleep(pause)
             self.run(rows)
         return measured(self.batch_rows, self.run, pause)
+
+    def _fill_in_golden_rows(self) -> None:
+        """As many as a batch has, again and again."""
+        assert self.spec.golden is not None
+        golden = golden_batch(self.spec, self.spec.golden)
+        times = -(-self.batch_rows // golden.rows)
+        self.fill([Batch.joined([golden] * times).part(0, self.batch_rows)])
 
     def check(self) -> None:
         """Score the golden rows. ArtifactError: it does not run, or they score otherwise than they should."""

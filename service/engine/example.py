@@ -3,16 +3,21 @@
 from typing import NamedTuple
 
 from thimble.models.features import batch_from_values
-from thimble.models.inputs import ValueKind
+from thimble.models.inputs import Feature, ValueKind
 from thimble.models.spec import ModelSpec
 from thimble.service.engine.engine import Engine
 
+# Of a bag.
+VALUES = 2
 # Odd, so that each place has another token.
 _SCATTER = 0x9E3779B1
 
 
 class Example(NamedTuple):
-    """A row, a value a feature, and the score that the engine gives it; None where that is no probability."""
+    """A row, a value a feature, and the score that the engine gives it; None where that is no probability.
+
+    A bag is a text, so that the same row is JSON and a line.
+    """
 
     row: dict[str, int | str]
     score: float | None
@@ -30,7 +35,14 @@ def example_of(engine: Engine) -> Example:
 
 def example_row(spec: ModelSpec) -> dict[str, int | str]:
     """A value for every feature, always the same ones, in the order of the spec."""
-    return {feature.name: _value(feature.kind, place) for place, feature in enumerate(spec.features, 1)}
+    return {feature.name: _feature(feature, place) for place, feature in enumerate(spec.features, 1)}
+
+
+def _feature(feature: Feature, place: int) -> int | str:
+    if feature.bag is None:
+        return _value(feature.kind, place)
+    values = (str(_value(feature.kind, place + nth)) for nth in range(min(feature.bag.values, VALUES)))
+    return feature.bag.separator.join(value.replace(" ", "-") for value in values)  # a blank may be the separator
 
 
 def _value(kind: ValueKind, place: int) -> int | str:

@@ -56,7 +56,7 @@ def create_app(registry: Registry, scoring: Scoring, settings: Settings) -> ASGI
     app.include_router(scoring_router(scoring))
     app.include_router(models_router(catalogue, changes.stored, keys))
     app.include_router(releases_router(changes, bodies, keys))
-    app.include_router(inference_router(catalogue, settings.max_rows))
+    app.include_router(inference_router(catalogue, settings.max_rows, settings.max_body_bytes))
     app.include_router(repository_router(changes, bodies, keys))
     app.include_router(health_router(catalogue))
     app.include_router(docs_router(Description(app, catalogue, keys, settings.root_path), keys, settings.root_path))

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
+from thimble.service.engine.room import rows_within
 from thimble.service.releases.loader import Model
 from thimble.service.wire.inference import InferenceReader
 from thimble.service.wire.rows import RowReader
@@ -18,14 +19,16 @@ class Codecs(NamedTuple):
 class CodecCache:
     """The codecs of the models that are served, for as long as these are. For the event loop's thread."""
 
-    def __init__(self, max_rows: int) -> None:
-        """`max_rows` is how many one request may have."""
+    def __init__(self, max_rows: int, max_bytes: int) -> None:
+        """`max_rows` is how many one request may have, and `max_bytes` what the ids of their bags may weigh."""
         self._max_rows = max_rows
+        self._max_bytes = max_bytes
         self._known: WeakKeyDictionary[Model, Codecs] = WeakKeyDictionary()
 
     def of(self, model: Model) -> Codecs:
         codecs = self._known.get(model)
         if codecs is None:
-            rows = RowReader(model.spec, self._max_rows)
+            max_rows = rows_within(model.spec, self._max_rows, self._max_bytes)
+            rows = RowReader(model.spec, max_rows, model.metrics.cut)
             codecs = self._known[model] = Codecs(rows, InferenceReader(model.spec, rows))
         return codecs

@@ -6,15 +6,16 @@ Values are described as the readers in `thimble.service.wire` take them, so that
 from functools import reduce
 from operator import or_
 from types import GenericAlias
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, Field, RootModel, create_model
 
+from thimble.models.bags import Bag
 from thimble.models.base import Frozen
 from thimble.models.hashing import ID_LIMIT
 from thimble.models.spec import ModelSpec
-from thimble.service.wire.tensors import DATATYPES
+from thimble.service.wire.tensors import DATATYPES, widths
 
 Item = TypeVar("Item")
 Rows = Annotated[list[Item], Field(min_length=1)]
@@ -45,9 +46,19 @@ class TextFeature(RootModel[Text | Rows[Text]]):
     """A text, the same in all rows, or a list with one for each."""
 
 
+class Bags(NamedTuple):
+    """How the values of a bag of a kind are written: in a list, and in a text, the pattern of one."""
+
+    item: Any
+    text: str | None
+
+
 FEATURES = {"number": NumberFeature, "int": IntegerFeature, "hex": HexFeature, "string": TextFeature}
+BAGS = {"int": Bags(Integer, "[0-9]{1,18}"), "hex": Bags(Hex, "[0-9a-fA-F]{1,15}"), "string": Bags(Text, None)}
 # An element of a tensor in JSON, by its datatype.
 ELEMENTS: dict[str, Any] = {"FP32": Float32 | None, "INT64": Id | None, "BYTES": str}
+# What a regular expression takes as something else than itself.
+_SYNTAX = frozenset("^$.*+?()[]{}|/")
 _constant: Any = Literal  # mypy takes no variable in it
 
 
@@ -90,17 +101,36 @@ class RequestedOutput(BaseModel):
 def score_request(spec: ModelSpec, model: str) -> type[BaseModel]:
     """A request to score rows: a feature that is left out is missing in all of them. `model` is part of its name."""
     fields = {
-        f"feature_{place}": (FEATURES[feature.kind], Field(default=None, alias=feature.name, title=feature.name))
+        f"feature_{place}": (
+            _bag_feature(feature.kind, feature.bag, f"{model}_{place}") if feature.bag else FEATURES[feature.kind],
+            Field(default=None, alias=feature.name, title=feature.name),
+        )
         for place, feature in enumerate(spec.features)
     }
     features = _model("Features", model, fields, Frozen)
     return _model("ScoreRequest", model, {"features": (features, ...)}, Frozen)
 
 
+def _bag_feature(kind: str, bag: Bag, name: str) -> Any:
+    """A bag, the same in all rows, or a list with one for each. `name` is its own."""
+    item, value = BAGS[kind]
+    text: Any = Text
+    if value is not None:
+        between = f"\\{bag.separator}" if bag.separator in _SYNTAX else bag.separator
+        one = rf"\s*({value})?\s*"
+        text = Annotated[str, Field(pattern=f"^{one}({between}{one})*$")]
+    values: Any = GenericAlias(list, (item,))
+    shared = create_model(f"Bag_{name}", __base__=Frozen, __doc__="A bag that all rows share.", bag=(values, ...))
+    rows: Any = GenericAlias(list, (item | text | values,))
+    described = f"{bag.separator!r} stands between values; {bag.values} of them are read, the {bag.keep} ones"
+    listed: Any = Annotated[rows, Field(min_length=1)]
+    return Annotated[item | text | shared | listed, Field(description=described)]
+
+
 def infer_request(spec: ModelSpec, model: str) -> type[BaseModel]:
     """A request of the Open Inference Protocol whose tensors are JSON. `model` is part of its name."""
 
-    def tensor(name: str, width: int, datatype: str, value: Any) -> type[BaseModel]:
+    def tensor(name: str, width: int, datatype: str, value: Any, whole: bool) -> type[BaseModel]:
         row = Annotated[list[value], Field(min_length=width, max_length=width)]
         flat = Annotated[list[value], Field(min_length=width)]
         fields = {
@@ -109,11 +139,15 @@ def infer_request(spec: ModelSpec, model: str) -> type[BaseModel]:
             "shape": (GenericAlias(tuple, (Annotated[int, Field(ge=1)], _constant[width])), ...),
             "data": (Rows[row] | flat, Field(description="row by row, or a list for each row")),
         }
-        return _model(f"{datatype.title()}Tensor", model, fields)
+        return _model(f"{'Whole' if whole else ''}{datatype.title()}Tensor", model, fields)
 
     tensors = []
     for it in spec.graph_inputs:
-        sent = [tensor(it.name, it.width, datatype, ELEMENTS[datatype]) for datatype in DATATYPES[it.dtype]]
+        sent = [
+            tensor(it.name, width, datatype, ELEMENTS[datatype], width != it.width)
+            for datatype in DATATYPES[it.dtype]
+            for width in widths(it, datatype)
+        ]
         tensors.append(reduce(or_, sent))
     fields = {
         "id": (str | None, None),

@@ -55,7 +55,7 @@ class Scoring:
         self.catalogue = catalogue
         self.keys = keys
         self.log = log
-        self.codecs = CodecCache(settings.max_rows)
+        self.codecs = CodecCache(settings.max_rows, settings.max_body_bytes)
         self.max_body_bytes = settings.max_body_bytes
         self.max_text_bytes = min(settings.max_text_bytes, settings.max_body_bytes)
         self.timeout_s = settings.timeout_ms / 1e3

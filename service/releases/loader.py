@@ -26,6 +26,7 @@ from thimble.service.engine.engine import Engine
 from thimble.service.engine.example import Example, example_of
 from thimble.service.engine.external import ExternalData
 from thimble.service.engine.health import Health
+from thimble.service.engine.room import rows_within
 from thimble.service.errors import UnavailableError
 from thimble.service.releases.allocator import give_memory_back
 from thimble.service.releases.hold import BusyError, Hold
@@ -180,7 +181,8 @@ class Loader:
             partial(self._on_fault, stored),
         )
         cost, timeout = engine.warm_up(pause), settings.timeout_ms / 1e3
-        batcher = Batcher(engine, cost, settings.max_queued_rows, timeout, health)
+        queued = rows_within(engine.spec, settings.max_queued_rows, settings.max_inflight_bytes)
+        batcher = Batcher(engine, cost, queued, timeout, health)
         external = tuple(artifact.external.values())
         example = example_of(engine)
         return Model(stored, len(artifact.content), engine, batcher, health, metrics, example, external, hold)

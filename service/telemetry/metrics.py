@@ -8,7 +8,7 @@ dropped some time after it (`thimble.service.telemetry.series`), so none of its 
 import os
 import warnings
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,6 +59,11 @@ INFO = Gauge(
 )
 UNUSABLE = Counter("thimble_unusable_rows", "Rows for which the model failed or gave a score that is no number", _MODEL)
 ENGINE_FAILURES = Counter("thimble_engine_failures", "Batches on which the engine raised", _MODEL)
+CUT = Counter(
+    "thimble_cut_values",
+    "Values of a feature that rows had beyond those that its bag has room for",
+    (*_MODEL, "feature"),
+)
 _SHADOW = (*_MODEL, "live")
 SHADOW_ROWS = Counter(
     "thimble_shadow_rows",
@@ -141,6 +146,11 @@ class ModelMetrics:
         if status not in self._requests:
             self._requests[status] = self._child(REQUESTS, str(status))
         self._requests[status].observe(seconds)
+
+    def cut(self, values: Mapping[str, int]) -> None:
+        """So many values of features were cut from the bags of a request. It may be called from any thread."""
+        for feature, count in values.items():
+            self._child(CUT, feature).inc(count)
 
     def batch(self, times: BatchTimes) -> None:
         """A batch was scored."""

@@ -1,16 +1,19 @@
 """The Open Inference Protocol (v2) with Triton's binary tensors: inference requests to rows, scores to answers.
 
 Inputs are those of the model's spec: `dense` FP32 [rows, numbers], NaN or null where one is missing, and `ids` INT64
-[rows, fields], 0 where one is missing; or `ids` as BYTES, the raw values as text, which are read as the spec says. The
-output is `score` FP32 [rows]. A model without numbers has no `dense`, one without fields no `ids`.
+[rows, slots], 0 where one is missing; or `ids` as BYTES, the raw values as text, which are read as the spec says. A
+single-valued field has one slot, one with bags as many as they have values; or, as BYTES, one in which a bag is written
+with its separators. The output is `score` FP32 [rows]. A model without numbers has no `dense`, one without fields no
+`ids`.
 """
 
+from collections import Counter
 from typing import Any, NamedTuple
 
 import orjson
 
 from thimble.models.conversions import shown
-from thimble.models.features import Batch
+from thimble.models.features import Batch, Cuts
 from thimble.models.hashing import Floats
 from thimble.models.inputs import InputTensor
 from thimble.models.spec import ModelSpec
@@ -18,7 +21,7 @@ from thimble.service.errors import RequestError
 from thimble.service.wire.json_text import parsed
 from thimble.service.wire.rows import RowReader
 from thimble.service.wire.scan import nan_as_null
-from thimble.service.wire.tensors import DATATYPES, SentTensor, flat, read
+from thimble.service.wire.tensors import DATATYPES, SentTensor, flat, read, widths
 
 PLATFORM = "onnxruntime_onnx"
 OUTPUT = "score"
@@ -66,12 +69,15 @@ class InferenceReader:
                 raise RequestError(
                     400, f"{first.input.name} has {first.rows} rows, {other.input.name} has {other.rows}"
                 )
-        return Inference(
-            Batch(*[read(tensor) for tensor in tensors]),
+        cuts: Cuts = Counter()
+        inference = Inference(
+            Batch(*[read(tensor, self._rows.bags, cuts) for tensor in tensors]),
             name,
             _timeout(parameters.get("timeout")),
             _binary_output(request.get("outputs"), parameters.get("binary_data_output", False)),
         )
+        self._rows.tell(cuts)
+        return inference
 
     def _tensors(self, inputs: Any, binary: memoryview) -> list[SentTensor]:
         """In the order of the model's inputs."""
@@ -93,17 +99,18 @@ class InferenceReader:
             raise RequestError(400, f"{len(binary)} bytes of the body belong to no tensor")
         for input_ in self._not_sent:
             rows = next(iter(tensors.values())).rows
-            tensors[input_.name] = SentTensor(input_, DATATYPES[input_.dtype][0], rows, [])
+            tensors[input_.name] = SentTensor(input_, DATATYPES[input_.dtype][0], rows, 0, [])
         return [tensors[name] for name in self._order]
 
     def _tensor(self, wanted: InputTensor, entry: dict[str, Any], binary: memoryview) -> SentTensor:
-        datatype, shape, name, width = entry.get("datatype"), entry.get("shape"), wanted.name, wanted.width
+        datatype, shape, name = entry.get("datatype"), entry.get("shape"), wanted.name
         if datatype not in (known := DATATYPES[wanted.dtype]):
             raise RequestError(400, f"{name}: datatype {shown(datatype)} is not {' or '.join(known)}")
-        if not (isinstance(shape, list) and [*map(type, shape)] == [int, int] and shape[1] == width):
+        possible = widths(wanted, datatype)
+        if not (isinstance(shape, list) and [*map(type, shape)] == [int, int] and shape[1] in possible):
             given = shown(shape) if not isinstance(shape, list) else f"[{', '.join(map(shown, shape[:4]))}]"
-            raise RequestError(400, f"{name}: shape {given} is not [rows, {width}]")
-        rows = shape[0]
+            raise RequestError(400, f"{name}: shape {given} is not {' or '.join(f'[rows, {it}]' for it in possible)}")
+        rows, width = shape
         if rows < 1:
             raise RequestError(400, f"{name}: {shown(rows)} rows; there must be one at least")
         self._rows.check_rows(rows)
@@ -112,7 +119,7 @@ class InferenceReader:
             raise RequestError(400, f"{name}: shared memory is not supported")
         size = parameters.get("binary_data_size")
         if size is None:
-            return SentTensor(wanted, datatype, rows, flat(name, entry.get("data"), rows, width))
+            return SentTensor(wanted, datatype, rows, width, flat(name, entry.get("data"), rows, width))
         if "data" in entry:
             raise RequestError(400, f"{name}: both data and binary_data_size are given")
         if type(size) is not int or not 0 <= size <= len(binary):
@@ -122,7 +129,7 @@ class InferenceReader:
         whole = rows * wanted.row_bytes
         if datatype != "BYTES" and size != whole:
             raise RequestError(400, f"{name}: binary_data_size {size}, but {rows} x {width} {datatype} are {whole}")
-        return SentTensor(wanted, datatype, rows, binary[:size])
+        return SentTensor(wanted, datatype, rows, width, binary[:size])
 
 
 def may_have_texts(header: bytes) -> bool:

@@ -2,7 +2,9 @@
 
 import struct
 from codecs import BOM_UTF8
+from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import repeat
 from math import nan
 from types import EllipsisType
 from typing import Any
@@ -11,13 +13,15 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from thimble.models.bag_values import digits_as_integers, values_of
 from thimble.models.conversions import BadValueError, shown
-from thimble.models.features import Batch, FeatureError, batch_from_text, column_from_values, good_values
+from thimble.models.features import Batch, Cuts, FeatureError, batch_from_text, column_from_values, good_values
 from thimble.models.hashing import Floats, Int64s
 from thimble.models.inputs import Feature, InputTensor, ValueKind
 from thimble.models.labels import clicked
 from thimble.models.spec import ModelSpec
 from thimble.service.errors import RequestError
+from thimble.service.wire.bags import BagLimits, misplaced, shared
 from thimble.service.wire.json_text import parsed
 from thimble.service.wire.scan import JsonBounds
 
@@ -30,17 +34,20 @@ _FLOAT32 = np.dtype("<f4")
 class RowReader:
     """Reads the rows of a model from bodies of either type."""
 
-    def __init__(self, spec: ModelSpec, max_rows: int) -> None:
+    def __init__(self, spec: ModelSpec, max_rows: int, tell: Callable[[Cuts], None] | None = None) -> None:
+        """`tell` is told what was cut from the bags of a request, where something was."""
         self._spec = spec
         self._max_rows = max_rows
+        self._tell = tell
         self._bounds = JsonBounds(spec, max_rows)
-        self._known = frozenset(spec.feature_names)
+        self.bags = BagLimits(spec, max_rows)
+        self._known = {feature.name: feature for feature in spec.features}
         self._width = len(spec.feature_names)
         # of a single feature an empty line is a row, in which it is missing
         self._blank = {JSON: None, TSV: b"\r\n" if self._width > 1 else b""}
         self._inputs = spec.inputs
         self._single = _SingleRow(spec.inputs)
-        self._columns = [[_Columns(tensor, kind) for kind in tensor.kinds] for tensor in spec.inputs]
+        self._columns = [_columns(tensor, self.bags) for tensor in spec.inputs]
 
     def read(self, content_type: str, body: bytes) -> Batch:
         """Rows from a body of either type. RequestError: 400, 413 or 415."""
@@ -51,11 +58,14 @@ class RowReader:
         return (self.json if content_type == JSON else self.tsv)(body)
 
     def json(self, body: bytes) -> Batch:
-        """{"features": {name: value or list}}: a scalar is shared by all rows, a list has one value a row."""
+        """{"features": {name: value or list}}: a scalar is shared by all rows, a list has one value a row.
+
+        A bag is a text or a list, or {"bag": list} for all rows.
+        """
         self.check_json(body)
         features = _features(body)
-        if not self._known.issuperset(features):
-            raise RequestError(400, f"unknown feature {shown(min(features.keys() - self._known))}")
+        if not self._known.keys() >= features.keys():
+            raise RequestError(400, f"unknown feature {shown(min(features.keys() - self._known.keys()))}")
         if (row := self._single.read(features)) is not None:
             return row
         rows = _row_count(features)
@@ -63,13 +73,14 @@ class RowReader:
             self.check_rows(rows)
         batch = Batch.missing(self._inputs, rows or 1)
         tensors: Sequence[Array] = batch
+        cuts: Cuts = Counter()
         try:
             for out, of_tensor in zip(tensors, self._columns, strict=True):
                 for columns in of_tensor:
-                    columns.read(features, out, rows is not None)
+                    columns.read(features, out, cuts, rows is not None)
         except FeatureError as error:
-            place = f" (index {error.row})" if isinstance(features.get(error.feature), list) else ""
-            raise RequestError(400, f"{error}{place}") from None
+            raise self._refused(error, features[error.feature]) from None
+        self.tell(cuts)
         return batch
 
     def tsv(self, body: bytes) -> Batch:
@@ -92,10 +103,16 @@ class RowReader:
             for number, row in enumerate(table, 1):
                 if row[0] and clicked(row[0]) is None:
                     raise RequestError(400, f"line {number}: label {shown(row[0])} is not 0, 1 or blank")
+        columns = list(zip(*table, strict=True))[first - width :]
+        for place, feature in self.bags.features:
+            self.bags.check(feature, columns[place])
+        cuts: Cuts = Counter()
         try:
-            return batch_from_text(self._spec, list(zip(*table, strict=True))[first - width :])
+            batch = batch_from_text(self._spec, columns, cuts)
         except FeatureError as error:
             raise RequestError(400, f"line {error.row + 1}: {error}") from None
+        self.tell(cuts)
+        return batch
 
     def check_rows(self, rows: int) -> None:
         """RequestError 413: too many in one request."""
@@ -106,6 +123,17 @@ class RowReader:
         """RequestError 413: it is too much for one request, seen without parsing it."""
         self._bounds.check(text)
 
+    def tell(self, cuts: Cuts) -> None:
+        """That the rows of a request were read, and what was cut from their bags."""
+        if cuts and self._tell is not None:
+            self._tell(cuts)
+
+    def _refused(self, error: FeatureError, value: Any) -> RequestError:
+        """What is wrong with JSON's value of a feature."""
+        reason = misplaced(self._known[error.feature], value, error.row) or error.reason
+        place = f" (index {error.row})" if isinstance(value, list) else ""
+        return RequestError(400, f"{error.feature}: {reason}{place}")
+
 
 def answer(model: str, version: int, scores: Floats) -> bytes:
     """The JSON of an answer; scores keep float32's precision."""
@@ -115,7 +143,8 @@ def answer(model: str, version: int, scores: Floats) -> bytes:
 class _SingleRow:
     """Reads one row of good values, which is what comes most often, faster than any number of them.
 
-    None where a value is a list, or not good, or a tensor's features are of several kinds: `_Columns` reads those.
+    None where a value is a list, or not good, or a tensor's features are of several kinds, or a bag has no room for its
+    values: `_Columns` and `_BagColumns` read those.
     """
 
     def __init__(self, inputs: Sequence[InputTensor]) -> None:
@@ -128,7 +157,7 @@ class _SingleRow:
             return None
         try:
             return Batch(*[read(features) for read in self._readers])
-        except (OverflowError, struct.error, BadValueError):
+        except (OverflowError, struct.error, BadValueError, FeatureError):
             return None
 
 
@@ -142,6 +171,8 @@ def _row_reader(tensor: InputTensor) -> Callable[[dict[str, Any]], Array] | None
     names, (kind,) = [feature.name for feature in tensor.features], tensor.kinds
     if kind != "number":
         convert = good_values(kind)
+        if any(feature.bag for feature in tensor.features):
+            return lambda features: convert(_slots(tensor, features))[None]
         return lambda features: convert([*map(features.get, names)])[None]
     pack = struct.Struct(f"<{tensor.width}f").pack
 
@@ -154,17 +185,63 @@ def _row_reader(tensor: InputTensor) -> Callable[[dict[str, Any]], Array] | None
     return read_numbers
 
 
-class _Columns:
-    """Features of a tensor that are read alike, each with its column."""
+def _slots(tensor: InputTensor, features: dict[str, Any]) -> list[Any]:
+    """The values of one row, None where there are none. BadValueError, FeatureError: a bag is not so easily read."""
+    values: list[Any] = []
+    for feature in tensor.features:
+        value = features.get(feature.name)
+        if (bag := feature.bag) is None:
+            values.append(value)
+            continue
+        if isinstance(value, list) or (isinstance(value, str) and value.count(bag.separator) >= bag.values):
+            raise BadValueError("one bag a row, or too many values")
+        found = values_of(shared(feature, value), bag.separator)
+        if feature.kind == "int":
+            found = digits_as_integers(found)
+        if len(found) > bag.values:
+            raise BadValueError("too many values")
+        values += [*found, *repeat(None, bag.values - len(found))]
+    return values
 
-    def __init__(self, tensor: InputTensor, kind: ValueKind) -> None:
-        positions = [position for position, feature in enumerate(tensor.features) if feature.kind == kind]
-        self._features = [tensor.features[position] for position in positions]
+
+def _columns(tensor: InputTensor, limits: BagLimits) -> "list[_Columns | _BagColumns]":
+    """What reads a tensor: its features of each kind together, but each with bags by itself."""
+    alone, bags = [], []
+    for feature, place in zip(tensor.features, tensor.places, strict=True):
+        if isinstance(place, slice):
+            bags.append(_BagColumns(feature, place, limits))
+        else:
+            alone.append((feature, place))
+    kinds = sorted({feature.kind for feature, _ in alone})
+    return [*(_Columns([it for it in alone if it[0].kind == kind], kind) for kind in kinds), *bags]
+
+
+class _BagColumns:
+    """A feature with bags and its columns."""
+
+    def __init__(self, feature: Feature, place: slice, limits: BagLimits) -> None:
+        self._feature = feature
+        self._place = place
+        self._limits = limits
+
+    def read(self, features: dict[str, Any], out: Array, cuts: Cuts, _: bool) -> None:
+        """Read the bag of each row, or the one that all rows share."""
+        value = features.get(self._feature.name)
+        rows = value if isinstance(value, list) else [shared(self._feature, value)]
+        self._limits.check(self._feature, rows)
+        out[:, self._place] = column_from_values(self._feature, rows, cuts)
+
+
+class _Columns:
+    """Single-valued features of a tensor that are read alike, each with its column."""
+
+    def __init__(self, alike: Sequence[tuple[Feature, int]], kind: ValueKind) -> None:
+        self._features = [feature for feature, _ in alike]
         self._shared = Feature("", kind)
         self._names = [feature.name for feature in self._features]
-        self._positions: Int64s = np.array(positions)
+        self._positions: Int64s = np.array([place for _, place in alike])
 
-    def read(self, features: dict[str, Any], out: Array, lists: bool) -> None:
+    def read(self, features: dict[str, Any], out: Array, _: Cuts, lists: bool) -> None:
         """Read lists one by one, if there are any, and the scalars, which all rows share, all at once."""
         names: Sequence[str] = self._names
         positions: Int64s | EllipsisType = ... if len(names) == out.shape[1] else self._positions

@@ -24,13 +24,15 @@ class JsonBounds:
     """How much of everything a request may have that asks for at most `max_rows` rows of a model."""
 
     def __init__(self, spec: ModelSpec, max_rows: int) -> None:
-        features = len(spec.feature_names)
+        features, columns = len(spec.feature_names), sum(tensor.width for tensor in spec.inputs)
+        bags = sum(bag is not None for bag in spec.bags)
         self._max_rows = max_rows
         self._most = {
-            b",": ("values", max_rows * features + OTHERS),
-            b"[": ("lists", max_rows * len(spec.inputs) + features + OTHERS),  # a tensor may have a list a row
-            b"{": ("objects", OTHERS),
-            b":": ("keys", features + OTHERS),
+            b",": ("values", max_rows * columns + OTHERS),
+            # a tensor may have a list a row, and so may a bag
+            b"[": ("lists", max_rows * max(len(spec.inputs), bags) + features + OTHERS),
+            b"{": ("objects", bags + OTHERS),
+            b":": ("keys", features + bags + OTHERS),
         }
 
     def check(self, text: bytes) -> None:

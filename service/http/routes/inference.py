@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
 
+from thimble.service.engine.room import rows_within
 from thimble.service.errors import RequestError
 from thimble.service.http.responses import errors
 from thimble.service.releases.catalogue import Catalogue
@@ -76,8 +77,8 @@ class ModelReady(BaseModel):
     ready: bool
 
 
-def inference_router(catalogue: Catalogue, max_rows: int) -> APIRouter:
-    """The routes over the models of a catalogue."""
+def inference_router(catalogue: Catalogue, max_rows: int, max_bytes: int) -> APIRouter:
+    """The routes over the models of a catalogue. One request may have `max_rows`, with bags of at most `max_bytes`."""
     router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
 
     @router.get("")
@@ -102,11 +103,11 @@ def inference_router(catalogue: Catalogue, max_rows: int) -> APIRouter:
         return Statistics(model_stats=[statistics(model.name, model.version) for model in catalogue])
 
     for prefix in ("/models/{model}", "/models/{model}/versions/{version}"):
-        router.include_router(_model_router(prefix, catalogue, max_rows))
+        router.include_router(_model_router(prefix, catalogue, max_rows, max_bytes))
     return router
 
 
-def _model_router(prefix: str, catalogue: Catalogue, max_rows: int) -> APIRouter:
+def _model_router(prefix: str, catalogue: Catalogue, max_rows: int, max_bytes: int) -> APIRouter:
     """The routes of one model, or of one of its versions."""
     router = APIRouter(prefix=prefix, responses=errors(404))
 
@@ -141,7 +142,7 @@ def _model_router(prefix: str, catalogue: Catalogue, max_rows: int) -> APIRouter
             name=model.name,
             platform=inference.PLATFORM,
             backend="onnxruntime",
-            max_batch_size=max_rows,
+            max_batch_size=rows_within(model.spec, max_rows, max_bytes),
             input=[
                 ConfiguredTensor(name=tensor.name, data_type=f"TYPE_{DATATYPES[tensor.dtype][0]}", dims=[tensor.width])
                 for tensor in model.spec.graph_inputs

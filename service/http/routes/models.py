@@ -1,10 +1,13 @@
 """The models being served, and the rows that their files say the scores of."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
 
+from thimble.models import inputs
+from thimble.models.bags import Bag
 from thimble.models.spec import GoldenFeatures
 from thimble.service.engine.engine import Lookup
 from thimble.service.http.keys import Keys
@@ -20,6 +23,15 @@ from thimble.service.wire.tensors import DATATYPES
 class Feature(BaseModel):
     name: str
     kind: str
+
+
+class MultiValuedFeature(Feature):
+    """A feature of which a row has several values, and how these are read."""
+
+    bag: Bag
+
+
+Features = list[MultiValuedFeature | Feature]
 
 
 class ModelDescription(BaseModel):
@@ -40,16 +52,17 @@ class ModelDescription(BaseModel):
     file_bytes: int
     embedding_bytes: int
     full_table_bytes: int
-    features: list[Feature]
+    features: Features
     metrics: dict[str, Any] | None
 
 
 class InterfaceTensor(BaseModel):
-    """A tensor, as it is sent in the Open Inference Protocol, and its columns."""
+    """A tensor, as it is sent in the Open Inference Protocol, and its columns: one a feature, or as many as a bag has
+    values."""
 
     name: str
     datatype: str
-    features: list[Feature]
+    features: Features
 
 
 class Interface(BaseModel):
@@ -65,7 +78,7 @@ class Interface(BaseModel):
             InterfaceTensor(
                 name=tensor.name,
                 datatype=DATATYPES[tensor.dtype][0],
-                features=[Feature(name=feature.name, kind=feature.kind) for feature in tensor.features],
+                features=_features(tensor.features),
             )
             for tensor in model.spec.graph_inputs
         ]
@@ -166,6 +179,13 @@ def models_router(catalogue: Catalogue, stored: StoredVersions, keys: Keys) -> A
     return router
 
 
+def _features(features: Sequence[inputs.Feature]) -> Features:
+    return [
+        MultiValuedFeature(name=it.name, kind=it.kind, bag=it.bag) if it.bag else Feature(name=it.name, kind=it.kind)
+        for it in features
+    ]
+
+
 def _described(model: Model, part: Part) -> ModelDescription:
     spec = model.spec
     return ModelDescription(
@@ -179,6 +199,6 @@ def _described(model: Model, part: Part) -> ModelDescription:
         file_bytes=model.file_bytes,
         embedding_bytes=spec.embedding_bytes,
         full_table_bytes=spec.full_table_bytes,
-        features=[Feature(name=feature.name, kind=feature.kind) for feature in spec.features],
+        features=_features(spec.features),
         metrics=spec.metrics.model_dump() if spec.metrics else None,
     )
