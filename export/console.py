@@ -12,7 +12,7 @@ from thimble.export.clicks.bad_rows import BadRows
 from thimble.export.clicks.bag_use import BagUse
 from thimble.export.clicks.cached import Selection
 from thimble.export.clicks.rows import Parts
-from thimble.export.wording import bag_in_words, counted, listed, size, times
+from thimble.export.wording import counted, listed, size, times
 from thimble.models.provenance import PlattScaling, Provenance, Teacher
 from thimble.models.schemes.base import HashedEmbedding
 from thimble.models.schemes.block import BlockEmbedding
@@ -114,7 +114,7 @@ def cost_line(cost: PrecisionCost) -> str:
 def bags(spec: ModelSpec, use: Mapping[str, BagUse]) -> list[str]:
     """A line for each bag that says what a row has of it."""
     return [
-        f"bag {field.name}: {bag_in_words(field.bag)}; a row has {use[field.name].mean:.1f} on average, and "
+        f"bag {field.name}: {field.bag}; a row has {use[field.name].mean:.1f} on average, and "
         f"{use[field.name].cut_share(field.bag.values):.1%} of all values are cut"
         for field in spec.fields
         if field.bag and field.name in use
@@ -148,7 +148,7 @@ def inspection(spec: ModelSpec, file_bytes: int) -> list[tuple[str, str]]:
         ("model", f"{spec.name}, schema {spec.schema_version}, {spec.precision}"),
         ("features", f"{len(spec.dense)} dense, {len(spec.fields)} fields{_kinds(spec)}"),
     ]
-    rows += [(f"bag {field.name}", bag_in_words(field.bag)) for field in spec.fields if field.bag]
+    rows += [(f"bag {field.name}", str(field.bag)) for field in spec.fields if field.bag]
     if spec.dense:
         rows.append(("numbers", str(spec.dense_transform)))
         rows += [("", figures) for figures in spec.dense_transform.figures(spec.dense)]

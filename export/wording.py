@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from thimble.models.bags import Bag
-
 _UNITS = ["B", "kB", "MB", "GB", "TB"]
 
 
@@ -11,12 +9,6 @@ def listed(names: Sequence[str], most: int = 5) -> str:
     """Names in a line that is never long."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
-
-
-def bag_in_words(bag: Bag) -> str:
-    """The first 8 values, mean."""
-    values = "value" if bag.values == 1 else f"{bag.values:,} values"
-    return f"the {bag.keep} {values}, {bag.pooling}"
 
 
 def counted(count: int, noun: str) -> str:

@@ -30,6 +30,10 @@ class Bag(Frozen):
     # nothing that values of other kinds than text are written with, or that is part of how files and JSON are written
     separator: Annotated[str, Field(pattern=r"^[^\x00-\x1f0-9a-zA-Z\"\\+-]$")] = "|"
 
+    def __str__(self) -> str:
+        """The first 8 values, mean."""
+        return f"the {self.keep} {self.values:,} value{'' if self.values == 1 else 's'}, {self.pooling}"
+
     def kept(self, values: Sequence[Any]) -> Sequence[Any]:
         """Those that a bag has room for."""
         if len(values) <= self.values:

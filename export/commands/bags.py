@@ -1,15 +1,17 @@
 """What `--multi` says of columns that have several values a row."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from pydantic import ValidationError
 
 from thimble.export.clicks.bag_use import BagUse
 from thimble.export.clicks.rows import ClickError
+from thimble.export.report.tables import BagFigures
 from thimble.models.bags import MOST_VALUES, Bag, Pooling
 from thimble.models.conversions import shown
+from thimble.models.spec import ModelSpec
 
 # A separator may be the colon, where that leaves parts that can be read.
 _PARTS = re.compile(r"([^:]*|:)(?::([0-9]{0,9})(?::([a-z]*)(?::([a-z]*))?)?)?")
@@ -39,6 +41,15 @@ class AskedBag(NamedTuple):
         if self.values is None:
             said["values"] = use.suited() if use else 1
         return Bag.model_validate(said)
+
+
+def bag_figures(spec: ModelSpec, use: Mapping[str, BagUse]) -> dict[str, BagFigures]:
+    """What a page says of bags."""
+    return {
+        name: BagFigures(of.rows, of.mean, of.cut_share(field.bag.values))
+        for field in spec.fields
+        if field.bag and (of := use.get(name := field.name))
+    }
 
 
 def asked_bags(multi: Sequence[str], fields: Collection[str], dense: Collection[str]) -> dict[str, AskedBag]:

@@ -83,6 +83,7 @@ def train(
     that was stopped goes on when the same command is given again.
     """
     from thimble.export.clicks.parts import Plan, parse_split
+    from thimble.export.commands.bags import bag_figures
     from thimble.export.commands.going_on import (
         Reading,
         batch_notes,
@@ -212,7 +213,7 @@ def train(
         typer.echo("a batch touches little of the shared array, so each step updates that part alone")
     events = tensorboard and ranks.first  # a second file of events would have readers forget what the first says
     try:
-        with watched(folder, others, events, bag_use) as watch:
+        with watched(folder, others, events, bag_figures(spec, bag_use)) as watch:
             metrics = train_run(
                 *(spec, parts, recipe, folder, checkpoint_rows, after_epoch, watch, before, learnt.keys, ranks),
                 teaching=teaching,

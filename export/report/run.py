@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from thimble.export.clicks.bag_use import BagUse
 from thimble.export.report import tables
 from thimble.export.report.charts import curve_charts, history_charts
 from thimble.export.report.evaluation import artifact_facts
@@ -36,9 +35,9 @@ def run_page(
     config: RunConfig,
     progress: Progress,
     compared: Sequence[FinishedRun] = (),
-    bag_use: Mapping[str, BagUse] | None = None,
+    bags: Mapping[str, tables.BagFigures] | None = None,
 ) -> Page:
-    """A run as far as it has come, beside others; `bag_use` is what its rows have of bags, if that is known."""
+    """A run as far as it has come, beside others; `bags` is what its rows have of them, where that is known."""
     metrics, kept = progress.metrics, config.recipe.negatives_kept
     best = progress.best_epoch
     shown = [] if best is None else [tables.epochs(progress.validation, best, progress.start)]
@@ -54,7 +53,7 @@ def run_page(
             *history_charts(progress.history, kept),
             *(curve_charts(progress.curves, kept) if progress.curves else []),
         ],
-        tables=[*shown, *tables.fields(config.spec), *tables.bags(config.spec, bag_use or {})],
+        tables=[*shown, *tables.fields(config.spec), *tables.bags(config.spec, bags or {})],
         facts=[*_facts(config), *artifact_facts(config.spec)],
     )
 

@@ -3,16 +3,23 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from thimble.export.clicks.bag_use import LOOKED_AT, BagUse
 from thimble.export.metrics.calibration import entropy
 from thimble.export.metrics.intervals import Bounds
 from thimble.export.report.numbers import count, figure, span
-from thimble.export.wording import bag_in_words, size, times
+from thimble.export.wording import size, times
 from thimble.models.base import FLOAT_BYTES
 from thimble.models.schemes.base import HashedEmbedding
 from thimble.models.spec import Metrics, ModelSpec
 
 FIELDS = 15
+
+
+class BagFigures(NamedTuple):
+    """What rows have of a bag: the mean of its values, and the share of all values for which it has no room."""
+
+    rows: int
+    mean: float
+    cut: float
 
 
 class Table(NamedTuple):
@@ -70,7 +77,7 @@ def fields(spec: ModelSpec) -> list[Table]:
     table = [
         [
             field.name,
-            f"{field.kind}, {bag_in_words(field.bag)}" if field.bag else field.kind,
+            f"{field.kind}, {field.bag}" if field.bag else field.kind,
             count(field.rows),
             size(field.rows * spec.embedding_dim * FLOAT_BYTES),
             f"{field.rows / rows:.1%}",
@@ -85,17 +92,15 @@ def fields(spec: ModelSpec) -> list[Table]:
     return [Table("The largest fields", _load(spec), head, table)]
 
 
-def bags(spec: ModelSpec, use: Mapping[str, BagUse]) -> list[Table]:
-    """A table of what the files' rows have of bags, as far as that is known."""
+def bags(spec: ModelSpec, found: Mapping[str, BagFigures]) -> list[Table]:
+    """A table of what rows have of bags; none where that is not known."""
     table = [
-        [field.name, bag_in_words(field.bag), f"{of.mean:.1f}", f"{of.cut_share(field.bag.values):.1%}"]
+        [field.name, str(field.bag), count(of.rows), f"{of.mean:.1f}", f"{of.cut:.1%}"]
         for field in spec.fields
-        if field.bag and (of := use.get(field.name))
+        if field.bag and (of := found.get(field.name))
     ]
-    note = f"Of the first {count(LOOKED_AT)} rows that were read of the files, or all if there are fewer."
-    return [Table("Several values a row", note, ["field", "what is read", "values a row", "values cut"], table)] * bool(
-        table
-    )
+    head = ["field", "what is read", "rows looked at", "values a row", "values cut"]
+    return [Table("Several values a row", "By the first rows of the files.", head, table)] if table else []
 
 
 def _load(spec: ModelSpec) -> str:

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from thimble.export.clicks.bag_use import BagUse
 from thimble.export.report.run import FinishedRun, run_page
+from thimble.export.report.tables import BagFigures
 from thimble.export.report.tensorboard import tensorboard
 from thimble.export.training.checkpoint import Progress, RunConfig
 
@@ -16,11 +16,11 @@ EVENTS = "tensorboard"
 
 @contextmanager
 def watched(
-    folder: Path, compared: Sequence[FinishedRun], events: bool, bag_use: Mapping[str, BagUse] | None = None
+    folder: Path, compared: Sequence[FinishedRun], events: bool, bags: Mapping[str, BagFigures] | None = None
 ) -> Iterator[Callable[[RunConfig, Progress], None]]:
     """What writes a run as it stands into its folder; the page compares it with others.
 
-    `bag_use` is what its rows have of bags. A page or events that cannot be written do not end the run: that is said on
+    `bags` is what its rows have of them. A page or events that cannot be written do not end the run: that is said on
     stderr. RunError: `events` are wanted, and cannot be had from the first.
     """
     with ExitStack() as stack:
@@ -28,7 +28,7 @@ def watched(
 
         def watch(config: RunConfig, progress: Progress) -> None:
             try:
-                run_page(config, progress, compared, bag_use).write(folder / PAGE)
+                run_page(config, progress, compared, bags).write(folder / PAGE)
                 if follow:
                     follow(progress.history)
             except OSError as error:
