@@ -1,7 +1,10 @@
 """Well-known shapes. Table lengths are those of MLPerf's two Criteo-TB DLRMs and of Criteo-Kaggle DLRM."""
 
+from collections.abc import Sequence
+
 from thimble.models.architectures import architecture_for
 from thimble.models.architectures.base import AskedSizes
+from thimble.models.bags import Bag
 from thimble.models.inputs import Categorical
 from thimble.models.quantization import MemoryPrecision
 from thimble.models.schemes import embedding_for
@@ -11,11 +14,12 @@ CRITEO_TB_ROWS = [
     *(39884406, 39043, 17289, 7420, 20263, 3, 7120, 1543, 63, 38532951, 2953546, 403346, 10),
     *(2208, 11938, 155, 4, 976, 14, 39979771, 25641295, 39664984, 585935, 12972, 108, 36),
 ]
-# DLRM-DCNv2's, of the same clicks.
+# DLRM-DCNv2's, of the same clicks, and how many ids of each a row has (mlcommons/training, recommendation_v2).
 CRITEO_TB_V2_ROWS = [
     *(40000000, 39060, 17295, 7424, 20265, 3, 7122, 1543, 63, 40000000, 3067956, 405282, 10),
     *(2209, 11938, 155, 4, 976, 14, 40000000, 40000000, 40000000, 590152, 12973, 108, 36),
 ]
+CRITEO_TB_V2_VALUES = [3, 2, 1, 2, 6, 1, 1, 1, 1, 7, 3, 8, 1, 6, 9, 5, 1, 1, 1, 12, 100, 27, 10, 3, 1, 1]
 CRITEO_KAGGLE_ROWS = [
     *(1460, 583, 10131227, 2202608, 305, 24, 12517, 633, 3, 93145, 5683, 8351593, 3194),
     *(27, 14992, 5461306, 10, 5652, 2173, 4, 7046547, 18, 15, 286181, 105, 142572),
@@ -47,9 +51,13 @@ def chunk_for(dim: int) -> int:
     return max(2, 2 * round(dim / 8))
 
 
-def criteo_fields(rows: list[int]) -> list[Categorical]:
-    """C1..C26 as Criteo's logs have them: hexadecimal tokens."""
-    return [Categorical(name=f"C{i}", kind="hex", rows=n) for i, n in enumerate(rows, 1)]
+def criteo_fields(rows: Sequence[int], values: Sequence[int] | None = None) -> list[Categorical]:
+    """C1..C26 as Criteo's logs have them: hexadecimal tokens. Those with more than one of `values` are bags of sums."""
+    bags = [Bag(values=n, pooling="sum") if n > 1 else None for n in values or [1] * len(rows)]
+    return [
+        Categorical(name=f"C{i}", kind="hex", rows=n, bag=bag)
+        for i, (n, bag) in enumerate(zip(rows, bags, strict=True), 1)
+    ]
 
 
 def preset(name: str, seed: int = 0, arch: str | None = None) -> ModelSpec:
@@ -63,10 +71,9 @@ def preset(name: str, seed: int = 0, arch: str | None = None) -> ModelSpec:
     over_arch: list[int] | None = None
     match name:
         case "criteo-tb" | "criteo-tb-v2" | "demo":
-            rows = CRITEO_TB_ROWS
+            fields, dim = criteo_fields(CRITEO_TB_ROWS), 128
             if name == "criteo-tb-v2":
-                own, rows = "dcnv2", CRITEO_TB_V2_ROWS
-            fields, dim = criteo_fields(rows), 128
+                own, fields = "dcnv2", criteo_fields(CRITEO_TB_V2_ROWS, CRITEO_TB_V2_VALUES)
             dense_arch, cross_rank, over_arch = [512, 256], 512, [1024, 1024, 512, 256]
             memory_bytes = DEMO_MEMORY_BYTES if name == "demo" else MEMORY_BYTES
         case "criteo-kaggle":

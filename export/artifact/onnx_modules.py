@@ -11,10 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from thimble.export.artifact.replaced import replaced
+from thimble.models.bags import Bag, widths
 from thimble.models.hashing import LOW
 from thimble.models.nn.dlrm import InteractionArch
 from thimble.models.nn.hashing import Hashes, of_fields
 from thimble.models.nn.layers import Projection
+from thimble.models.nn.pooling import BagPooling
 from thimble.models.nn.shared_memory import FieldEmbedding, FieldEmbeddingBag, SharedMemory
 from thimble.models.nn.transforms import PositiveLog
 from thimble.models.schemes.base import OP_DOMAIN, OP_NAME
@@ -111,12 +113,36 @@ class OnnxHashes(nn.Module):
         self.register_buffer("constants", plain.constants)
         self.register_buffer("low_range", torch.tensor(LOW))
 
-    def forward(self, ids: Tensor) -> Tensor:
-        a, b, s = self.constants.unbind()
+    def forward(self, ids: Tensor, fields: Tensor | None = None) -> Tensor:
+        a, b, s = of_fields(self.constants, fields).unbind()
         low = ids % self.low_range
         high = symbolic("Div", (ids, self.low_range), dtype=ids.dtype, shape=ids.shape)
         hashed: Tensor = (low.unsqueeze(-1) * a + high.unsqueeze(-1) * b + s) % self.prime
         return hashed
+
+
+class OnnxBagPooling(BagPooling):
+    """`BagPooling` of the rows of a table, all of which are read before any is pooled. A bag's zeros read a row too."""
+
+    def __init__(self, plain: BagPooling) -> None:
+        super().__init__(plain.bags)
+
+    def looked_up(self, table: Tensor, rows_of: Callable[[Tensor, Tensor], Tensor], ids: Tensor) -> Tensor:
+        read = nn.functional.embedding(rows_of(ids, self.columns), table).float()  # [batch, slots, dim]
+        columns = widths(self.bags)
+        there = torch.split(self.there(ids).unsqueeze(2), columns, dim=1)
+        return torch.cat([*map(_pooled, self.bags, torch.split(read, columns, dim=1), there)], dim=1)
+
+
+def _pooled(bag: Bag | None, read: Tensor, there: Tensor) -> Tensor:
+    """[batch, values, dim] and which of them are there, [batch, values, 1] -> [batch, 1, dim]."""
+    if bag is None:
+        return read
+    count = there.sum(1, keepdim=True)
+    if bag.pooling == "max":
+        return torch.where(count > 0, torch.where(there, read, -torch.inf).amax(1, keepdim=True), 0)
+    total = torch.where(there, read, 0).sum(1, keepdim=True)
+    return total / count.clamp(min=1) if bag.pooling == "mean" else total
 
 
 class OnnxProjection(nn.Module):
@@ -138,6 +164,7 @@ FORMS: dict[type[nn.Module], Callable[..., nn.Module]] = {
     FieldEmbedding: OnnxFieldEmbedding,
     FieldEmbeddingBag: OnnxFieldEmbeddingBag,
     Hashes: OnnxHashes,
+    BagPooling: OnnxBagPooling,
     Projection: OnnxProjection,
 }
 

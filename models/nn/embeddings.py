@@ -25,7 +25,7 @@ from thimble.models.spec import ModelSpec
 class FullTables(nn.Module):
     """One table a field, indexed by id modulo its length. They are drawn unless there are some.
 
-    `pooling` has what pools each field, and nothing where there are no bags.
+    `pooling` has what pools each field, and nothing at all where none is a bag.
     """
 
     def __init__(self, spec: ModelSpec, embedding: FullEmbedding, tables: Sequence[Tensor] = ()) -> None:
@@ -36,7 +36,7 @@ class FullTables(nn.Module):
             or [_drawn_table(rows, spec.embedding_dim) for rows in self.rows]
         )
         self.widths = widths(spec.bags)
-        self.pooling = nn.ModuleList(BagPooling([bag]) for bag in spec.bags if any(spec.bags))
+        self.pooling = nn.ModuleList(BagPooling([bag]) if bag else nn.Identity() for bag in spec.bags if any(spec.bags))
 
     def forward(self, ids: Tensor) -> Tensor:
         if self.pooling:
@@ -47,11 +47,11 @@ class FullTables(nn.Module):
 
     def _pooled(self, pooling: nn.Module, table: nn.Module, ids: Tensor) -> Tensor:
         """Of one field, [batch, 1, dim]."""
-        assert isinstance(pooling, BagPooling) and isinstance(table, nn.Embedding)
-        present = pooling.present(ids)
-        reads = Reads.of((present.ids % table.num_embeddings).unsqueeze(0), table.num_embeddings)
-        pooled: Tensor = pooling(touched_rows(table.weight, reads.touched).float(), reads, present)
-        return pooled
+        assert isinstance(table, nn.Embedding)
+        if isinstance(pooling, BagPooling):
+            return pooling.looked_up(table.weight, lambda given, _: given % table.num_embeddings, ids)
+        read: Tensor = table(ids % table.num_embeddings)
+        return read.float()
 
 
 def _drawn_table(rows: int, dim: int) -> nn.Embedding:

@@ -7,8 +7,7 @@ from torch import Tensor, nn
 
 from thimble.models.directory import LANES, NO_ID, PRIME
 from thimble.models.nn.hashing import Hashes, of_fields
-from thimble.models.nn.pooling import BagPooling, Reads
-from thimble.models.nn.touched_rows import touched_rows
+from thimble.models.nn.pooling import BagPooling
 from thimble.models.schemes.indexed import IndexedEmbedding
 from thimble.models.spec import ModelSpec
 
@@ -54,11 +53,7 @@ class IndexedTable(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         if self.pooling:
-            present = self.pooling.present(ids)
-            rows = self.row_numbers(present.ids.unsqueeze(0), present.fields)
-            reads = Reads.of(rows, self.table.num_embeddings)
-            pooled: Tensor = self.pooling(touched_rows(self.table.weight, reads.touched).float(), reads, present)
-            return pooled
+            return self.pooling.looked_up(self.table.weight, self.row_numbers, ids)
         embeddings: Tensor = self.table(self.row_numbers(ids))
         return embeddings.float()
 
@@ -70,5 +65,5 @@ class IndexedTable(nn.Module):
         # of bytes, the largest and where it is take half the time of any other way
         found, lane = (lanes == ids[:, :, None, None]).to(torch.uint8).max(3)
         own = len(self.shared) + bucket * LANES + lane
-        shared = self.shared if fields is None else self.shared[fields]
+        shared = self.shared if fields is None else self.shared.index_select(0, fields)
         return torch.where(found.bool(), own, shared).amax(2)

@@ -6,13 +6,14 @@ its gradient is made once. That gradient is a sum over the bags that read it, so
 of bags.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from thimble.models.bags import Bag, widths
+from thimble.models.nn.touched_rows import touched_rows
 
 _MOST_INT32 = (1 << 31) - 1
 
@@ -62,6 +63,7 @@ class BagPooling(nn.Module):
 
     def __init__(self, bags: Sequence[Bag | None]) -> None:
         super().__init__()
+        self.bags = tuple(bags)
         fields = torch.repeat_interleave(torch.tensor(widths(bags)))
         pooling = [bag.pooling if bag else None for bag in bags]
         in_bag = torch.tensor([it is not None for it in pooling])
@@ -83,6 +85,15 @@ class BagPooling(nn.Module):
         count = len(self.largest)
         lengths = torch.bincount(row * count + fields, minlength=len(ids) * count)
         return Present(ids[there], fields, lengths.view(len(ids), count))
+
+    def looked_up(self, table: Tensor, rows_of: Callable[[Tensor, Tensor], Tensor], ids: Tensor) -> Tensor:
+        """ids [batch, slots] -> rows of a table [rows, dim], pooled, in float32: [batch, fields, dim].
+
+        `rows_of` says for ids [batch, columns] and the columns' fields which rows they read, [batch, columns].
+        """
+        present = self.present(ids)
+        reads = Reads.of(rows_of(present.ids.unsqueeze(0), present.fields), len(table))
+        return self(touched_rows(table, reads.touched).float(), reads, present)
 
     def forward(self, weights: Tensor, reads: Reads, present: Present) -> Tensor:
         """The rows that are touched, float32 [rows, width], pooled: [batch, fields, chunks * width]."""
