@@ -97,9 +97,10 @@ class Client:
     def score(self, features: Features, timeout: float | None = None) -> Floats:
         """Click probabilities, float32 [rows]; a scalar is shared by all rows, a list or column has one value a row.
 
-        `features` is a mapping of names to values, or a data frame of pandas, polars or pyarrow. `timeout` is in
-        seconds: the server refuses what it cannot answer in it. ThimbleError: the server refused, or a value cannot be
-        sent. httpx.TransportError: it cannot be reached.
+        In a column of a multi-valued feature that value is a list itself, or text with the feature's separator, and
+        `{"bag": values}` is shared by all rows. `features` is a mapping of names to values, or a data frame of pandas,
+        polars or pyarrow. `timeout` is in seconds: the server refuses what it cannot answer in it. ThimbleError: the
+        server refused, or a value cannot be sent. httpx.TransportError: it cannot be reached.
         """
         request = self._wire.features(features, timeout)
         return answers.scores(self._ask(request), request.rows)
@@ -109,8 +110,9 @@ class Client:
     ) -> Floats:
         """The same for rows that are arrays already, which is much faster: dense [rows, numbers], ids [rows, fields].
 
-        Leave out what the model does not have, numbers or fields. Arrays may be of any dtype or layout, but float32 and
-        integers are sent fastest. NaN and None in them are missing, and so is an id of 0.
+        A multi-valued field has as many columns as the model takes values of it, filled up with 0. Leave out what the
+        model does not have, numbers or fields. Arrays may be of any dtype or layout, but float32 and integers are sent
+        fastest. NaN and None in them are missing, and so is an id of 0.
         """
         if self._wire.model is None:
             self._wire.model = answers.only_model(self._ask(MODELS))

@@ -1,8 +1,8 @@
 """Features as people have them, to the JSON of a request.
 
 No value becomes another one on the way. What JSON has a form of goes to the server, which knows what each feature
-takes; anything else is refused here, in the server's words. Nothing of pandas, polars or pyarrow is imported: their
-columns make lists of themselves.
+takes, and where a list is a bag of values; anything else is refused here, in the server's words. Nothing of pandas,
+polars or pyarrow is imported: their columns make lists of themselves.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,9 +13,10 @@ import numpy.typing as npt
 import orjson
 
 from thimble.client.errors import ThimbleError
-from thimble.client.values import complaint, first_infinity, has_form, shown, to_json
+from thimble.client.values import TO_LIST, complaint, first_infinity, has_form, listed, shown, to_json
 
-_TO_LIST = ("tolist", "to_list", "to_pylist")  # numpy and pandas, polars, pyarrow
+BAG = "bag"
+"""The key of a mapping that is one bag of values for all rows."""
 _AS_THEY_ARE = frozenset((list, str, int, float, bool, type(None)))
 
 
@@ -86,26 +87,26 @@ def _named(features: Any) -> Iterable[tuple[Any, Any]]:
 
 
 def _listed(values: Any) -> Any:
-    """The values of a column as a list; a scalar, which all rows share, as it is."""
-    if isinstance(values, str | bytes | np.generic | Mapping | set | frozenset):  # a set has no order
+    """The values of a column as a list; what all rows share as a scalar, or a bag, as it is."""
+    if isinstance(values, Mapping):
+        bag = values.get(BAG)
+        shared = bag if type(bag) in _AS_THEY_ARE or isinstance(bag, Mapping) else _listed(bag)
+        return {**values, BAG: shared} if BAG in values else values
+    if isinstance(values, str | bytes | np.generic | set | frozenset):  # a set has no order
         return values
     if isinstance(values, np.ndarray):
         return _array_listed(values)
-    for method in _TO_LIST:
+    for method in TO_LIST:
         if hasattr(values, method):
             return getattr(values, method)()
     return list(values) if isinstance(values, Iterable) else values
 
 
 def _array_listed(values: npt.NDArray[Any]) -> Any:
-    if values.ndim == 0:
-        return values[()]
-    if values.dtype.kind in "mM":
-        return list(values)  # tolist would make numbers of times
-    if values.dtype == np.float32 and type(values) is np.ndarray and not np.isinf(values).any():
+    if values.ndim and values.dtype == np.float32 and type(values) is np.ndarray and not np.isinf(values).any():
         # in as few digits as tell it from others; tolist makes twice as many of it, and the server limits the bytes
         return orjson.loads(orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY))
-    return values.tolist()
+    return listed(values)
 
 
 def _require_finite(columns: Mapping[str, Any]) -> None:
@@ -127,6 +128,11 @@ def _culprit(columns: Mapping[str, Any]) -> ThimbleError:
 
 def _refused(name: str, column: Any, row: int) -> ThimbleError:
     value, place = (column[row], f" (index {row})") if isinstance(column, list) else (column, "")
+    bag = value.get(BAG) if isinstance(value, Mapping) else value
+    if isinstance(bag, np.ndarray):
+        bag = listed(bag)
+    if isinstance(bag, list | tuple):
+        value = next((it for it in bag if not has_form(it)), value)
     return ThimbleError(400, f"{name}: {complaint(value)}{place}")
 
 

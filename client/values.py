@@ -3,13 +3,18 @@
 from collections.abc import Mapping
 from decimal import Decimal
 from math import isinf
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import orjson
 
+TO_LIST = ("tolist", "to_list", "to_pylist")
+"""How columns make lists of themselves: numpy's and pandas', polars', pyarrow's."""
 _MISSING = ("NAType", "NaTType")  # of pandas, which is not imported
 _SHOWN = 40
 _LIMIT = 1 << 64
+_FINITE = frozenset((int, str, bool, type(None)))
 
 
 def to_json(value: object) -> bytes:
@@ -18,6 +23,15 @@ def to_json(value: object) -> bytes:
     It writes null for infinity, which `first_infinity` finds.
     """
     return orjson.dumps(value, _plain, orjson.OPT_PASSTHROUGH_DATETIME)
+
+
+def listed(values: npt.NDArray[Any]) -> Any:
+    """An array as a list of lists of its values; as a scalar where it has no dimensions."""
+    if values.ndim == 0:
+        return values[()]
+    if values.dtype.kind in "mM":
+        return [*values]  # tolist would make numbers of times
+    return values.tolist()
 
 
 def has_form(value: object) -> bool:
@@ -30,10 +44,20 @@ def has_form(value: object) -> bool:
 
 
 def first_infinity(values: list[object]) -> int | None:
-    """Where it is, None if there is none."""
-    if float not in set(map(type, values)):
+    """Which value is infinite or a bag with an infinity, None if there is none."""
+    if _FINITE.issuperset(map(type, values)):
         return None
-    return next((row for row, value in enumerate(values) if isinstance(value, float) and isinf(value)), None)
+    return next((row for row, value in enumerate(values) if _has_infinity(value)), None)
+
+
+def _has_infinity(value: object) -> bool:
+    if isinstance(value, float | np.floating):
+        return isinf(value)
+    if isinstance(value, Mapping):
+        return any(map(_has_infinity, value.values()))
+    if isinstance(value, np.ndarray):
+        value = value.ravel()
+    return isinstance(value, list | tuple | np.ndarray) and any(map(_has_infinity, value))
 
 
 def shown(value: object) -> str:
@@ -73,7 +97,10 @@ def _plain(value: object) -> object:
         return number
     if isinstance(value, bytes):
         return value.decode()
-    if isinstance(value, np.ndarray) and value.ndim == 0:
-        scalar: object = value[()]
-        return scalar
+    if isinstance(value, np.ndarray):
+        return listed(value)
+    for method in () if isinstance(value, np.generic) else TO_LIST:  # a bag
+        if hasattr(value, method):
+            values: object = getattr(value, method)()
+            return values
     raise TypeError(f"{type(value).__name__} has no form in JSON")
