@@ -3,14 +3,16 @@
 from collections.abc import Iterator
 from itertools import islice
 
+import numpy as np
+
 from thimble.export.clicks.delimited import Split, split_lines, split_rows
 from thimble.export.clicks.folders import FoundFile
 from thimble.export.clicks.formats import Block
+from thimble.export.clicks.lines import Lines, lines_of, unified
 from thimble.export.clicks.rows import ClickError
 from thimble.export.clicks.tables import Columns
-from thimble.export.clicks.text_file import LineFile, is_utf8, lines_of, unified
+from thimble.export.clicks.text_file import LineFile
 from thimble.models.features import encode_column
-from thimble.models.hashing import Int64s
 
 _LOOKED_AT = 1024  # lines by which it is judged whether there are labels
 
@@ -22,8 +24,9 @@ class CriteoFile(LineFile):
     """
 
     named = False
+    separator = "\t"
+    quoted = False
     empty_lines_are_rows = True
-    tricky = b""
 
     def __init__(self, file: FoundFile, columns: Columns) -> None:
         super().__init__(file, columns)
@@ -64,15 +67,12 @@ class CriteoFile(LineFile):
     def bodies(self) -> Iterator[Block]:
         return ((first, unified(block)) for first, block in self.blocks())
 
-    def is_plain(self, text: bytes, lengths: Int64s) -> bool:
-        return True
-
-    def fault(self, line: bytes) -> str | None:
-        found = line.count(b"\t") + 1
-        return None if found == self.width or (line and is_utf8(line)) else self.misfit(found)
+    def faults(self, lines: Lines) -> dict[int, str]:
+        empty = np.flatnonzero(lines.lengths == 0).tolist() if self.width > 1 else []
+        return dict.fromkeys(empty, self.misfit(1))
 
     def split(self, text: bytes) -> Split:
         wanted = [self.layout.index(name) for name in self.columns.names]
         if b"\r" in text or self.width == 1:  # Arrow would end a line there, and pass over an empty one
             return split_rows([line.split(b"\t") for line in lines_of(text)], self.width, wanted)
-        return split_lines(text, "\t", self.width, wanted, quoted=False)
+        return split_lines(text, self.separator, self.width, wanted, quoted=False)

@@ -14,12 +14,14 @@ from thimble.export.clicks.delimited import Split, split_lines, split_rows
 from thimble.export.clicks.folders import FoundFile
 from thimble.export.clicks.formats import Block
 from thimble.export.clicks.headers import column_index
+from thimble.export.clicks.lines import Lines, lines_of, unified
 from thimble.export.clicks.rows import ClickError
 from thimble.export.clicks.tables import Columns, Piece, Table
-from thimble.export.clicks.text_file import LineFile, TextFile, is_utf8, lines_of, unified
-from thimble.models.hashing import Int64s
+from thimble.export.clicks.text_file import LineFile, TextFile
 
 _SPANNING_ROWS = 4096  # that are read at a time
+_STRAY_QUOTE = "a quote is not closed or stands inside a value that is not quoted (--multiline allows both)"
+_STRAY_RETURN = "a carriage return stands inside a value that is not quoted"
 
 
 class _Layout(NamedTuple):
@@ -50,8 +52,8 @@ class CsvFile(LineFile):
     """
 
     named = True
+    quoted = True
     empty_lines_are_rows = False
-    tricky = b'"\r'
 
     def __init__(self, file: FoundFile, columns: Columns, separator: str) -> None:
         super().__init__(file, columns)
@@ -74,7 +76,7 @@ class CsvFile(LineFile):
                     continue
                 first += len(text) - len(stripped)
                 line, _, text = stripped.partition(b"\n")
-                if fault := self._unreadable(line):
+                for fault in self.faults(Lines.of(line)).values():
                     raise ClickError(f"{self.name}: line {first}: {fault}")
                 (header,) = self._rows(line)
                 self._layout = _layout(self, header)
@@ -85,26 +87,11 @@ class CsvFile(LineFile):
         if not has_header:
             raise ClickError(f"{self.name}: line 1: a header was expected")
 
-    def is_plain(self, text: bytes, lengths: Int64s) -> bool:
-        return bool(lengths.max() <= csv.field_size_limit()) and self._is_whole(text)
-
-    def fault(self, line: bytes) -> str | None:
-        fault = self._unreadable(line)
-        if fault is None and not is_utf8(line):
-            quoted = b'"' in line
-            found = len(next(self._rows(line))) if quoted else line.count(self.separator.encode()) + 1
-            return None if found == self.width else self.misfit(found)
-        return fault
-
-    def _unreadable(self, line: bytes) -> str | None:
-        """Why a line is no whole row."""
-        if len(line) > csv.field_size_limit() and len(_text(line)) > csv.field_size_limit():
-            return f"it is longer than {csv.field_size_limit():,} characters"
-        if self._is_whole(line):
-            return None
-        if b'"' in line:
-            return "a quote is not closed or stands inside a value that is not quoted (--multiline allows both)"
-        return "a carriage return stands inside a value that is not quoted"
+    def faults(self, lines: Lines) -> dict[int, str]:
+        limit = csv.field_size_limit()
+        too_long = f"it is longer than {limit:,} characters"
+        long = [line for line in np.flatnonzero(lines.lengths > limit).tolist() if len(_text(lines[line])) > limit]
+        return self._broken(lines) | dict.fromkeys(long, too_long)
 
     def split(self, text: bytes) -> Split:
         layout = self._layout
@@ -117,9 +104,19 @@ class CsvFile(LineFile):
     def _rows(self, text: bytes) -> Iterator[list[str]]:
         return csv.reader(map(_text, lines_of(text)), delimiter=self.separator)
 
-    def _is_whole(self, text: bytes) -> bool:
-        """Whether each line is a whole row."""
-        return (b'"' not in text and b"\r" not in text) or bool(_rows_of(self.separator).fullmatch(text))
+    def _broken(self, lines: Lines) -> dict[int, str]:
+        """What is wrong with lines that are no whole rows."""
+        if b'"' not in lines.text and b"\r" not in lines.text:
+            return {}
+        tricky = lines.having((lines.letters == ord('"')) | (lines.letters == ord("\r")))
+        some = lines.only(tricky)
+        text, start, reasons = some.text, 0, dict[int, str]()
+        while (rows := _rows_of(self.separator).match(text, start)) and (start := rows.end()) < len(text):
+            end = text.index(b"\n", start)
+            reasons[start] = _STRAY_QUOTE if b'"' in text[start:end] else _STRAY_RETURN
+            start = end + 1
+        broken = np.flatnonzero(tricky)[np.searchsorted(some.ends, [*reasons], "right")]
+        return dict(zip(broken.tolist(), reasons.values(), strict=True))
 
 
 class SpanningCsvFile(TextFile):

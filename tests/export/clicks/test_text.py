@@ -230,6 +230,35 @@ def test_csv_in_other_encodings(tmp_path: Path, spec: ModelSpec) -> None:
     assert list(source.bad.first.values()) == ["clicks.csv line 2: f2: 'caf\\udce9' is not valid Unicode text"]
 
 
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('"1","1","1","1","1","caf\udce9"', "f2: 'caf\\udce9' is not valid Unicode text"),
+        ('1,1,1,1,1,"caf\udce9, ""open"""', "f2: 'caf\\udce9, \"open\"' is not valid Unicode text"),
+        ('1,1,1,1,1,"caf\udce9",""', "6 columns expected, found 7"),
+        ('"1,1,1",1,"caf\udce9"', "6 columns expected, found 3"),
+        ("caf\udce9", "6 columns expected, found 1"),
+        ('"caf\udce9" open,1,1,1,1,s', STRAY),
+        ("1,1,1,1,caf\udce9\r,s", "a carriage return stands inside a value that is not quoted"),
+        ("1,1,1,1,1," + "\udce9" * 200_000, "it is longer than 131,072 characters"),
+        ("1,1,1,1,xyz," + "é" * 100_000, "f1: 'xyz' is not a hexadecimal token"),
+        ("1,1,1,1,1," + "é" * 100_000 + ",", "6 columns expected, found 7"),
+    ],
+)
+def test_what_is_wrong_with_a_line_among_some_that_are_not_utf8(
+    tmp_path: Path, spec: ModelSpec, line: str, reason: str
+) -> None:
+    good = [f"{i % 2},{i},{i},{i},{i:x},{'é' * (i % 3)}" for i in range(500)]
+    path = tmp_path / "clicks.csv"
+    text = "\n".join(["label,d0,d1,f0,f1,f2", *good[:9], "1,1,1,1,1,\udcff", *good[9:99], line, *good[99:]])
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    source = FileClicks([path], spec)
+    assert numbers(source.read(0, source.count(), 700)) == [*range(500)]
+    unreadable = "clicks.csv line 11: f2: '\\udcff' is not valid Unicode text"
+    assert list(source.bad.first.values()) == [unreadable, f"clicks.csv line 102: {reason}"]
+    assert source.bad.count == 2
+
+
 def test_values_as_people_write_them(tmp_path: Path, spec: ModelSpec) -> None:
     path = tmp_path / "clicks.csv"
     rows = ["True,NaN, 1,7.0,\\N,Oslo", " 0,True,NULL,,1f ,NA", "1.0,2,<NA>,-7,NA,\\N"]
