@@ -209,7 +209,7 @@ class FileClicks:
         times = None if marks.times is None else marks.times[good]
         places = place + table.fitting[good]
         if len(good) < len(labels):
-            labels, batch = labels[good], Batch._make(array[good] for array in batch)
+            labels, batch = labels[good], Batch._make(array.take(good, axis=0) for array in batch)
         return Clicks(labels, batch, raw, None, groups, times, places)
 
     def _marks(self, file: ClickFile, table: Table) -> Marks:

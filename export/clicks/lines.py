@@ -6,9 +6,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from thimble.export.clicks.text_values import Mask
 from thimble.models.hashing import Int64s
-
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,10 @@ from thimble.export.clicks.bag_columns import readable_column
 from thimble.export.clicks.delimited import Split
 from thimble.export.clicks.folders import FoundFile
 from thimble.export.clicks.formats import DAMAGE, Block, open_blocks
-from thimble.export.clicks.lines import Lines, Mask
+from thimble.export.clicks.lines import Lines
 from thimble.export.clicks.rows import ClickError
 from thimble.export.clicks.tables import Columns, Piece, Table
+from thimble.export.clicks.text_values import Mask
 
 
 class TextFile:
