@@ -10,7 +10,8 @@ PORTABLE := -p thimble.client -p thimble.export -p thimble.models -p thimble.ser
 QUICK := tests/models tests/client/test_retries.py tests/service/wire tests/loadtests/report tests/loadtests/results/test_gates.py \
 	tests/loadtests/results/test_histogram.py tests/loadtests/generate/test_pacing.py \
 	tests/loadtests/generate/test_shapes.py tests/loadtests/test_options.py tests/export/clicks/test_cardinality.py \
-	tests/export/clicks/test_rows.py tests/export/artifact/test_lookup_function.py tests/export/metrics \
+	tests/export/clicks/test_lines.py tests/export/clicks/test_rows.py tests/export/artifact/test_lookup_function.py \
+	tests/export/metrics \
 	tests/export/tradeoff/test_chance.py tests/export/tradeoff/test_choice.py tests/export/tradeoff/test_findings.py \
 	tests/export/importing/test_features.py tests/export/importing/test_mapping.py \
 	tests/export/importing/test_torch_file.py tests/export/importing/test_vocabulary.py \
