@@ -1,6 +1,7 @@
 """How many bytes a memory should have, and how they are spent: rules of ours, for which docs/theory.md has reasons."""
 
 import math
+from typing import Literal
 
 from thimble.export.plan.sharing import Places, ReadGaps, distinct_embeddings
 from thimble.export.plan.traffic import Traffic
@@ -16,9 +17,11 @@ SHARED = 0.1
 ALIKE = 1e-3
 """So many of the ids may have an embedding that another one has, too."""
 
+HOT_ROWS_REASON = "rows for hot ids pay with some clicks and cost with others: tradeoff --hot-rows none,auto tells"
+
 
 class Recommendation(Frozen):
-    """Bytes, precision and weights of a chunk, each with its reason in a sentence."""
+    """Bytes, precision, weights of a chunk and how the bytes are split, each with its reason in a sentence."""
 
     memory_bytes: int
     memory_reason: str
@@ -26,6 +29,8 @@ class Recommendation(Frozen):
     precision_reason: str
     chunk_size: int
     chunk_reason: str
+    hot_rows: Literal["none", "auto"]
+    hot_rows_reason: str
 
 
 def recommended(spec: ModelSpec, traffic: Traffic, ids: int) -> Recommendation:
@@ -42,6 +47,8 @@ def recommended(spec: ModelSpec, traffic: Traffic, ids: int) -> Recommendation:
         precision_reason=f"{counted(weights, 'weight')} in these bytes, {32 // BITS[precision]} times as many as fp32",
         chunk_size=chunk_size,
         chunk_reason=chunk_reason,
+        hot_rows="none",
+        hot_rows_reason=HOT_ROWS_REASON,
     )
 
 

@@ -32,6 +32,7 @@ def in_words(plan: MemoryPlan) -> list[str]:
         f"  --memory {plan.recommendation.memory_bytes}  {plan.recommendation.memory_reason}",
         f"  --memory-precision {plan.recommendation.precision}  {plan.recommendation.precision_reason}",
         f"  --chunk {plan.recommendation.chunk_size}  {plan.recommendation.chunk_reason}",
+        f"  --hot-rows {plan.recommendation.hot_rows}  {plan.recommendation.hot_rows_reason}",
     ]
 
 

@@ -12,6 +12,8 @@ LEFT, RIGHT, TOP, BOTTOM = 52, 18, 28, 40
 TICKS = 5
 # Of the legend: a line's height, and about the width of a letter.
 LEGEND_LINE, LETTER = 16, 6.2
+# The height of a point's label.
+LABEL_LINE = 9
 
 Number = Callable[[float], str]
 
@@ -32,7 +34,7 @@ class Axis(NamedTuple):
 class Line(NamedTuple):
     """Points joined by a line, or standing alone where there are intervals. `look` is a class of the style sheet.
 
-    `labels` are written beside the points.
+    `labels` are written beside the points, where there is room.
     """
 
     name: str
@@ -65,7 +67,7 @@ def axis(title: str, values: Sequence[float], form: Number, zero: bool = False) 
 def plot(name: str, x: Axis, y: Axis, marks: Sequence[Line | Bars]) -> Markup:
     """A plot that is called by its name where it cannot be seen. Marks without a name are not in its legend."""
     legend, top = _legend(marks)
-    drawn = [*_frame(x, y), *legend, *(_drawn(mark, x, y) for mark in marks)]
+    drawn = [*_frame(x, y), *legend, *(_drawn(mark, x, y) for mark in marks), *_labels(marks, x, y)]
     return Markup('<svg viewBox="0 {} {} {}" role="img" aria-label="{}">{}</svg>').format(
         top, WIDTH, HEIGHT - top, name, Markup("").join(drawn)
     )
@@ -128,15 +130,26 @@ def _drawn(mark: Line | Bars, x: Axis, y: Axis) -> Markup:
         path = "M" + "L".join(f"{across:.1f} {up:.1f}" for across, up in places) if len(places) > 1 else ""
     dot = Markup('<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="2.5"/>')
     dots = Markup("").join(dot.format(mark.look, *place) for place in places) if mark.dots else ""
-    labels = Markup("").join(_label(*place, text) for place, text in zip(places, mark.labels, strict=False) if text)
-    return Markup('<path class="{}" d="{}"/>{}{}').format(mark.look, path, dots, labels)
+    return Markup('<path class="{}" d="{}"/>{}').format(mark.look, path, dots)
 
 
-def _label(across: float, up: float, text: str) -> Markup:
-    """To the right of a point, or to its left where there is no room."""
-    room = across + 5 + LETTER * len(text) < WIDTH
-    place, look = (across + 5, "label") if room else (across - 5, "end label")
-    return Markup('<text x="{:.1f}" y="{:.1f}" class="{}">{}</text>').format(place, up + 3, look, text)
+def _labels(marks: Sequence[Line | Bars], x: Axis, y: Axis) -> Iterator[Markup]:
+    """To the right of points, or to the left at the edge. One that would lie on another is left out."""
+    written: list[tuple[float, float, float]] = []
+    for mark in marks:
+        labelled = zip(mark.points, mark.labels, strict=False) if isinstance(mark, Line) else ()
+        for (across, up), text in labelled:
+            place, height, width = _x(x, across), _y(y, up) + 3, LETTER * len(text)
+            at_edge = place + 5 + width >= WIDTH
+            left = place - 5 - width if at_edge else place + 5
+            hides = (
+                abs(height - at) < LABEL_LINE and left < end and begin < left + width for begin, end, at in written
+            )
+            if not text or any(hides):
+                continue
+            written.append((left, left + width, height))
+            anchor, look = (place - 5, "end label") if at_edge else (left, "label")
+            yield Markup('<text x="{:.1f}" y="{:.1f}" class="{}">{}</text>').format(anchor, height, look, text)
 
 
 def _x(axis: Axis, value: float) -> float:

@@ -42,10 +42,10 @@ def is_sure(finding: Finding, allowed: float) -> bool:
     return gap is not None and gap.half is not None and gap.value - gap.half >= -allowed
 
 
-def advice(found: Sequence[Finding], allowed: float, untrained: int = 0) -> Advice:
+def advice(found: Sequence[Finding], allowed: float, untrained: int = 0, left_out: int = 0) -> Advice:
     """The smallest memory that is good enough and how to train with it, or why there is none.
 
-    So many models of the grid are `untrained`: they have had no time yet.
+    So many models of the grid are `untrained`: they have had no time yet. So many runs in all were `left_out`.
     """
     compressed = [it for it in found if it.gap]
     full = max((it for it in found if it.setting.is_full), key=lambda it: it.auc.value, default=None)
@@ -70,7 +70,7 @@ def advice(found: Sequence[Finding], allowed: float, untrained: int = 0) -> Advi
     rest = f"; {to_come}" if untrained else ""
     return Advice(
         f"the smallest memory within {allowed:g} AUC of full tables has {size(best.embedding_bytes)}{larger}: "
-        f"{in_words(best)} is {_gap(best)}{_doubt(best, allowed)}{rest}",
+        f"{in_words(best)} is {_gap(best)}{_doubt(best, allowed, left_out)}{rest}",
         options(best),
     )
 
@@ -103,10 +103,11 @@ def _gap(finding: Finding) -> str:
     return f"{abs(value):.4f} {side} them{chance}, {counted(finding.seeds, 'seed')}"
 
 
-def _doubt(finding: Finding, allowed: float) -> str:
+def _doubt(finding: Finding, allowed: float, left_out: int) -> str:
     assert finding.gap is not None
     if finding.gap.half is None:
         return ", of which chance may make much: more --seeds tell"
     if is_sure(finding, allowed):
         return ""
-    return ", which chance could still make too little: more --seeds or --minutes tell"
+    more = "--minutes" if left_out else "--seeds"  # where none were left out there is nothing to spend time on
+    return f", which chance could still make too little: more {more} tell"

@@ -36,8 +36,8 @@ def quality_charts(found: Sequence[Finding]) -> Iterator[Chart]:
     """AUC and normalised entropy on held-out rows against bytes, rows and time.
 
     Against bytes full tables are a line, for they have no memory to choose. Against rows and time nothing tells models
-    of a curve apart but how many times smaller each is, which is written beside it. Where all have seen as many rows
-    there is nothing to see against these.
+    of a curve apart but how many times smaller each is, which is written beside it where there is room. Where all have
+    seen as many rows there is nothing to see against these.
     """
     compressed = [it for it in found if not it.setting.is_full]
     if not compressed:

@@ -28,7 +28,7 @@ def tradeoff_page(config: RunConfig, state: State, found: Sequence[Finding], all
         title=f"{config.spec.name}: quality against memory",
         standing=_standing(state),
         headlines=list(_headlines(found, allowed, state)),
-        advice=[advice(found, allowed, len(state.untrained)).marked],
+        advice=[advice(found, allowed, len(state.untrained), len(state.left_out)).marked],
         charts=[
             *quality_charts(found),
             *learning_charts(state.outcomes, _shown(found, allowed), config.validation_rows),

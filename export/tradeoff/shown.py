@@ -42,7 +42,7 @@ class Shown:
         if state.left_out:
             names = listed([called(run) for run in state.left_out])
             said.append(f"left out for want of time ({counted(len(state.left_out), 'run')}): {names}")
-        advised = advice(found, self._allowed, len(state.untrained))
+        advised = advice(found, self._allowed, len(state.untrained), len(state.left_out))
         return [*said, f"report: {self._folder.page}", f"advice: {advised.line}"]
 
     def _found(self, state: State) -> list[Finding]:

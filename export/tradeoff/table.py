@@ -14,9 +14,10 @@ _NOTE = (
     "Held-out rows, the same ones for all: means over seeds, each with the half of its 95 % interval. It is Student's, "
     "with the scatter of seeds pooled over all models, so it says what another seed would change and not what other "
     "rows would. Rows are those that the kept weights have seen. Rows to full tables' quality are told by validation "
-    "rows, as times what full tables took. These have a row for each id that comes at least twice, and below bytes is "
-    "their share of these tables'; times smaller is by a row for every id. Runs side by side share the machine, and "
-    "so do their times. A step is timed by itself beside one of full tables, on the same batches in turn."
+    "rows, as times what full tables took; few of them may say never of a model that is better on held-out rows. Full "
+    "tables have a row for each id that comes at least twice, and below bytes is the share of these tables'; times "
+    "smaller is by a row for every id. Runs side by side share the machine, and so do their times. A step is timed by "
+    "itself beside one of full tables, on the same batches in turn."
 )
 
 

@@ -37,6 +37,13 @@ def test_what_is_recommended_does_what_is_said_of_it() -> None:
     assert sharing.shared_share == pytest.approx(0.1, abs=0.005)
     assert 1 - sharing.distinct_embeddings / at_it.ids < 0.001
     assert at_it.chunk_size == found.chunk_size
+    options = [line.split()[:2] for line in in_words(at_it)[-4:]]
+    assert options == [
+        ["--memory", str(found.memory_bytes)],
+        ["--memory-precision", "int4"],
+        ["--chunk", str(found.chunk_size)],
+        ["--hot-rows", "none"],
+    ]
 
 
 @pytest.mark.parametrize(

@@ -73,3 +73,16 @@ def test_a_legend_has_as_many_lines_as_it_needs_above_the_plot() -> None:
     places = [(float(text.attrib["x"]), float(text.attrib["y"])) for text in many.iter("text") if text.text in names]
     assert len(set(places)) == 5 and len({up for _, up in places}) == 3
     assert all(top < up <= 16 and across + 100 < WIDTH for across, up in places)
+
+
+def test_labels_do_not_lie_on_each_other() -> None:
+    x, y = axis("", [0, 10], short), axis("", [0, 1], short)
+    crowd = [(1 + 0.1 * n, 0.5 + 0.001 * n) for n in range(9)]
+    marks = [
+        Line("crowd", "a", crowd, labels=[f"{n}x" for n in range(9)]),
+        Line("others", "b", [(1.2, 0.5), (9.99, 0.1), (5, 0.9)], labels=["hidden", "at the edge", ""]),
+    ]
+    drawn = ElementTree.fromstring(plot("", x, y, marks))
+    labels = [text for text in drawn.iter("text") if "label" in text.attrib.get("class", "")]
+    assert [text.text for text in labels] == ["0x", "4x", "8x", "at the edge"]
+    assert float(labels[-1].attrib["x"]) < WIDTH and labels[-1].attrib["class"] == "end label"
