@@ -78,7 +78,8 @@ struct Hot {
 };
 
 // One of `buckets` buckets that holds about half of the ids.
-Hot directory(Random& random, const std::vector<int64_t>& ids, int64_t fields, int64_t buckets, bool hostile) {
+Hot directory(Random& random, const std::vector<int64_t>& ids, const std::vector<size_t>& of_slots, int64_t fields,
+              int64_t buckets, bool hostile) {
   const auto plane = static_cast<size_t>(fields) * choices;
   Hot hot{buckets, fields, std::vector<int32_t>(static_cast<size_t>(buckets) * 4), std::vector<int64_t>(5 * plane)};
   for (auto& key : hot.keys) key = random() % 2 ? -1 : static_cast<int32_t>(value(random, int64_t{1} << 31, hostile));
@@ -86,7 +87,7 @@ Hot directory(Random& random, const std::vector<int64_t>& ids, int64_t fields, i
     hot.directory[i] = value(random, i < 3 * plane ? int64_t{1} << 31 : buckets, hostile);
   }
   for (size_t n = 0; n < ids.size(); n += 1 + random() % 3) {
-    const size_t field = n % static_cast<size_t>(fields), choice = random() % choices;
+    const size_t field = of_slots[n % of_slots.size()], choice = random() % choices;
     const auto bucket = static_cast<size_t>(hot.bucket(field, choice, ids[n]));
     hot.keys[bucket * 4 + random() % 4] = static_cast<int32_t>(hot.key(field, choice, ids[n]));
   }
@@ -110,9 +111,46 @@ float stored(const std::byte* memory, size_t i, int64_t bits, float step) {
   return number;
 }
 
-// Random float16s are NaN at times, which have no one form.
-bool same(float found, float wanted, int64_t bits) {
-  return std::memcmp(&found, &wanted, sizeof found) == 0 || (bits == 16 && std::isnan(found) && std::isnan(wanted));
+// NaNs have no one form where numbers are widened or pooled.
+bool same(float found, float wanted, bool one_form) {
+  return std::memcmp(&found, &wanted, sizeof found) == 0 || (!one_form && std::isnan(found) && std::isnan(wanted));
+}
+
+// Fields, none of which has a bag, or each one or not; few or many ids a bag.
+Bags random_bags(Random& random, size_t fields, bool large) {
+  Bags bags;
+  if (random() % 2) return bags;
+  const int64_t most = large || random() % 4 ? 5 : 150;
+  for (size_t field = 0; field < fields; ++field) {
+    bags.pooling.push_back(below(random, 4));
+    bags.values.push_back(bags.pooling.back() ? 1 + below(random, most) : 1);
+  }
+  return bags;
+}
+
+// The field of each slot of a row.
+std::vector<size_t> fields_of_slots(const Bags& bags, size_t fields) {
+  std::vector<size_t> of_slots;
+  for (size_t field = 0; field < fields; ++field) {
+    of_slots.insert(of_slots.end(), bags.values.empty() ? 1 : static_cast<size_t>(bags.values[field]), field);
+  }
+  return of_slots;
+}
+
+// Embeddings of one field in the order of their ids, pooled as models/pooling.py says; none are zero.
+std::vector<float> pooled_rows(const std::vector<std::vector<float>>& rows, size_t dim, int64_t pooling) {
+  if (rows.empty()) return std::vector<float>(dim);
+  std::vector<float> all = rows[0];
+  for (size_t row = 1; row < rows.size(); ++row) {
+    for (size_t i = 0; i < dim; ++i) {
+      if (pooling != 3) all[i] += rows[row][i];
+      else if (rows[row][i] > all[i]) all[i] = rows[row][i];
+    }
+  }
+  if (pooling == 2) {
+    for (float& number : all) number /= static_cast<float>(rows.size());
+  }
+  return all;
 }
 
 // A buffer that ends where its content does, for the sanitizers to see what reads beyond it.
@@ -133,23 +171,28 @@ void lookup_once(Random& random, bool large) {
   const int64_t chunks = 1 + below(random, random() % 8 ? 6 : 200);
   const int64_t dim = random() % 2 ? chunk * chunks : chunk * (chunks - 1) + 1 + below(random, chunk);
   const int64_t fields = 1 + below(random, 7);
-  const int64_t batch = large ? 1 + (8 << 20) / (fields * dim * 4) : below(random, 40);
+  const Bags bags = random_bags(random, static_cast<size_t>(fields), large);
+  const std::vector<size_t> of_slots = fields_of_slots(bags, static_cast<size_t>(fields));
+  const auto width = static_cast<int64_t>(of_slots.size());
+  const int64_t batch = large ? 1 + (8 << 20) / (width * dim * 4) : below(random, 40);
   const int64_t shared = 1 + below(random, random() % 4 ? 2000 : 3);
   const int64_t buckets = with_hot ? 1 + below(random, 30) : 0, slots = shared + buckets * 4 * chunks;
   const int64_t length = block ? slots * chunk : scheme == Scheme::robe_v1 ? chunk + slots - 1 : chunk + slots;
 
-  std::vector<int64_t> ids(static_cast<size_t>(batch * fields));
-  for (auto& id : ids) id = value(random, int64_t{1} << 60, hostile);
+  std::vector<int64_t> ids(static_cast<size_t>(batch * width));
+  const bool gaps = random() % 2;
+  for (auto& id : ids) id = gaps && random() % 2 ? 0 : value(random, int64_t{1} << 60, hostile);
   std::vector<int64_t> constants(static_cast<size_t>(3 * fields * chunks));
   for (auto& constant : constants) constant = value(random, int64_t{1} << 31, hostile);
-  const Hot hot = with_hot ? directory(random, ids, fields, buckets, hostile) : Hot{};
+  const Hot hot = with_hot ? directory(random, ids, of_slots, fields, buckets, hostile) : Hot{};
   const auto memory = random_bytes(random, static_cast<size_t>(length * bits / 8));
-  const auto out = std::make_unique<float[]>(ids.size() * static_cast<size_t>(dim));
+  const auto outputs = static_cast<size_t>(batch * fields);
+  const auto out = std::make_unique<float[]>(outputs * static_cast<size_t>(dim));
 
   std::string problem;
-  const auto found = attributes(name(scheme), with_hot ? 2 : 1, chunk, dim, bits, step, problem);
+  const auto found = attributes(name(scheme), with_hot ? 2 : 1, chunk, dim, bits, step, bags, problem);
   if (!found) fail("refused: " + problem);
-  Shapes shapes{{batch, fields}, {length}, {3, fields, chunks}, {}, {}};
+  Shapes shapes{{batch, width}, {length}, {3, fields, chunks}, {}, {}};
   if (block) shapes.memory = {slots, bits == 4 ? chunk / 2 : chunk};
   if (with_hot) shapes.keys = {buckets, 4}, shapes.directory = {5, fields, 2};
   problem = misfit(*found, shapes);
@@ -161,30 +204,46 @@ void lookup_once(Random& random, bool large) {
   lookup.keys = hot.keys.data();
   lookup.directory = hot.directory.data();
   lookup.out = reinterpret_cast<std::byte*>(out.get());
+  std::optional<Layout> layout;
+  if (!bags.values.empty()) lookup.layout = &layout.emplace(bags);
   std::optional<Choices> of_hot;
   if (with_hot) of_hot.emplace(hot.directory.data(), lookup.fields, lookup.buckets);
   const Choices* prepared = of_hot ? &*of_hot : nullptr;
   const Instructions instructions = random() % 2 ? Instructions::baseline : supported();
   // in two parts, as threads share a lookup out
-  const size_t middle = ids.empty() ? 0 : random() % (ids.size() + 1);
-  run(lookup, prepared, middle, ids.size(), instructions);
+  const size_t middle = outputs == 0 ? 0 : random() % (outputs + 1);
+  run(lookup, prepared, middle, outputs, instructions);
   run(lookup, prepared, 0, middle, instructions);
 
   const auto plane = static_cast<size_t>(fields * chunks);
-  const float* number = out.get();
-  for (size_t n = 0; n < ids.size(); ++n) {
-    const size_t field = n % static_cast<size_t>(fields);
-    const int64_t place = with_hot ? hot.place(field, ids[n]) : -1;
+  const auto embedding = [&](int64_t id, size_t field) {
+    std::vector<float> numbers;
+    const int64_t place = with_hot ? hot.place(field, id) : -1;
     for (int64_t c = 0; c < chunks; ++c) {
       const int64_t* a = &constants[field * static_cast<size_t>(chunks) + static_cast<size_t>(c)];
-      const int64_t hashed = hash(scheme, ids[n], a[0], a[plane], a[2 * plane]) % shared;
+      const int64_t hashed = hash(scheme, id, a[0], a[plane], a[2 * plane]) % shared;
       const int64_t start = (place < 0 ? hashed : shared + place * chunks + c) * (block ? chunk : 1);
-      for (int64_t i = start; i < start + std::min(chunk, dim - c * chunk); ++i, ++number) {
-        if (same(*number, stored(memory.get(), static_cast<size_t>(i), bits, step), bits)) continue;
-        fail(std::string("differs: ") + name(scheme) + ", bits " + std::to_string(bits) + ", chunk_size " +
-             std::to_string(chunk) + ", dim " + std::to_string(dim) + ", length " + std::to_string(length) + ", id " +
-             std::to_string(ids[n]) + ", place " + std::to_string(place) + " of " + std::to_string(buckets * 4));
+      for (int64_t i = start; i < start + std::min(chunk, dim - c * chunk); ++i) {
+        numbers.push_back(stored(memory.get(), static_cast<size_t>(i), bits, step));
       }
+    }
+    return numbers;
+  };
+  const float* number = out.get();
+  for (size_t n = 0; n < ids.size();) {
+    const size_t field = of_slots[n % of_slots.size()];
+    const int64_t pooling = bags.values.empty() ? 0 : bags.pooling[field];
+    const size_t next = n + (pooling ? static_cast<size_t>(bags.values[field]) : 1);
+    std::vector<std::vector<float>> rows;
+    for (; n < next; ++n) {
+      if (ids[n] != 0 || pooling == 0) rows.push_back(embedding(ids[n], field));
+    }
+    for (const float wanted : pooled_rows(rows, static_cast<size_t>(dim), pooling)) {
+      if (same(*number++, wanted, bits == 32 && pooling == 0)) continue;
+      fail(std::string("differs: ") + name(scheme) + ", bits " + std::to_string(bits) + ", chunk_size " +
+           std::to_string(chunk) + ", dim " + std::to_string(dim) + ", length " + std::to_string(length) + ", field " +
+           std::to_string(field) + ", pooling " + std::to_string(pooling) + " of " + std::to_string(rows.size()) +
+           ", buckets " + std::to_string(buckets));
     }
   }
 }
@@ -211,12 +270,17 @@ void shapes_once(Random& random) {
     for (auto& dim : made) dim = any();
     return made;
   };
+  const auto list = [&] {
+    std::vector<int64_t> made(random() % 4);
+    for (auto& number : made) number = any();
+    return made;
+  };
   const char* schemes[] = {"block", "robe-v1", "robe-v2", "", "BLOCK", "robe-v3"};
   const int64_t bits[] = {32, 16, 8, 4, any()}, versions[] = {1, 2, any()};
   const float steps[] = {1, 0, -1, INFINITY, NAN};
   std::string problem;
   const auto found = attributes(schemes[random() % 6], versions[random() % 3], any(), any(), bits[random() % 5],
-                                steps[random() % 5], problem);
+                                steps[random() % 5], {list(), list()}, problem);
   if (found.has_value() != problem.empty()) fail("refused without a reason");
   if (found) misfit(*found, {dims(), dims(), dims(), dims(), dims()});
 }

@@ -3,6 +3,8 @@
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>
 
+#include <type_traits>
+
 namespace thimble {
 namespace {
 
@@ -40,11 +42,10 @@ __device__ float4 four_numbers(const std::byte* chunk, size_t k, float step) {
   }
 }
 
-// Where the chunk lies that begins with chunk `c` of id `n`.
+// Where the chunk lies that is chunk `c` of an id.
 template <uint32_t prime>
-__device__ const std::byte* chunk_of(const Lookup& lookup, size_t n, size_t c) {
-  const int64_t id = lookup.ids[n];
-  const size_t field = n % lookup.fields, plane = lookup.fields * lookup.chunks;
+__device__ const std::byte* chunk_of(const Lookup& lookup, int64_t id, size_t field, size_t c) {
+  const size_t plane = lookup.fields * lookup.chunks;
   const int64_t* a = lookup.constants + field * lookup.chunks + c;
   size_t slot = lookup.shared(hash_of<prime>(id_part<prime>(id, a[0], a[plane]), a[2 * plane]));
   if (lookup.buckets) {
@@ -69,7 +70,7 @@ __global__ void look_up(const Lookup lookup, size_t units) {
   for (size_t i = static_cast<size_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < units; i += step) {
     const size_t n = i / units_a_row, at = i % units_a_row * at_once;
     const size_t c = at / lookup.chunk_size;
-    const std::byte* chunk = chunk_of<prime>(lookup, n, c);
+    const std::byte* chunk = chunk_of<prime>(lookup, lookup.ids[n], n % lookup.fields, c);
     const size_t k = at - c * lookup.chunk_size;
     if constexpr (at_once == four) {
       reinterpret_cast<float4*>(lookup.out)[i] = four_numbers<bits>(chunk, k, lookup.step);
@@ -79,11 +80,87 @@ __global__ void look_up(const Lookup lookup, size_t units) {
   }
 }
 
+// The slots and the pooling of some fields that follow one another. As an argument of a kernel they need no memory of the
+// GPU's, which none may be taken of while a graph is captured.
+struct SomeBags {
+  static constexpr size_t most = 256;
+
+  size_t first_field, fields, slots;
+  uint32_t first_slot[most + 1];
+  Pooling pooling[most];
+};
+static_assert(sizeof(SomeBags) + sizeof(Lookup) < 4000, "of all arguments of a kernel 4 kB are safe");
+
+__device__ void pool(float& total, float number, bool largest) {
+  total = largest ? pooled<true>(total, number) : pooled<false>(total, number);
+}
+
+__device__ void pool(float4& total, const float4& numbers, bool largest) {
+  pool(total.x, numbers.x, largest);
+  pool(total.y, numbers.y, largest);
+  pool(total.z, numbers.z, largest);
+  pool(total.w, numbers.w, largest);
+}
+
+__device__ float divided(float total, float count) { return total / count; }
+
+__device__ float4 divided(const float4& total, float count) {
+  return {total.x / count, total.y / count, total.z / count, total.w / count};
+}
+
+// As above, and each thread pools what it reads for its numbers, in the order of the ids.
+template <uint32_t prime, unsigned bits, size_t at_once>
+__global__ void look_up_pooled(const Lookup lookup, const SomeBags bags, size_t units) {
+  using Numbers = std::conditional_t<at_once == four, float4, float>;
+  const size_t units_an_embedding = lookup.dim / at_once;
+  const size_t step = static_cast<size_t>(gridDim.x) * blockDim.x;
+  for (size_t i = static_cast<size_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < units; i += step) {
+    const size_t n = i / units_an_embedding, unit = i % units_an_embedding, at = unit * at_once;
+    const size_t row = n / bags.fields, of_these = n % bags.fields, field = bags.first_field + of_these;
+    const size_t c = at / lookup.chunk_size, k = at - c * lookup.chunk_size;
+    const Pooling pooling = bags.pooling[of_these];
+    const int64_t* const end = lookup.ids + row * bags.slots + bags.first_slot[of_these + 1];
+    Numbers total{};
+    unsigned count = 0;
+    for (const int64_t* id = lookup.ids + row * bags.slots + bags.first_slot[of_these]; id < end; ++id) {
+      if (*id == 0 && pooling != Pooling::single) continue;
+      const std::byte* chunk = chunk_of<prime>(lookup, *id, field, c);
+      Numbers read;
+      if constexpr (at_once == four) {
+        read = four_numbers<bits>(chunk, k, lookup.step);
+      } else {
+        read = number<bits>(chunk, k, lookup.step);
+      }
+      if (count++ == 0) {
+        total = read;
+      } else {
+        pool(total, read, pooling == Pooling::max);
+      }
+    }
+    if (pooling == Pooling::mean && count > 1) total = divided(total, static_cast<float>(count));
+    reinterpret_cast<Numbers*>(lookup.out)[(row * lookup.fields + field) * units_an_embedding + unit] = total;
+  }
+}
+
+unsigned blocks_for(size_t units) {
+  return static_cast<unsigned>(std::min((units + threads - 1) / threads, most_blocks));
+}
+
 template <uint32_t prime, unsigned bits, size_t at_once>
 void launch(const Lookup& lookup, cudaStream_t stream) {
-  const size_t units = lookup.count * lookup.dim / at_once;
-  const auto blocks = static_cast<unsigned>(std::min((units + threads - 1) / threads, most_blocks));
-  look_up<prime, bits, at_once><<<blocks, threads, 0, stream>>>(lookup, units);
+  if (lookup.layout == nullptr) {
+    const size_t units = lookup.count * lookup.dim / at_once;
+    look_up<prime, bits, at_once><<<blocks_for(units), threads, 0, stream>>>(lookup, units);
+    return;
+  }
+  const Layout& layout = *lookup.layout;
+  for (size_t first = 0; first < lookup.fields; first += SomeBags::most) {
+    SomeBags bags{first, std::min(lookup.fields - first, SomeBags::most), layout.slots.size(), {}, {}};
+    for (size_t i = 0; i <= bags.fields; ++i) bags.first_slot[i] = static_cast<uint32_t>(layout.first[first + i]);
+    std::copy_n(&layout.pooling[first], bags.fields, bags.pooling);
+    const size_t units = lookup.count / lookup.fields * bags.fields * lookup.dim / at_once;
+    look_up_pooled<prime, bits, at_once><<<blocks_for(units), threads, 0, stream>>>(lookup, bags, units);
+  }
 }
 
 // Whether every four numbers that are written together are read together, all aligned.

@@ -140,6 +140,25 @@ inline float widened(uint16_t half) {
   return value;
 }
 
+// How a field's embeddings of several ids become one. The values are those that a node has.
+enum class Pooling : int64_t { single, sum, mean, max };
+
+// One more number for a pooled one: the first is what it begins with. Of two zeros, and of NaNs, the earlier one stays.
+template <bool largest>
+THIMBLE_ANYWHERE inline float pooled(float total, float number) {
+  if constexpr (largest) return number > total ? number : total;
+#ifdef __CUDA_ARCH__
+  return __fadd_rn(total, number);  // which is never made one with a multiplication
+#else
+  return total + number;
+#endif
+}
+
+// The slots that each field has in a row of ids, and how its embeddings are pooled. Both are empty where each has one.
+struct Bags {
+  std::vector<int64_t> values, pooling;
+};
+
 // What a node says of itself. `bits` are those of a stored number: 32 and 16 of floats, 8 and 4 of multiples of `step`.
 // `hot`: some ids have slots of their own, which a directory finds.
 struct Attributes {
@@ -149,6 +168,7 @@ struct Attributes {
   int64_t bits;
   float step;
   bool hot;
+  Bags bags;
 };
 
 using Dims = std::vector<int64_t>;
@@ -160,12 +180,25 @@ struct Shapes {
 
 // The attributes of a node, or in `problem` one sentence that says why they are none.
 std::optional<Attributes> attributes(std::string_view scheme, int64_t version, int64_t chunk_size, int64_t dim,
-                                     int64_t bits, float step, std::string& problem);
+                                     int64_t bits, float step, Bags bags, std::string& problem);
 
 // One sentence that says why inputs of these shapes cannot be looked up, empty when they can.
 std::string misfit(const Attributes& attributes, const Shapes& shapes);
 
-// A lookup of `count` ids, row after row, with everything that repeats worked out. Sizes in bytes are those of what is
+// Bags as rows of ids are walked along.
+struct Layout {
+  struct Slot {
+    uint32_t field;
+    bool in_bag;  // where 0 is no id
+  };
+  std::vector<Slot> slots;
+  std::vector<size_t> first;  // of each field, and of none
+  std::vector<Pooling> pooling;
+
+  explicit Layout(const Bags& bags);
+};
+
+// A lookup of `count` embeddings, row after row, with everything that repeats worked out. Sizes in bytes are those of what is
 // stored, but an embedding's are those of the output, which is always float32.
 struct Lookup {
   Scheme scheme;
@@ -176,7 +209,9 @@ struct Lookup {
   size_t first_own;  // the first slot of the first place
   size_t count, fields, chunks, chunk_size, dim;
   size_t stride, chunk_bytes, last_bytes, embedding_bytes;
+  const Layout* layout;  // null without bags: there is an embedding of each id
   const int64_t* ids;
+  const uint32_t* fields_of;  // the ids' fields if they do not follow one another in turn, else null
   const std::byte* memory;
   const int64_t* constants;
   const int32_t* keys;
@@ -200,7 +235,7 @@ enum class Instructions { baseline, avx2 };
 // This processor's.
 Instructions supported();
 
-// Write the embeddings of the ids from `begin` to `end`. `choices` are the directory's, and unused without one.
+// Write the embeddings from `begin` to `end`, of an id or of a bag each. `choices` are the directory's, and unused without one.
 void run(const Lookup& lookup, const Choices* choices, size_t begin, size_t end,
          Instructions instructions = supported());
 

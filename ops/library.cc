@@ -55,6 +55,14 @@ T attribute(const Ort::ConstKernelInfo& info, const char* name, T missing) {
   }
 }
 
+std::vector<int64_t> numbers(const Ort::ConstKernelInfo& info, const char* name) {
+  try {
+    return info.GetAttributes<int64_t>(name);
+  } catch (const Ort::Exception&) {
+    return {};
+  }
+}
+
 // A stored number's bits, 0 if the node does not say.
 int64_t bits_of(const Ort::ConstKernelInfo& info, ONNXTensorElementDataType memory_type) {
   switch (memory_type) {
@@ -67,12 +75,17 @@ int64_t bits_of(const Ort::ConstKernelInfo& info, ONNXTensorElementDataType memo
   }
 }
 
+// What has to be read or written for one.
+size_t bytes_an_embedding(const Lookup& lookup) {
+  return lookup.embedding_bytes * (lookup.layout ? lookup.layout->slots.size() / lookup.fields : 1);
+}
+
 void run_on_cpu(const Ort::KernelContext& context, const Lookup& lookup, const Choices* choices) {
   struct Work {
     const Lookup& lookup;
     const Choices* choices;
     size_t step;
-  } work{lookup, choices, std::max<size_t>(1, bytes_a_task / lookup.embedding_bytes)};
+  } work{lookup, choices, std::max<size_t>(1, bytes_a_task / bytes_an_embedding(lookup))};
   const size_t tasks = lookup.count / work.step + (lookup.count % work.step != 0);
   if (tasks <= 1) return run(lookup, choices, 0, lookup.count);
   const auto task = [](void* data, size_t i) {
@@ -91,9 +104,11 @@ class Kernel {
     const float no_step = std::numeric_limits<float>::quiet_NaN();
     const auto found = attributes(info.GetAttribute<std::string>("scheme"), info.GetAttribute<int64_t>("version"),
                                   info.GetAttribute<int64_t>("chunk_size"), info.GetAttribute<int64_t>("dim"),
-                                  bits_of(info, memory_type), attribute(info, "step", no_step), problem);
+                                  bits_of(info, memory_type), attribute(info, "step", no_step),
+                                  {numbers(info, "values"), numbers(info, "pooling")}, problem);
     if (!found) throw std::invalid_argument(problem);
     attributes_ = *found;
+    if (!attributes_.bags.values.empty()) layout_.emplace(attributes_.bags);
     const size_t memory_rank = attributes_.scheme == Scheme::block ? 2 : 1;
     check({known_dims(info, ids, 2), known_dims(info, memory, memory_rank), known_dims(info, constants, 3),
            known_dims(info, keys, 2), known_dims(info, directory, 3)});
@@ -125,9 +140,10 @@ class Kernel {
       shapes.directory = dims(directory, constant_.directory);
     }
     check(shapes);
-    auto out = context.GetOutput(0, {shapes.ids[0], shapes.ids[1], attributes_.dim});
     Lookup lookup = plan(attributes_, shapes);
+    auto out = context.GetOutput(0, {shapes.ids[0], static_cast<int64_t>(lookup.fields), attributes_.dim});
     if (lookup.count == 0) return;
+    lookup.layout = layout_ ? &*layout_ : nullptr;
     lookup.ids = context.GetInput(ids).GetTensorData<int64_t>();
     lookup.memory = static_cast<const std::byte*>(context.GetInput(memory).GetTensorRawData());
     lookup.constants = context.GetInput(constants).GetTensorData<int64_t>();
@@ -163,6 +179,7 @@ class Kernel {
   Attributes attributes_{};
   Shapes constant_;  // of inputs that are the same for all runs, none of others
   std::optional<Choices> choices_;
+  std::optional<Layout> layout_;
   bool on_gpu_;
 };
 

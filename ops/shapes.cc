@@ -1,10 +1,15 @@
 // Which attributes and shapes are a lookup, and what follows from them.
 #include <cmath>
+#include <numeric>
+#include <utility>
 
 #include "hash_lookup.h"
 
 namespace thimble {
 namespace {
+
+// That a bag may have, as models/bags.py says: what a hostile node makes one set up has an end.
+constexpr int64_t most_values = 1024;
 
 std::string shown(const Dims& dims) {
   std::string text = "[";
@@ -40,6 +45,37 @@ int64_t slots_of(const Attributes& attributes, int64_t length) {
   return 0;
 }
 
+// Why these are no bags, empty when they are.
+std::string misfit_of_bags(const Bags& bags) {
+  const auto& [values, pooling] = bags;
+  if (values.size() != pooling.size()) {
+    return "HashLookup: values are those of " + std::to_string(values.size()) + " fields and pooling that of " +
+           std::to_string(pooling.size()) + ", but both must be of every field";
+  }
+  for (size_t field = 0; field < values.size(); ++field) {
+    const std::string of_field = " of field " + std::to_string(field);
+    if (values[field] < 1 || values[field] > most_values) {
+      return "HashLookup: values " + std::to_string(values[field]) + of_field + " must be between 1 and " +
+             std::to_string(most_values);
+    }
+    if (pooling[field] < 0 || pooling[field] > static_cast<int64_t>(Pooling::max)) {
+      return "HashLookup: pooling " + std::to_string(pooling[field]) + of_field +
+             " is none of 0 (single-valued), 1 (sum), 2 (mean) and 3 (max)";
+    }
+    if (pooling[field] == 0 && values[field] > 1) {
+      return "HashLookup: values " + std::to_string(values[field]) + of_field +
+             " must be 1, because its pooling 0 says that it is single-valued";
+    }
+  }
+  return "";
+}
+
+// The fields, -1 if that is not known yet.
+int64_t fields_of(const Attributes& attributes, const Dims& ids) {
+  const auto& values = attributes.bags.values;
+  return values.empty() ? ids[1] : static_cast<int64_t>(values.size());
+}
+
 // Why some ids cannot have slots of their own, empty when they can.
 std::string misfit_of_hot(const Attributes& attributes, const Shapes& shapes) {
   const auto& [ids, memory, constants, keys, directory] = shapes;
@@ -47,7 +83,7 @@ std::string misfit_of_hot(const Attributes& attributes, const Shapes& shapes) {
   if (differ(keys, {-1, lanes}) || keys[0] == 0) {
     return "HashLookup: keys are " + shown(keys) + ", but must be [buckets, " + std::to_string(lanes) + "]";
   }
-  if (const Dims wanted{5, ids[1], choices}; differ(directory, wanted)) {
+  if (const Dims wanted{5, fields_of(attributes, ids), choices}; differ(directory, wanted)) {
     return "HashLookup: directory is " + shown(directory) + ", but ids " + shown(ids) + " need " + shown(wanted);
   }
   const int64_t chunks = chunks_of(attributes);
@@ -61,9 +97,9 @@ std::string misfit_of_hot(const Attributes& attributes, const Shapes& shapes) {
 }  // namespace
 
 std::optional<Attributes> attributes(std::string_view scheme, int64_t version, int64_t chunk_size, int64_t dim,
-                                     int64_t bits, float step, std::string& problem) {
+                                     int64_t bits, float step, Bags bags, std::string& problem) {
   const std::string name(scheme.substr(0, 64));
-  Attributes found{Scheme::block, chunk_size, dim, bits, step, version == 2};
+  Attributes found{Scheme::block, chunk_size, dim, bits, step, version == 2, std::move(bags)};
   if (scheme == "robe-v1") {
     found.scheme = Scheme::robe_v1;
   } else if (scheme == "robe-v2") {
@@ -89,7 +125,8 @@ std::optional<Attributes> attributes(std::string_view scheme, int64_t version, i
   } else if (bits == 4 && chunk_size % 2) {
     problem = "HashLookup: chunk_size " + std::to_string(chunk_size) + " must be even where numbers have 4 bits";
   } else {
-    return found;
+    problem = misfit_of_bags(found.bags);
+    if (problem.empty()) return found;
   }
   return std::nullopt;
 }
@@ -97,8 +134,16 @@ std::optional<Attributes> attributes(std::string_view scheme, int64_t version, i
 std::string misfit(const Attributes& attributes, const Shapes& shapes) {
   const auto& [ids, memory, constants, keys, directory] = shapes;
   const bool block = attributes.scheme == Scheme::block;
-  if (ids.size() != 2) return "HashLookup: ids are " + shown(ids) + ", but must be [batch, fields]";
-  if (const Dims wanted{3, ids[1], chunks_of(attributes)}; differ(constants, wanted)) {
+  const auto& values = attributes.bags.values;
+  if (ids.size() != 2) {
+    return "HashLookup: ids are " + shown(ids) + ", but must be [batch, " + (values.empty() ? "fields]" : "slots]");
+  }
+  const int64_t slots = std::accumulate(values.begin(), values.end(), int64_t{0});
+  if (!values.empty() && differ(ids[1], slots)) {
+    return "HashLookup: ids are " + shown(ids) + ", but the values of " + std::to_string(values.size()) +
+           " fields need " + shown({-1, slots});
+  }
+  if (const Dims wanted{3, fields_of(attributes, ids), chunks_of(attributes)}; differ(constants, wanted)) {
     return "HashLookup: constants are " + shown(constants) + ", but ids " + shown(ids) + " with dim " +
            std::to_string(attributes.dim) + " in chunks of " + std::to_string(attributes.chunk_size) + " need " +
            shown(wanted);
@@ -118,13 +163,23 @@ std::string misfit(const Attributes& attributes, const Shapes& shapes) {
   return "";
 }
 
+Layout::Layout(const Bags& bags) {
+  for (size_t field = 0; field < bags.values.size(); ++field) {
+    pooling.push_back(static_cast<Pooling>(bags.pooling[field]));
+    first.push_back(slots.size());
+    const Slot slot{static_cast<uint32_t>(field), pooling.back() != Pooling::single};
+    slots.insert(slots.end(), static_cast<size_t>(bags.values[field]), slot);
+  }
+  first.push_back(slots.size());
+}
+
 Lookup plan(const Attributes& attributes, const Shapes& shapes) {
   Lookup lookup{};
   lookup.scheme = attributes.scheme;
   lookup.bits = static_cast<unsigned>(attributes.bits);
   lookup.step = attributes.step;
-  lookup.count = static_cast<size_t>(shapes.ids[0] * shapes.ids[1]);
-  lookup.fields = static_cast<size_t>(shapes.ids[1]);
+  lookup.fields = static_cast<size_t>(fields_of(attributes, shapes.ids));
+  lookup.count = static_cast<size_t>(shapes.ids[0]) * lookup.fields;
   lookup.chunks = static_cast<size_t>(shapes.constants[2]);
   lookup.chunk_size = static_cast<size_t>(attributes.chunk_size);
   lookup.dim = static_cast<size_t>(attributes.dim);
