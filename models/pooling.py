@@ -25,13 +25,14 @@ def pooled_lookup(
     is_max = np.array([bag is not None and bag.pooling == "max" for bag in bags])
     is_mean = np.array([bag is not None and bag.pooling == "mean" for bag in bags])
     largest: Floats = np.full((len(ids), len(bags), dim), -np.inf, np.float32)
-    total: Floats = np.zeros_like(largest)
+    nothing = np.float32(-0.0)  # which changes no number that it is added to
+    total: Floats = np.full_like(largest, nothing)
     count: Int64s = np.zeros((len(ids), len(bags)), np.int64)
     for nth in range(columns.max()):  # id of each field
         column: Int64s = np.where(nth < columns, ids[:, starts + np.minimum(nth, columns - 1)], 0)
         there = np.where(in_bag, column != 0, nth == 0)
         read = embedding.lookup(weights, column, dim)
-        total += np.where(there[..., None], read, np.float32(0))
+        total += np.where(there[..., None], read, nothing)
         largest = np.where(there[..., None], np.maximum(largest, read), largest)
         count += there
     mean = total / np.maximum(count, 1).astype(np.float32)[..., None]

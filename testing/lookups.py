@@ -14,7 +14,8 @@ from thimble.export.artifact.lookup_function import OPSET, function
 from thimble.models.directory import fill
 from thimble.models.hashing import Floats, Int64s
 from thimble.models.hot_rows import HotDirectory, Keys, hot_keys
-from thimble.models.schemes.base import OP_DOMAIN, OP_NAME, HashedEmbedding
+from thimble.models.pooling import pooled_lookup
+from thimble.models.schemes.base import OP_DOMAIN, OP_NAME, HashedEmbedding, bag_attributes
 from thimble.models.schemes.block import BlockEmbedding
 from thimble.models.spec import ModelSpec
 from thimble.ops.library import LIBRARY
@@ -35,7 +36,7 @@ def hashed(spec: ModelSpec) -> HashedEmbedding:
 
 
 def lookup(spec: ModelSpec, memory: Memory, ids: Int64s, keys: Keys | None = None) -> Floats:
-    """By numpy's definition: ids [batch, fields] -> [batch, fields, dim], from the flat memory.
+    """By numpy's definition: ids [batch, slots] -> [batch, fields, dim], from the flat memory.
 
     `keys` are those of hot rows, if the model has such.
     """
@@ -43,7 +44,7 @@ def lookup(spec: ModelSpec, memory: Memory, ids: Int64s, keys: Keys | None = Non
     weights = {"memory": memory} | ({} if keys is None else {"hot.keys": keys})
     if memory.dtype == np.uint8:
         weights |= {"memory": memory.reshape(embedding.memory_shape[0], -1), "step": np.array(STEP)}
-    return embedding.lookup(weights, ids, spec.embedding_dim)
+    return pooled_lookup(embedding, weights, ids, spec.embedding_dim, spec.bags)
 
 
 def with_hot(spec: ModelSpec, ids: Sequence[Int64s]) -> tuple[ModelSpec, Keys]:
@@ -83,7 +84,7 @@ def lookup_model(
     if keys is not None:
         assert isinstance(embedding, BlockEmbedding) and embedding.hot
         weights |= {"keys": keys, "directory": embedding.hot.tensor()}
-    attributes: dict[str, Any] = {**embedding.op_attributes(spec.embedding_dim)}
+    attributes: dict[str, Any] = {**embedding.op_attributes(spec.embedding_dim), **bag_attributes(spec.bags)}
     bits = None
     if flat.dtype == np.uint8:
         bits = 8 * flat.size // embedding.memory_length
@@ -93,7 +94,7 @@ def lookup_model(
     graph = helper.make_graph(
         [node],
         "lookup",
-        [helper.make_tensor_value_info("ids", onnx.TensorProto.INT64, ["batch", len(spec.fields)])],
+        [helper.make_tensor_value_info("ids", onnx.TensorProto.INT64, ["batch", spec.inputs[1].width])],
         [helper.make_tensor_value_info("out", onnx.TensorProto.FLOAT, ["batch", len(spec.fields), spec.embedding_dim])],
         [numpy_helper.from_array(value, name) for name, value in weights.items()],
     )
@@ -101,7 +102,7 @@ def lookup_model(
         graph,
         opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid(OP_DOMAIN, 1)],
         ir_version=IR_VERSION,
-        functions=[function(embedding, bits)] if body else [],
+        functions=[function(embedding, bits, spec.bags)] if body else [],
     )
 
 

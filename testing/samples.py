@@ -1,7 +1,7 @@
 """Small models and clicks that several test modules share."""
 
 from collections.abc import Sequence
-from itertools import cycle
+from itertools import cycle, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,14 @@ def small_spec(
     rows: int = 50,
     seed: int = 0,
     precision: MemoryPrecision = "fp32",
+    bags: Sequence[Bag | None] = (),
 ) -> ModelSpec:
-    """A tiny model; by default the chunk size does not divide the dimension. Of no `kinds` it has numbers alone."""
-    fields = [Categorical(name=f"f{i}", kind=kind, rows=rows) for i, kind in enumerate(kinds)]
+    """A tiny model; by default the chunk size does not divide the dimension. Of no `kinds` it has numbers alone.
+
+    `bags` are those of the first fields.
+    """
+    of_fields = zip_longest(kinds, bags)
+    fields = [Categorical(name=f"f{i}", kind=kind, rows=rows, bag=bag) for i, (kind, bag) in enumerate(of_fields)]
     return ModelSpec(
         name="small",
         dense=[f"d{i}" for i in range(dense)],

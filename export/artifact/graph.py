@@ -23,7 +23,7 @@ from thimble.models.nn.indexed import IndexedTable
 from thimble.models.nn.recommender import Scorer
 from thimble.models.nn.shared_memory import SharedMemory
 from thimble.models.quantization import BITS, MemoryPrecision, is_quantized
-from thimble.models.schemes.base import HashedEmbedding
+from thimble.models.schemes.base import OP_NAME, HashedEmbedding
 from thimble.models.spec import METADATA_KEY, ModelSpec
 
 # ONNX 1.17's format, the newest that the oldest supported ONNX Runtime (1.21) reads.
@@ -68,9 +68,20 @@ def build(
     model.producer_name, model.producer_version = "thimble", version("thimble-ctr")
     if isinstance(spec.embedding, HashedEmbedding):
         bits = BITS[spec.precision.memory] if is_quantized(spec.precision.memory) else None
-        model.functions.append(function(spec.embedding, bits))
+        bags = spec.bags if _pooled(model.graph) else ()
+        model.functions.append(function(spec.embedding, bits, bags))
     describe(model, spec)
     return model
+
+
+def _pooled(graph: onnx.GraphProto) -> bool:
+    """Whether lookups pool bags. ExportError: some do and some do not, and a file has one function for all of them."""
+    found = {any(it.name == "values" for it in node.attribute) for node in graph.node if node.op_type == OP_NAME}
+    if len(found) > 1:
+        raise ExportError(
+            "the module reads its shared memory in two ways; take all fields at once, or each by its embedding"
+        )
+    return found == {True}
 
 
 def written_by() -> str:

@@ -10,15 +10,23 @@ The attributes `scheme` and `version` say which map it is, so each has a body of
 older files as they are. `constants` are a, b and s of that map (`thimble.models.hashing`). What a float16 memory holds
 is widened. A memory of bytes is quantized (`thimble.models.quantization`); its node has two attributes more, `bits`, 8
 or 4, and the float `step`.
+
+With bags ids are [batch, slots], and two attributes more say what they are: `values`, the slots of each field, and
+`pooling`, 0 of a single-valued one, 1 for the sum, 2 the mean, 3 the largest. What follows from them is written into
+the body (`thimble.export.artifact.pooling_body`).
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 import onnx
 from onnx import parser
 
+from thimble.export.artifact.pooling_body import each_slot, pooled
+from thimble.models.bags import Bag
 from thimble.models.hashing import LOW
 from thimble.models.quantization import dequantize
-from thimble.models.schemes.base import OP_DOMAIN, OP_NAME, HashedEmbedding
+from thimble.models.schemes.base import OP_DOMAIN, OP_NAME, HashedEmbedding, bag_attributes
 
 OPSET = 18
 
@@ -70,17 +78,25 @@ _JOIN = """
     joined = Reshape ({values}, joined_shape)
     two = Constant <value_ints = [2]> ()
     stored = Slice (joined, zero, dim_1, two)
-    embeddings = Cast <to = 1> (stored)
+    {embeddings} = Cast <to = 1> (stored)
 """
 
 
-def function(embedding: HashedEmbedding, bits: int | None = None) -> onnx.FunctionProto:
-    """The function for an embedding's scheme, and for a memory that is quantized to so many bits."""
+def function(
+    embedding: HashedEmbedding, bits: int | None = None, bags: Sequence[Bag | None] = ()
+) -> onnx.FunctionProto:
+    """The function for an embedding's scheme, a memory that is quantized to so many bits, and the fields' bags."""
     values, attributes, read = ("values", ", bits, step", _VALUES[bits]) if bits else ("chunked", "", "")
-    body = _HASH.format(low=LOW, prime=embedding.prime) + embedding.onnx_chunks + read + _JOIN.format(values=values)
+    inputs, before, after, embeddings = list(embedding.op_inputs), "", "", "embeddings"
+    if any(bags):
+        inputs, before = each_slot(bags, inputs)
+        embeddings, after = "looked_up", pooled(bags)
+        attributes += "".join(f", {name}" for name in bag_attributes(bags))
+    hashed = _HASH.format(low=LOW, prime=embedding.prime) + embedding.onnx_chunks
+    body = before + hashed + read + _JOIN.format(values=values, embeddings=embeddings) + after
     text = (
         f'<opset_import: ["" : {OPSET}], domain: "{OP_DOMAIN}">\n'
-        f"{OP_NAME} <scheme, version, chunk_size, dim{attributes}> ({', '.join(embedding.op_inputs)}) => (embeddings)\n"
+        f"{OP_NAME} <scheme, version, chunk_size, dim{attributes}> ({', '.join(inputs)}) => (embeddings)\n"
         f"{{{body}}}"
     )
     return parser.parse_function(text)

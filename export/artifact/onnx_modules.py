@@ -19,7 +19,7 @@ from thimble.models.nn.layers import Projection
 from thimble.models.nn.pooling import BagPooling
 from thimble.models.nn.shared_memory import FieldEmbedding, FieldEmbeddingBag, SharedMemory
 from thimble.models.nn.transforms import PositiveLog
-from thimble.models.schemes.base import OP_DOMAIN, OP_NAME
+from thimble.models.schemes.base import OP_DOMAIN, OP_NAME, bag_attributes
 
 symbolic = torch.onnx.ops.symbolic
 
@@ -42,7 +42,10 @@ class OnnxInteractionArch(InteractionArch):
 
 
 class OnnxSharedMemory(nn.Module):
-    """`SharedMemory` as one node of our own operator, for all its fields or some. Hot rows bring it two inputs more."""
+    """`SharedMemory` as one node of our own operator, for all its fields, or for some of which none is a bag.
+
+    Hot rows bring it two inputs more, and bags two attributes.
+    """
 
     constants: Tensor
     keys: Tensor | None
@@ -56,7 +59,8 @@ class OnnxSharedMemory(nn.Module):
         directory = torch.from_numpy(shared.hot.directory.tensor()) if shared.hot else None
         self.register_buffer("directory", None if directory is None else of_fields(directory, fields))
         self.dim = shared.dim
-        self.attributes: dict[str, Any] = {**shared.scheme.op_attributes(shared.dim)}
+        bags = bag_attributes(shared.bags) if fields is None else {}
+        self.attributes: dict[str, Any] = {**shared.scheme.op_attributes(shared.dim), **bags}
         if shared.bits:
             self.attributes |= {"bits": shared.bits, "step": shared.step.item()}
 
@@ -66,7 +70,7 @@ class OnnxSharedMemory(nn.Module):
             (ids, self.memory, self.constants, *([] if self.keys is None else [self.keys, self.directory])),
             attrs=self.attributes,
             dtype=torch.float32,
-            shape=(*ids.shape, self.dim),
+            shape=(ids.shape[0], self.constants.shape[1], self.dim),
             version=1,
         )
 

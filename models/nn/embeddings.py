@@ -12,9 +12,8 @@ from torch import Tensor, nn
 
 from thimble.models.bags import widths
 from thimble.models.nn.indexed import IndexedTable
-from thimble.models.nn.pooling import BagPooling, Reads
+from thimble.models.nn.pooling import BagPooling
 from thimble.models.nn.shared_memory import SharedMemory
-from thimble.models.nn.touched_rows import touched_rows
 from thimble.models.schemes.base import HashedEmbedding
 from thimble.models.schemes.full import FullEmbedding
 from thimble.models.schemes.indexed import IndexedEmbedding

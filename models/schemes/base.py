@@ -7,12 +7,15 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
+from thimble.models.bags import Bag, Pooling
 from thimble.models.base import Frozen, Positive
 from thimble.models.hashing import Floats, HashMap, Int64s
 from thimble.models.inputs import Categorical
 from thimble.models.quantization import MemoryPrecision, dequantize, is_quantized, weights_in
 
 OP_DOMAIN, OP_NAME = "thimble", "HashLookup"
+# what the node says of a field's pooling; 0 is that of a single-valued one
+_POOLINGS: dict[Pooling, int] = {"sum": 1, "mean": 2, "max": 3}
 
 Weights = Mapping[str, npt.NDArray[Any]]
 """A torch module's state dict in numpy."""
@@ -30,6 +33,16 @@ class Sizes(NamedTuple):
     precision: MemoryPrecision
     chunk: int
     seed: int
+
+
+def bag_attributes(bags: Sequence[Bag | None]) -> dict[str, list[int]]:
+    """Of the node: the columns of `ids` that each field has, and how they are pooled. Without bags it has neither."""
+    if not any(bags):
+        return {}
+    return {
+        "values": [bag.values if bag else 1 for bag in bags],
+        "pooling": [_POOLINGS[bag.pooling] if bag else 0 for bag in bags],
+    }
 
 
 class EmbeddingScheme(Frozen, ABC):

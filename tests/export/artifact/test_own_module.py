@@ -189,3 +189,31 @@ def test_fields_are_those_of_the_memory(tmp_path: Path) -> None:
     two = nn.ModuleList([memory, SharedMemory.create(FIELDS, dim=4, memory_bytes=1000)])
     with pytest.raises(ExportError, match="2 shared memories"):
         module_spec("shop", two)
+
+
+class AllAtOnce(nn.Module):
+    def __init__(self, memory: SharedMemory, one_by_one: str = "") -> None:
+        super().__init__()
+        self.memory = memory
+        self.one = memory.embedding(one_by_one) if one_by_one else None
+
+    def forward(self, dense: Tensor, ids: Tensor) -> Tensor:
+        found: Tensor = self.memory(ids).sum((1, 2))
+        return found if self.one is None else found + self.one(ids[:, 0]).sum(1)
+
+
+def test_all_fields_at_once_are_looked_up_and_pooled_by_one_node(tmp_path: Path) -> None:
+    fields = [FIELDS[0], FIELDS[1].model_copy(update={"bag": Bag(values=3, pooling="mean")})]
+    memory = SharedMemory.create(fields, dim=4, memory_bytes=1000)
+    nn.init.uniform_(memory.memory, -0.2, 0.2)
+    rows: GoldenFeatures = {"user": [1, 2], "city": [["Köln", "Bonn"], None]}
+    module = AllAtOnce(memory)
+    spec = module_spec("shop", module)
+    artifact = read_artifact(publish_module(module, spec, rows, tmp_path).path, 1 << 20)
+    batch = Batch(np.empty((40, 0), np.float32), np.random.default_rng(0).integers(0, 1 << 60, (40, 4)))
+    expected = score(with_memory(module, "int4"), batch)
+    for native in (None, find_native_ops()):
+        np.testing.assert_allclose(Engine(artifact, "cpu", 1, native=native).score(batch), expected, atol=1e-6)
+    both = AllAtOnce(memory, "user")
+    with pytest.raises(ExportError, match="in two ways"):
+        publish_module(both, module_spec("shop", both), rows, tmp_path)
