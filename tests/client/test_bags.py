@@ -100,7 +100,7 @@ def test_a_value_that_has_no_form_is_refused_inside_a_bag(bag: Any, reason: str)
 
 @pytest.mark.parametrize("value", [{1, 2}, {"bag": {1, 2}}])
 def test_a_set_is_no_bag_because_it_has_no_order(value: Any) -> None:
-    with pytest.raises(ThimbleError, match="^400: x: .* is neither a number nor text"):
+    with pytest.raises(ThimbleError, match=r"^400: x: .* is neither a number nor text"):
         features_json({"x": value})
 
 
