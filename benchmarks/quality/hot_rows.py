@@ -38,7 +38,7 @@ SHARES = "0.25,0.5,0.75"
 
 def with_share(spec: ModelSpec, rows: Rows, share: float) -> Keyed:
     """The model with so much of its memory for rows of the hottest ids."""
-    counts = id_counts(rows, len(spec.fields))
+    counts = id_counts(rows, spec.bags)
     reads = np.concatenate([of_field.times for of_field in counts])
     field = np.repeat(np.arange(len(counts)), [len(of_field.ids) for of_field in counts])
     row_bytes = spec.embedding_dim * BITS[spec.precision.memory] / 8 + KEY_BYTES

@@ -114,7 +114,7 @@ def taught(task: Task, rows: int | None, seed: int, folder: Path) -> Case:
     if rows:
         last = Rows(parts.training.source, len(training) - rows, len(training))
         parts = parts._replace(training=last)
-    counts = id_counts(parts.training, len(task.full.fields))
+    counts = id_counts(parts.training, task.full.bags)
     return Case(task, parts, found.dlrm, start, figures, counts)
 
 

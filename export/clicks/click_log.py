@@ -33,5 +33,6 @@ class ClickLog(ABC):
     def rates(self) -> list[tuple[Doubles, Doubles]]:
         """Of each field: how often an id comes in a row, and how many ids come so often, [groups] each.
 
-        Missing is an id, too. What changes as time goes is as it is at one time.
+        Missing is an id, too, and of a bag a row has as many as it has values. What changes as time goes is as it is at
+        one time.
         """

@@ -1,8 +1,12 @@
 """Which ids come often enough to have a row of their own in a full table, in one pass over the rows to train on."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from thimble.export.clicks.field_ids import ids_by_field
 from thimble.export.clicks.rows import Rows
+from thimble.models.bags import Bag
 from thimble.models.hashing import Int64s
 
 LEAST = 2
@@ -12,20 +16,22 @@ READ_ROWS = 4096
 BLOCK = 1 << 20
 
 
-def frequent_ids(rows: Rows, fields: int, least: int = LEAST) -> list[Int64s]:
-    """The ids of each field that come at least so often, and 0, which is no id but a missing one. Sorted, int64 [ids].
+def frequent_ids(rows: Rows, bags: Sequence[Bag | None], least: int = LEAST) -> list[Int64s]:
+    """The ids of each field that come at least so often, sorted, int64 [ids].
 
-    Takes memory in proportion to how many different ids there are.
+    One of a field that is no bag is 0, which is no id but a missing one. Takes memory in proportion to how many
+    different ids there are.
     """
-    return [np.union1d([0], of_field.at_least(least)) for of_field in id_counts(rows, fields)]
+    found = [of_field.at_least(least) for of_field in id_counts(rows, bags)]
+    return [ids if bag else np.union1d([0], ids) for bag, ids in zip(bags, found, strict=True)]
 
 
-def id_counts(rows: Rows, fields: int, most: int | None = None) -> list["IdCounts"]:
+def id_counts(rows: Rows, bags: Sequence[Bag | None], most: int | None = None) -> list["IdCounts"]:
     """How often the ids of each field come, of a field that has more than `most` those of the hottest (`IdCounts`)."""
-    counts = [IdCounts(most) for _ in range(fields)]
+    counts = [IdCounts(most) for _ in bags]
     for clicks in rows.read(READ_ROWS):
-        for of_field, column in zip(counts, clicks.batch.ids.T, strict=True):
-            of_field.add(column)
+        for of_field, ids in zip(counts, ids_by_field(clicks.batch.ids, bags), strict=True):
+            of_field.add(ids)
     for of_field in counts:
         of_field.count()
     return counts
@@ -46,10 +52,10 @@ class IdCounts:
         self._new: list[Int64s] = []
         self._room = BLOCK
 
-    def add(self, column: Int64s) -> None:
-        """More rows, [rows]."""
-        self._new.append(column.copy())
-        self._room -= len(column)
+    def add(self, ids: Int64s) -> None:
+        """More of them, [ids]."""
+        self._new.append(ids.copy())
+        self._room -= len(ids)
         if self._room < 0:
             self.count()
 

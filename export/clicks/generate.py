@@ -83,7 +83,7 @@ def click_log(spec: ModelSpec, seed: int) -> ClickLog:
     """What clicks of a spec's features look like. ClickError: its features are no preset's, or tables too short."""
     if spec.dense == CRITEO_DENSE and len(spec.fields) == len(CRITEO_KAGGLE_ROWS):
         return CriteoLog(spec, seed)
-    if spec.dense == FEED_DENSE and [field.name for field in spec.fields] == list(FEED_ROWS):
+    if spec.dense == FEED_DENSE and not any(spec.bags) and [field.name for field in spec.fields] == list(FEED_ROWS):
         return FeedLog(spec, seed)
     raise ClickError(
         "clicks can be generated for the features of a preset only: Criteo's 13 numbers and 26 fields, or feed's"

@@ -3,6 +3,7 @@
 import numpy as np
 
 from thimble.export.clicks.zipf import Doubles
+from thimble.models.bags import Pooling
 from thimble.models.hashing import Floats, Int64s
 
 LATENT = 3
@@ -19,7 +20,19 @@ class Interactions:
 
     def add(self, ids: Int64s, salt: np.uint64, weight: Doubles) -> None:
         """A field's ids [rows], and how much each of them says, [rows]."""
-        effect = effects(ids, salt) * weight[:, None]
+        self._add(effects(ids, salt) * weight[:, None])
+
+    def add_bags(self, ids: Int64s, salt: np.uint64, weights: Doubles, pooling: Pooling) -> None:
+        """Of a field whose bags are full, [rows, values]. What one says is that of its ids, pooled.
+
+        A sum or a mean is scaled to vary as much as what one id says.
+        """
+        effect = effects(ids.ravel(), salt).reshape(*ids.shape, -1) * weights[..., None]
+        pooled = effect.max(axis=1) if pooling == "max" else effect.sum(axis=1) / np.sqrt(ids.shape[1])
+        self._add(pooled)
+
+    def _add(self, effect: Doubles) -> None:
+        """A field's, [rows, 1 + LATENT]."""
         self._own += effect[:, 0]
         self._total += effect[:, 1:]
         self._squares += effect[:, 1:] ** 2

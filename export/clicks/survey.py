@@ -3,9 +3,9 @@
 from typing import NamedTuple
 
 from thimble.export.clicks.cardinality import IdCounts
+from thimble.export.clicks.field_ids import ids_by_field
 from thimble.export.clicks.number_samples import NumberSamples
 from thimble.export.clicks.rows import Rows
-from thimble.models.hashing import Int64s
 from thimble.models.spec import ModelSpec
 from thimble.models.transforms.base import NumberSample
 
@@ -21,14 +21,9 @@ class Survey(NamedTuple):
 
 def survey(rows: Rows, spec: ModelSpec) -> Survey:
     """Read the rows once, in the order of their source; of the spec only the features count."""
-    ids, numbers, places = IdCounts(len(spec.fields)), NumberSamples(len(spec.dense)), spec.inputs[1].places
+    ids, numbers = IdCounts(len(spec.fields)), NumberSamples(len(spec.dense))
     for clicks in rows.first(len(rows)).read(READ_ROWS):
-        ids.add(_ids(clicks.batch.ids[:, place]) for place in places)
+        ids.add(ids_by_field(clicks.batch.ids, spec.bags))
         numbers.add(clicks.batch.dense)
     names = (field.name for field in spec.fields)
     return Survey(dict(zip(names, ids.counts(), strict=True)), numbers.samples())
-
-
-def _ids(columns: Int64s) -> Int64s:
-    """Those of a field. 0 is one where it means missing, and none where it is an empty place of a bag."""
-    return columns if columns.ndim == 1 else columns[columns != 0]

@@ -95,7 +95,7 @@ def plan(
         source = opened(spec)
         try:
             read = _all_rows(source, None if no_cache else cache)
-            ids = counted_ids(read, len(spec.fields))
+            ids = counted_ids(read, spec.bags)
             spec = asked.learnt_from(read).spec
             hot = hot_rows_of(spec, read)
             pace = measured_pace(spec, read, ids.rows)

@@ -112,6 +112,7 @@ def train(
     from thimble.export.training.recipe import recipe_for
     from thimble.export.training.train import train as train_run
     from thimble.export.wording import counted
+    from thimble.models.bags import widths
 
     ranks = joined()
     if not ranks.first:
@@ -209,7 +210,7 @@ def train(
     typer.echo(f"recipe: {recipe.line(embeddings=bool(spec.fields))}")
     if teaching:
         typer.echo(f"teacher: {console.teacher_line(teaching.teacher)}")
-    if touches_little(spec.embedding, len(spec.fields), spec.embedding_dim, recipe.batch_size):
+    if touches_little(spec.embedding, sum(widths(spec.bags)), spec.embedding_dim, recipe.batch_size):
         typer.echo("a batch touches little of the shared array, so each step updates that part alone")
     events = tensorboard and ranks.first  # a second file of events would have readers forget what the first says
     try:

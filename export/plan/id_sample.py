@@ -28,15 +28,15 @@ class IdSample:
         self._new: list[Int64s] = []
         self._waiting = 0
 
-    def add(self, column: Int64s) -> None:
-        """More rows, [rows]."""
-        self._new.append(column.copy())
-        self._waiting += len(column)
+    def add(self, ids: Int64s) -> None:
+        """More of them, [ids]."""
+        self._new.append(ids.copy())
+        self._waiting += len(ids)
         if self._waiting >= self._room:
             self._count()
 
     def traffic(self, rows: int) -> Traffic:
-        """Of so many rows, which is what was added."""
+        """Of so many rows, whose ids were added."""
         self._count()
         return grouped(self._times / rows, 1 / self._chances)
 

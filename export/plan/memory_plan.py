@@ -11,6 +11,7 @@ from thimble.export.plan.read_ids import ReadIds
 from thimble.export.plan.recommendation import Recommendation, recommended
 from thimble.export.plan.sharing import ReadGaps, all_shared, distinct_embeddings, places, slot_load, spread
 from thimble.export.training.hot_rows import with_hot_rows
+from thimble.models.bags import widths
 from thimble.models.base import Frozen
 from thimble.models.quantization import MemoryPrecision, stored_bytes
 from thimble.models.schemes import SCHEMES, embedding_for
@@ -118,10 +119,10 @@ def sharing(spec: ModelSpec, ids: ReadIds) -> list[Sharing]:
 
 
 def projection(spec: ModelSpec, rows: int, epsilon: float) -> Projection:
-    """Of rows that read every field of a spec once."""
+    """Of rows that read every field of a spec once, and of a bag as many ids as it has room for."""
     embedding = spec.embedding
     assert isinstance(embedding, HashedEmbedding)
-    row_chunks = len(spec.fields) * embedding.chunks(spec.embedding_dim)
+    row_chunks = sum(widths(spec.bags)) * embedding.chunks(spec.embedding_dim)
     slots = needed_slots(epsilon, row_chunks, rows)
     return Projection(
         rows=rows,

@@ -20,7 +20,7 @@ def indexed(spec: ModelSpec, rows: Rows, least: int = LEAST) -> Keyed:
 
     All other ids of a field have one row together. The rows are read once.
     """
-    return with_rows_for(spec, frequent_ids(rows, len(spec.fields), least))
+    return with_rows_for(spec, frequent_ids(rows, spec.bags, least))
 
 
 def with_rows_for(spec: ModelSpec, ids: Sequence[Int64s]) -> Keyed:

@@ -40,7 +40,7 @@ def with_hot_rows(spec: ModelSpec, rows: Rows) -> Keyed:
     """
     if not isinstance(spec.embedding, BlockEmbedding):
         return Keyed(spec)
-    counts = id_counts(rows, len(spec.fields), MOST_IDS)
+    counts = id_counts(rows, spec.bags, MOST_IDS)
     reads = np.concatenate([of_field.times for of_field in counts])
     field = np.repeat(np.arange(len(counts)), [len(of_field.ids) for of_field in counts])
     hottest = np.argsort(-reads, kind="stable")
@@ -92,7 +92,7 @@ def promoted(parent: Parent, spec: ModelSpec, rows: Rows) -> Keyed:
     if not isinstance(spec.embedding, BlockEmbedding) or spec.embedding.hot is None:
         return Keyed(spec)
     hot = spec.embedding.hot
-    counts = id_counts(rows, len(spec.fields), MOST_IDS)
+    counts = id_counts(rows, spec.bags, MOST_IDS)
     before = np.split(parent.state["model"]["sparse_arch.hot.ids"].numpy(), np.cumsum(hot.buckets)[:-1])
     lying, reads = [], []
     for f, (old, of_field) in enumerate(zip(before, counts, strict=True)):

@@ -8,6 +8,7 @@ from torch.optim import Adam, Optimizer
 from thimble.export.training.errors import RunError
 from thimble.export.training.lazy_adam import LazyAdam
 from thimble.export.training.recipe import Recipe
+from thimble.models.bags import widths
 from thimble.models.nn.recommender import Recommender
 from thimble.models.nn.shared_memory import SharedMemory
 from thimble.models.schemes.base import EmbeddingScheme, HashedEmbedding
@@ -32,8 +33,8 @@ def optimizers(model: Recommender, recipe: Recipe) -> list[Optimizer]:
         return [dense]
     arch = model.sparse_arch
     if isinstance(arch, SharedMemory):
-        fields = arch.constants.shape[1]
-        arch.sparse_gradients = touches_little(arch.scheme, fields, arch.dim, recipe.batch_size)
+        reads = sum(widths(arch.bags))
+        arch.sparse_gradients = touches_little(arch.scheme, reads, arch.dim, recipe.batch_size)
         if not arch.sparse_gradients:
             return [dense, Adam(groups.sparse, lr=recipe.sparse_lr, fused=True)]
     return [dense, LazyAdam(groups.sparse, recipe.sparse_lr)]
@@ -48,12 +49,14 @@ def take_over(optimizer: Optimizer, saved: dict[str, Any]) -> None:
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def touches_little(embedding: EmbeddingScheme, fields: int, dim: int, batch_size: int) -> bool:
+def touches_little(embedding: EmbeddingScheme, reads: int, dim: int, batch_size: int) -> bool:
     """Whether a batch touches so little of a shared array that the rest of it is better left alone in a step.
+
+    A row `reads` so many ids, where its bags are full.
 
     Sizes alone decide, so that a run does the same everywhere. Chunks that start anywhere, as ROBE's, are no rows that
     could be updated alone.
     """
     if not isinstance(embedding, HashedEmbedding) or len(embedding.memory_shape) == 1:
         return False
-    return embedding.memory_shape[0] >= TIMES * batch_size * fields * embedding.chunks(dim)
+    return embedding.memory_shape[0] >= TIMES * batch_size * reads * embedding.chunks(dim)

@@ -66,4 +66,4 @@ def begin_with_embeddings(model: Recommender, start: Start, rows: Rows) -> None:
     """Have an untrained student's memory begin as a projection, for which rows to train on are read once."""
     sparse = model.sparse_arch
     assert isinstance(sparse, SharedMemory)
-    project(sparse, start.spec, start.weights, id_counts(rows, sparse.constants.shape[1], MOST_IDS))
+    project(sparse, start.spec, start.weights, id_counts(rows, sparse.bags, MOST_IDS))

@@ -37,6 +37,9 @@ def test_presets(name: str, full_gb: float, memory: int, dense_arch: list[int], 
 def test_mlperfs_dlrm_dcnv2() -> None:
     spec = preset("criteo-tb-v2")
     assert sum(field.rows for field in spec.fields) == 204_184_588
+    assert spec.inputs[1].width == 214
+    assert [field.bag.values if field.bag else 1 for field in spec.fields[19:]] == [12, 100, 27, 10, 3, 1, 1]
+    assert {field.bag.pooling for field in spec.fields if field.bag} == {"sum"}
     assert (spec.embedding_dim, spec.embedding_bytes) == (128, 10_000_000)
     assert spec.architecture == DcnV2Architecture(
         dense_arch=[512, 256, 128], cross_layers=3, cross_rank=512, deep=[], over_arch=[1024, 1024, 512, 256, 1]

@@ -28,12 +28,12 @@ def test_ids_that_come_once_are_left_out_and_missing_ones_are_not(tmp_path: Path
     rows = [*lines(5), *lines(3), "1\t1\t2\t\t\t"]
     source = FileClicks([write_lines(tmp_path / "clicks", rows)], CLICK_SPEC)
     every = Rows(source, 0, source.count())
-    ints, hexes, strings = frequent(every, 3)
+    ints, hexes, strings = frequent(every, [None] * 3)
     assert ints.tolist() == hexes.tolist() == [0, 1, 2]
     assert len(strings) == 4
     assert strings[0] == 0
-    assert [len(ids) for ids in frequent(every, 3, least=1)] == [5, 5, 6]
-    assert [ids.tolist() for ids in frequent(Rows(source, 3, 5), 3)] == [[0]] * 3
+    assert [len(ids) for ids in frequent(every, [None] * 3, least=1)] == [5, 5, 6]
+    assert [ids.tolist() for ids in frequent(Rows(source, 3, 5), [None] * 3)] == [[0]] * 3
 
 
 def test_of_more_ids_than_are_counted_the_rarest_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,11 +3,15 @@ from functools import cache
 import numpy as np
 import pytest
 
-from testing.samples import criteo_spec, small_spec
-from thimble.export.clicks.generate import GeneratedClicks
+from testing.samples import criteo_spec, small_spec, with_bags
+from thimble.export.clicks.generate import GeneratedClicks, click_log
+from thimble.export.clicks.hidden_truth import Interactions
 from thimble.export.clicks.marginals import FIELDS, NUMBERS, field_shapes
 from thimble.export.clicks.rows import ClickError, Clicks
+from thimble.export.clicks.zipf import Doubles
 from thimble.export.metrics.ranking import auc
+from thimble.models.bags import Pooling
+from thimble.models.hashing import Int64s
 from thimble.models.presets import CRITEO_KAGGLE_ROWS, CRITEO_TB_ROWS, preset
 from thimble.models.spec import ModelSpec
 
@@ -88,14 +92,15 @@ def test_the_same_seed_gives_the_same_clicks() -> None:
     assert not np.array_equal(other.labels, again.labels)
 
 
+@pytest.mark.parametrize("spec", [criteo_spec(), with_bags(criteo_spec())])
 @pytest.mark.parametrize(
     ("start", "stop", "size"),
     [(0, 1, 5), (4095, 4097, 1), (4096, 8192, 4096), (8192, 20_000, 3000), (1234, 20_000, 777), (5, 19_000, 19_000)],
 )
-def test_any_range_equals_that_part_of_the_whole(start: int, stop: int, size: int) -> None:
-    source = GeneratedClicks(criteo_spec(), 20_000, 5)
+def test_any_range_equals_that_part_of_the_whole(spec: ModelSpec, start: int, stop: int, size: int) -> None:
+    source = GeneratedClicks(spec, 20_000, 5)
     (whole,) = source.read(0, 20_000, 20_000)
-    parts = list(GeneratedClicks(criteo_spec(), 20_000, 5).read(start, stop, size))
+    parts = list(GeneratedClicks(spec, 20_000, 5).read(start, stop, size))
     assert all(len(part.labels) == size for part in parts[:-1])
     assert np.array_equal(np.concatenate([part.labels for part in parts]), whole.labels[start:stop])
     assert np.array_equal(np.concatenate([part.batch.ids for part in parts]), whole.batch.ids[start:stop])
@@ -129,8 +134,53 @@ def test_the_truth_has_interactions() -> None:
     assert best.value > additive.value + 0.005
 
 
+def test_bags_are_full_of_ids_as_single_valued_fields_have_them() -> None:
+    plain = criteo_spec(rows=5000)
+    spec = with_bags(plain)
+    (clicks,) = GeneratedClicks(spec, 20_000, 5).read(0, 20_000, 20_000)
+    (alone,) = GeneratedClicks(plain, 20_000, 5).read(0, 20_000, 20_000)
+    assert clicks.labels.mean() == pytest.approx(0.218, abs=0.01)
+    for f, (field, place) in enumerate(zip(spec.fields, spec.inputs[1].places, strict=True)):
+        ids, singles = clicks.batch.ids[:, place], alone.batch.ids[:, f]
+        assert ids.min() >= 0 and ids.max() < field.rows
+        if field.bag:
+            assert ids.shape == (20_000, field.bag.values) and ids.min() > 0
+            singles = singles[singles > 0]
+        top, often = (np.sort(np.bincount(it.ravel()) / it.size)[-5:] for it in (ids, singles))
+        np.testing.assert_allclose(top, often, atol=0.03)
+
+
+def test_the_rates_of_ids_are_those_with_which_they_are_drawn() -> None:
+    spec = with_bags(criteo_spec())
+    (clicks,) = GeneratedClicks(spec, 20_000, 5).read(0, 20_000, 20_000)
+    rates = click_log(spec, 5).rates()
+    for (rate, ids), place in zip(rates, spec.inputs[1].places, strict=True):
+        drawn = clicks.batch.ids[:, place]
+        assert rate @ ids == pytest.approx(drawn[0].size)
+        assert rate.max() == pytest.approx(np.bincount(drawn.ravel()).max() / 20_000, rel=0.1)
+
+
+@pytest.mark.parametrize("pooling", ["sum", "mean", "max"])
+def test_what_a_bag_says_depends_on_each_of_its_ids_and_not_on_their_order(pooling: Pooling) -> None:
+    def logits(ids: Int64s) -> Doubles:
+        truth = Interactions(np.zeros(len(ids)))
+        truth.add_bags(ids, np.uint64(7), np.ones(ids.shape), pooling)
+        return truth.logits()
+
+    ids = np.random.default_rng(0).integers(1, 1 << 20, (500, 3))
+    np.testing.assert_allclose(logits(ids), logits(ids[:, ::-1]), rtol=1e-5)
+    for column in range(3):
+        changed = ids.copy()
+        changed[:, column] += 1 << 30
+        assert (logits(changed) != logits(ids)).mean() > 0.3
+    alone = Interactions(np.zeros(500))
+    alone.add(ids[:, 0], np.uint64(7), np.ones(500))
+    np.testing.assert_allclose(logits(ids[:, :1]), alone.logits(), rtol=1e-6)
+    assert 0.4 < logits(ids).std() / alone.logits().std() < 1.5
+
+
 def test_other_features_are_refused() -> None:
-    for spec in (small_spec(), small_spec(dense=13, kinds=("hex",) * 26)):
+    for spec in (small_spec(), small_spec(dense=13, kinds=("hex",) * 26), with_bags(preset("feed"))):
         with pytest.raises(ClickError, match="for the features of a preset only"):
             GeneratedClicks(spec, 1000, 0)
     tiny = criteo_spec(rows=2)

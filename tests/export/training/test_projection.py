@@ -54,7 +54,7 @@ def projected(student: Keyed, model: Recommender, spec: ModelSpec, rows: Rows) -
     sparse = started(student.spec, 0, CPU, student.keys).sparse_arch
     assert isinstance(sparse, SharedMemory)
     weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
-    project(sparse, spec, weights, id_counts(rows, FIELDS))
+    project(sparse, spec, weights, id_counts(rows, [None] * FIELDS))
     return sparse
 
 

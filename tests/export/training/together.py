@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from testing.samples import criteo_spec
+from testing.samples import criteo_spec, with_bags
 from thimble.export.clicks.generate import GeneratedClicks
 from thimble.export.clicks.rows import Parts, Rows
 from thimble.export.training.ranks import ALONE, Ranks, joined
@@ -17,13 +17,15 @@ from thimble.models.hashing import Floats
 from thimble.models.provenance import Teacher
 from thimble.models.spec import Metrics
 
-# A dense gradient, a sparse one, the same with a learnt step beside it, a sparse one for each table, and a teacher.
+# A dense gradient, a sparse one, the same with a learnt step beside it, a sparse one for each table, a teacher, bags.
 SPECS = {
     "dense": criteo_spec(),
     "sparse": criteo_spec(memory=65536),
     "int4": criteo_spec(memory=65536, precision="int4"),
     "full": criteo_spec("full"),
     "taught": criteo_spec(),
+    "bags": with_bags(criteo_spec(memory=131072)),
+    "full with bags": with_bags(criteo_spec("full")),
 }
 # 31 whole batches and one of a single row, of which the first of two processes has none.
 BATCH_SIZE, TRAIN_ROWS, HELD_OUT_ROWS = 32, 31 * 32 + 1, 500
