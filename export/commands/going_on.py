@@ -14,7 +14,7 @@ from thimble.models.inputs import Kind, ValueKind
 from thimble.models.spec import ModelSpec
 
 _MODEL_OPTIONS = (
-    *("preset", "multi", "scheme", "memory", "chunk", "memory_precision", "hot_rows"),
+    *("preset", "scheme", "memory", "chunk", "memory_precision", "hot_rows"),
     *("dense_transform", "embedding_dim", "arch", "dense_arch", "over_arch", "cross_layers", "cross_rank"),
 )
 

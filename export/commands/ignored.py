@@ -55,9 +55,8 @@ _TABLE = (
         "--preset has sizes of its own",
         ("embedding_dim", *_LAYERS),
     ),
-    _Ignored(
-        lambda given: "preset" in given and "from_run" not in given, "--preset has columns of its own", ("multi",)
-    ),
+    _Ignored(lambda given: "from_run" in given, "--from has the columns of its run, and their bags", ("multi",)),
+    _Ignored(lambda given: "preset" in given, "--preset has columns of its own", ("multi",)),
     *map(_unknown_to, ARCHITECTURES),
     _Ignored(
         lambda given: given.get("scheme") == "full" and "from_run" not in given,

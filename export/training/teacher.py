@@ -14,6 +14,7 @@ from thimble.export.training.taught_start import Start
 from thimble.export.wording import listed
 from thimble.models.features import Batch
 from thimble.models.hashing import Floats, Int64s
+from thimble.models.inputs import Feature
 from thimble.models.provenance import Teacher
 from thimble.models.spec import ModelSpec
 
@@ -72,9 +73,13 @@ class Teaching:
 def columns_for(path: Path, teacher: ModelSpec, student: ModelSpec) -> list[Int64s]:
     """Where the columns of the teacher's tensors lie in the student's. RunError: they take different features."""
     ours, theirs = (set(spec.features) for spec in (student, teacher))
-    if differing := sorted({f"{feature.name} ({feature.kind})" for feature in ours ^ theirs}):
+    if differing := sorted(map(_in_words, ours ^ theirs)):
         raise RunError(f"{path} takes other features than the model that it is to teach: {listed(differing)} differ")
     return [
         np.array([column for feature in tensor.features for column in mine.columns_of(feature)], dtype=np.int64)
         for tensor, mine in zip(teacher.inputs, student.inputs, strict=True)
     ]
+
+
+def _in_words(feature: Feature) -> str:
+    return f"{feature.name} ({feature.kind}, {feature.bag})" if feature.bag else f"{feature.name} ({feature.kind})"

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from pyarrow.csv import read_csv
 
 from tests.export.conftest import Run
 from thimble.export.clicks.files import FileClicks
@@ -91,3 +94,67 @@ def test_with_a_preset_columns_are_its_own(run: Run, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("label\n1\n")
     said = run("train", "a.csv", "--preset", "criteo-kaggle", "--multi", "C1")
     assert (said.status, said.err) == (1, "thimble-export: --preset has columns of its own: leave out --multi\n")
+
+
+SMALL = [
+    "--dense",
+    "d0",
+    "--int",
+    "user",
+    "--string",
+    "tags",
+    "--batch-size",
+    "32",
+    "--epochs",
+    "1",
+    "--memory",
+    "4000",
+]
+
+
+def write_tags(path: Path, rows: int = 300) -> Path:
+    """Rows of a click where one of one to four tags is `hot`."""
+    random = np.random.default_rng(0)
+    words = [random.choice(["hot", "b", "c", "d", "e"], 1 + i % 4, replace=False) for i in range(rows)]
+    lines = [f"{int('hot' in tags)},{i % 7},{i % 11},{'|'.join(tags)}" for i, tags in enumerate(words)]
+    path.write_text("\n".join(["label,d0,user,tags", *lines]) + "\n")
+    return path
+
+
+def test_a_run_says_what_bags_hold_and_goes_on_with_them(run: Run, tmp_path: Path) -> None:
+    write_tags(tmp_path / "a.csv")
+    first = run("train", "a.csv", *SMALL, "--multi", "tags:|:3:sum:last", "--run", "first")
+    assert first.status == 0, first.err
+    line = "bag tags: the last 3 values, sum; a row has 2.5 on average, and 10.0% of all values are cut\n"
+    assert first.out.startswith(line)
+    page = (tmp_path / "first/report.html").read_text()
+    assert "Several values a row" in page and "<td>10.0%</td>" in page and "string, the last 3 values, sum" in page
+
+    chosen = run("train", "a.csv", *SMALL, "--multi", "tags", "--run", "first")
+    assert chosen.status == 1 and "first holds another run (spec differ)" in chosen.err
+    again = run("train", "a.csv", "--from", "first")
+    assert again.status == 0 and again.out.startswith(line)
+    refused = run("train", "a.csv", "--from", "first", "--multi", "tags")
+    said = "thimble-export: --from has the columns of its run, and their bags: leave out --multi\n"
+    assert (refused.status, refused.err) == (1, said)
+
+
+@pytest.mark.parametrize("streamed", [(), ("--no-cache",)])
+def test_lists_are_trained_on_as_text_is(run: Run, tmp_path: Path, streamed: tuple[str, ...]) -> None:
+    text = read_csv(write_tags(tmp_path / "a.csv"))
+    lists = text.set_column(3, "tags", pc.split_pattern(text["tags"], "|"))
+    pq.write_table(lists, tmp_path / "b.parquet")
+    ends = []
+    for file, multi in (("a.csv", ["--multi", "tags"]), ("b.parquet", [])):
+        said = run("train", file, *SMALL, *multi, "--run", f"run of {file}", *streamed)
+        assert said.status == 0, said.err
+        assert "bag tags: the first 4 values, mean; a row has 2.5 on average, and 0.0% of" in said.out
+        ends.append(said.out.split("\nheld out: ")[1])
+    assert ends[0] == ends[1]
+
+
+def test_values_with_weights_are_refused_by_name(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("label,d0,user,tags\n1,1,1,a:0.5|b:0.5\n0,1,1,a:1.0\n")
+    said = run("train", "a.csv", *SMALL, "--multi", "tags")
+    weights = "column 'tags': its values have weights, as 'a:0.5' has, and bags take none; write the values alone"
+    assert (said.status, said.err) == (1, f"thimble-export: {weights}\n")

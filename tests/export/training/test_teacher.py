@@ -9,6 +9,7 @@ from testing.samples import criteo_spec, random_batch, small_spec
 from thimble.export.training.errors import RunError
 from thimble.export.training.step import loss
 from thimble.export.training.teacher import Teaching, columns_for
+from thimble.models.bags import Bag
 from thimble.models.features import Batch
 from thimble.models.hashing import Floats
 from thimble.models.provenance import Teacher
@@ -70,6 +71,12 @@ def test_a_teacher_is_given_columns_in_its_own_order() -> None:
     assert all(tensor.flags.c_contiguous for tensor in seen[0])
 
 
+def with_bag(spec: ModelSpec, bag: Bag) -> ModelSpec:
+    """With a last field that has several values."""
+    *others, last = spec.fields
+    return ModelSpec.model_validate(dict(spec) | {"fields": [*others, last.model_copy(update={"bag": bag})]})
+
+
 def test_a_teacher_of_other_features_is_refused_by_their_names() -> None:
     student = small_spec()
     sentence = (
@@ -79,6 +86,10 @@ def test_a_teacher_of_other_features_is_refused_by_their_names() -> None:
         columns_for(FILE, small_spec(kinds=(*("string",) * 6, "int")), student)
     with pytest.raises(RunError, match=r" C1 \(hex\), .* and \d+ more differ$"):
         columns_for(FILE, criteo_spec(), student)
+    fewer, more = (with_bag(student, Bag(values=values, pooling="sum")) for values in (3, 5))
+    differing = r": f6 \(string, the first 3 values, sum\), f6 \(string, the first 5 values, sum\) differ$"
+    with pytest.raises(RunError, match=differing):
+        columns_for(FILE, fewer, more)
 
 
 def test_ids_alone_and_numbers_alone_are_taught_too() -> None:
