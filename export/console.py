@@ -92,6 +92,14 @@ def metrics_line(metrics: Metrics) -> str:
     return ", ".join([*parts, counted(metrics.rows, "row")])
 
 
+def metrics_lines(metrics: Metrics, spec: ModelSpec) -> list[str]:
+    """A line an answer, which begins with its name where there are several."""
+    if not spec.heads:
+        return [metrics_line(metrics)]
+    lines = map(metrics_line, metrics.by_head)
+    return [f"{name}: {line}" for name, line in zip(spec.outputs, lines, strict=True)]
+
+
 def advice(sentences: Sequence[str]) -> list[str]:
     """What a user should know of a run, a line each."""
     return [f"note: {sentence}" for sentence in sentences]
@@ -102,6 +110,14 @@ def agreement_line(spec: ModelSpec, agreement: "Agreement") -> str:
     lookups = "lookups identical, " if isinstance(spec.embedding, HashedEmbedding) else ""  # full tables have none
     torch, numpy = _difference(agreement.torch_onnx), _difference(agreement.numpy_onnx)
     return f"over {agreement.rows} rows {lookups}scores {torch} torch's and {numpy} numpy's"
+
+
+def cost_lines(cost: PrecisionCost, spec: ModelSpec) -> list[str]:
+    """What a precision costs, a line an answer."""
+    if not spec.heads:
+        return [cost_line(cost)]
+    costs = [cost, *(cost.others or {}).values()]
+    return [f"{name}: {cost_line(of_head)}" for name, of_head in zip(spec.outputs, costs, strict=True)]
 
 
 def cost_line(cost: PrecisionCost) -> str:
@@ -167,6 +183,8 @@ def inspection(spec: ModelSpec, file_bytes: int) -> list[tuple[str, str]]:
     if isinstance(embedding, IndexedEmbedding):
         own = sum(field.rows - 1 for field in spec.fields)
         rows.append(("rows", f"{own:,} ids have one of their own; their index weighs {size(embedding.index_bytes)}"))
+    if spec.heads:
+        rows.append(("answers", ", ".join(map(str, spec.heads))))
     rows += [("architecture", spec.architecture.kind), ("MLPs", str(spec.architecture)), ("file", size(file_bytes))]
     if spec.fields:
         rows.append(("embedding weights", size(spec.embedding_bytes)))
@@ -181,11 +199,11 @@ def inspection(spec: ModelSpec, file_bytes: int) -> list[tuple[str, str]]:
         met = f", where {counted(it.expected_rows, 'row')} had these scores" if it.expected_rows else ""
         rows += [("imported from", f"{it.format} checkpoint {it.checkpoint}{met}"), ("written by", it.tool)]
     if spec.metrics:
-        rows.append(("held out", metrics_line(spec.metrics)))
+        rows += [("held out", line) for line in metrics_lines(spec.metrics, spec)]
     if spec.precision_cost:
-        rows.append(("precision costs", cost_line(spec.precision_cost)))
+        rows += [("precision costs", line) for line in cost_lines(spec.precision_cost, spec)]
     if spec.golden:
-        rows.append(("golden rows", str(len(spec.golden.scores))))
+        rows.append(("golden rows", str(spec.golden.rows)))
     return rows
 
 

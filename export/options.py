@@ -16,6 +16,14 @@ from thimble.models.transforms import TransformKind
 
 Artifact = Annotated[Path, typer.Argument(help="an exported model.onnx")]
 Label = Annotated[str, typer.Option(help="the column that holds 0 or 1, where columns have names")]
+Labels = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME[,NAME[:NAME]...]",
+        help="the column that holds 0 or 1, where columns have names; several make a model of several answers, "
+        "where conversion:click is one that comes only with a click",
+    ),
+]
 Group = Annotated[
     str | None,
     typer.Option(help="a column that says whose rows these are, such as users: AUC within them, intervals over them"),

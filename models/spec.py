@@ -2,11 +2,14 @@
 
 from typing import Annotated, Any, Final, Literal, Self
 
+import numpy as np
 from pydantic import Field, ValidationError, computed_field, model_validator
 
 from thimble.models.architectures import Architecture
 from thimble.models.bags import Bag
 from thimble.models.base import FLOAT_BYTES, Frozen, Name, Positive, sentence
+from thimble.models.hashing import Floats
+from thimble.models.heads import SCORE, Heads, check_heads, outputs_of, together
 from thimble.models.inputs import Categorical, Feature, InputTensor, input_tensors
 from thimble.models.provenance import Imported, Provenance
 from thimble.models.quantization import MemoryPrecision, stored_bytes
@@ -38,7 +41,8 @@ class Metrics(Frozen):
     `groups`, such as users, `group_auc` is the mean of the AUCs within them, each weighing as much as its rows; the
     `one_class_groups` have none and are left out, and intervals take groups as units instead of rows. An interval is
     absent where there is too little to tell it from. Of a log that kept but a share of its negatives, all figures are
-    those of the full log, except for `rows`.
+    those of the full log, except for `rows`. Of a model of several answers they are the first one's, and `others` are
+    the others', by name: each against its own label, on the same rows.
     """
 
     rows: int
@@ -57,6 +61,21 @@ class Metrics(Frozen):
     group_auc_interval: tuple[float, float] | None = None
     groups: int | None = None
     one_class_groups: int | None = None
+    others: dict[str, "Metrics"] | None = None
+
+    @property
+    def by_head(self) -> list["Metrics"]:
+        """Of each answer, in their order."""
+        return [self, *(self.others or {}).values()]
+
+    @property
+    def to_be_least(self) -> float:
+        """What tells a better model: the log loss, and of several answers the mean of their normalised entropies.
+
+        So a rare conversion counts as much as a common click. Those of one class have none and do not count.
+        """
+        known = [it.normalised_entropy for it in self.by_head if it.normalised_entropy is not None]
+        return sum(known) / len(known) if self.others and known else self.log_loss
 
 
 class Precision(Frozen):
@@ -81,7 +100,8 @@ class Precision(Frozen):
 class PrecisionCost(Frozen):
     """What an artifact's precision changes on held-out rows: its own value less that of the model as it was trained.
 
-    The logits' changes are absolute; `auc` is absent when the rows are all of one class.
+    The logits' changes are absolute; `auc` is absent when the rows are all of one class. Of a model of several answers
+    it is the first one's, and `others` are the others', by name.
     """
 
     rows: int
@@ -89,6 +109,7 @@ class PrecisionCost(Frozen):
     log_loss: float
     logit_mean: float
     logit_largest: float
+    others: dict[str, "PrecisionCost"] | None = None
 
 
 GoldenValue = int | float | str | list[int | str] | None
@@ -99,20 +120,38 @@ class GoldenRows(Frozen):
     """Rows and the scores that this model must give them.
 
     `features` is written as a request is (`POST /v1/score`): every feature a list with one value a row, None = missing,
-    and a bag a list itself.
+    and a bag a list itself. `scores` are written as an answer is: a list, or of several answers one for each, by name.
     """
 
     features: GoldenFeatures
-    scores: list[float]
+    scores: list[float] | dict[str, list[float]]
 
     @model_validator(mode="after")
     def _one_score_a_row(self) -> Self:
-        if not self.scores:
+        if not self.rows:
             raise ValueError("golden rows are empty")
         for name, values in self.features.items():
-            if len(values) != len(self.scores):
-                raise ValueError(f"golden feature {name} has {len(values)} values for {len(self.scores)} scores")
+            if len(values) != self.rows:
+                raise ValueError(f"golden feature {name} has {len(values)} values for {self.rows} scores")
+        if differing := [name for name, scores in self.by_output.items() if len(scores) != self.rows]:
+            raise ValueError(
+                f"golden rows have {len(self.by_output[differing[0]])} scores {differing[0]!r}, not {self.rows}"
+            )
         return self
+
+    @property
+    def by_output(self) -> dict[str, list[float]]:
+        """The scores by the name of the output."""
+        return self.scores if isinstance(self.scores, dict) else {SCORE: self.scores}
+
+    @property
+    def rows(self) -> int:
+        return max(map(len, self.by_output.values()), default=0)
+
+    @property
+    def table(self) -> Floats:
+        """The scores [rows], of several answers [rows, heads], in float64."""
+        return together([np.array(scores) for scores in self.by_output.values()])
 
 
 class ExternalFile(Frozen):
@@ -126,7 +165,8 @@ class ModelSpec(Frozen):
     """Everything but the weights of a click-through model.
 
     It has numbers, `dense`, or `fields`, or both. `external_data` describes each file that holds weights by its name;
-    None where the model's own holds all. Files that say nothing of a `dense_transform` have Criteo's.
+    None where the model's own holds all. Files that say nothing of a `dense_transform` have Criteo's. `heads` are the
+    answers of a model that has several (`thimble.models.heads`), and left out of the JSON of one that has not.
     """
 
     schema_version: Literal[2] = SCHEMA_VERSION
@@ -137,6 +177,7 @@ class ModelSpec(Frozen):
     embedding_dim: Positive
     embedding: Embedding
     architecture: Architecture
+    heads: Heads = Field(default=(), exclude_if=lambda heads: not heads)
     precision: Precision = Precision()
     provenance: Provenance | None = None
     imported: Imported | None = None
@@ -166,6 +207,9 @@ class ModelSpec(Frozen):
         if twice:
             raise ValueError(f"feature names must be unique, these are not: {', '.join(twice)}")
         self.dense_transform.check(len(self.dense))
+        check_heads(self.heads, [tensor.name for tensor in self.inputs])
+        if self.architecture.outputs != len(self.outputs):
+            raise ValueError(f"over_arch must end with {len(self.outputs)}, not {self.architecture.outputs}")
         self.architecture.check(len(self.dense), self.embedding_dim)
         if not self.fields and not isinstance(self.embedding, NoEmbedding):
             raise ValueError(f"scheme {self.embedding.scheme} is for models with fields, and this one has none")
@@ -173,6 +217,8 @@ class ModelSpec(Frozen):
         self.embedding.check_precision(self.precision.memory)
         if self.golden is not None and (differing := set(self.golden.features) ^ set(names)):
             raise ValueError(f"golden rows must have exactly the model's features; see {', '.join(sorted(differing))}")
+        if self.golden is not None and (found := (*self.golden.by_output,)) != self.outputs:
+            raise ValueError(f"golden rows must have scores of {', '.join(self.outputs)}, not of {', '.join(found)}")
         return self
 
     @property
@@ -202,6 +248,11 @@ class ModelSpec(Frozen):
         """Those that have features: what the graph takes, and what is sent as tensors."""
         return tuple(tensor for tensor in self.inputs if tensor.features)
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What its answers are called, in their order: those of the heads, or `score`."""
+        return outputs_of(self.heads)
+
     @computed_field  # type: ignore[prop-decorator]
     @property
     def full_table_bytes(self) -> int:
@@ -219,6 +270,12 @@ class ModelSpec(Frozen):
     def compression(self) -> float:
         """How many times the embeddings are smaller than full tables; 1 where there is nothing to embed."""
         return self.full_table_bytes / self.embedding_bytes if self.embedding_bytes else 1.0
+
+
+def answering(spec: ModelSpec, heads: Heads) -> ModelSpec:
+    """The same model, untrained, of these answers. ValueError: they are no heads of one model."""
+    architecture = spec.architecture.with_outputs(len(heads) or 1)
+    return ModelSpec.model_validate(dict(spec) | {"heads": heads, "architecture": architecture})
 
 
 def parse_spec(text: str | bytes) -> ModelSpec:

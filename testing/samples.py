@@ -10,6 +10,7 @@ import numpy as np
 from thimble.models.architectures.dlrm import DlrmArchitecture
 from thimble.models.bags import Bag
 from thimble.models.features import Batch
+from thimble.models.heads import Head
 from thimble.models.inputs import Categorical, Kind
 from thimble.models.presets import CRITEO_DENSE, CRITEO_KAGGLE_ROWS, criteo_fields
 from thimble.models.quantization import MemoryPrecision, stored_bytes
@@ -143,4 +144,21 @@ def write_csv(path: Path, rows: int, seed: int = 0) -> Path:
         price = "" if random.random() < 0.1 else f"{random.lognormal(2, 1):.2f}"
         lines.append(f'{clicked},{age},{price},"city {city}",{"" if shop == 0 else f"shop-{shop}"}')
     path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+HEADS = (Head(name="click"), Head(name="conversion", given="click"))
+"""Two answers, the second given the first."""
+
+
+def write_conversions(path: Path, rows: int, seed: int = 0) -> Path:
+    """The rows of `write_csv` with a conversion too, which some of the clicks end in, and more in some cities."""
+    random = np.random.default_rng([seed, 1])
+    header, *lines = write_csv(path, rows, seed).read_text().splitlines()
+    written = [header.replace("clicked", "click,conversion")]
+    for line in lines:
+        clicked, rest = line.split(",", 1)
+        often = 0.7 if rest.split('"')[1].endswith(("1", "4", "7")) else 0.15
+        written.append(f"{clicked},{int(clicked == '1' and random.random() < often)},{rest}")
+    path.write_text("\n".join(written) + "\n")
     return path

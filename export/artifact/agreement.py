@@ -8,13 +8,14 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 import torch
-from torch import nn
 
 from thimble.export.artifact.graph import ExportError, with_memory
 from thimble.export.training.evaluation import score
 from thimble.models.architectures.own import OwnArchitecture
 from thimble.models.features import Batch
 from thimble.models.hashing import ID_LIMIT, Floats
+from thimble.models.heads import probabilities, together
+from thimble.models.nn.recommender import Answering
 from thimble.models.pooling import pooled_lookup
 from thimble.models.schemes.base import OP_NAME, HashedEmbedding, Weights
 from thimble.models.spec import MlpPrecision, ModelSpec
@@ -46,9 +47,8 @@ def onnx_session(model: str | bytes, folder: Path | None = None) -> onnxruntime.
 
 
 def onnx_scores(session: onnxruntime.InferenceSession, batch: Batch) -> npt.NDArray[np.float32]:
-    """Scores by ONNX Runtime, float32 [rows]."""
-    scores: npt.NDArray[np.float32] = session.run(["score"], batch.fed())[0]
-    return scores
+    """Scores by ONNX Runtime, float32 [rows], or of several answers [rows, heads]."""
+    return together(session.run(None, batch.fed()))
 
 
 def inner_session(path: Path, operator: str, *, output: bool) -> onnxruntime.InferenceSession:
@@ -60,7 +60,7 @@ def inner_session(path: Path, operator: str, *, output: bool) -> onnxruntime.Inf
     return onnx_session(model.SerializeToString(), path.parent)
 
 
-def prove(path: Path, spec: ModelSpec, dlrm: nn.Module, golden: Batch) -> Agreement:
+def prove(path: Path, spec: ModelSpec, dlrm: Answering, golden: Batch) -> Agreement:
     """Compare lookups and scores on the golden rows and as many random ones. ExportError: they differ.
 
     Scores of MLPs below float32 are compared on the golden rows alone: their ranges are meant for rows like these. Of a
@@ -93,7 +93,7 @@ def prove(path: Path, spec: ModelSpec, dlrm: nn.Module, golden: Batch) -> Agreem
     )
 
 
-def _prove_own(path: Path, spec: ModelSpec, module: nn.Module, golden: Batch) -> Agreement:
+def _prove_own(path: Path, spec: ModelSpec, module: Answering, golden: Batch) -> Agreement:
     scores = onnx_scores(onnx_session(str(path)), golden)
     return _checked(path, spec, Agreement(len(scores), float(np.abs(scores - score(module, golden)).max()), np.nan))
 
@@ -141,9 +141,7 @@ def numpy_scores(spec: ModelSpec, weights: Weights, batch: Batch) -> Floats:
     assert not isinstance(spec.architecture, OwnArchitecture)
     tensors = batch._asdict() | {"dense": spec.dense_transform.apply(batch.dense)}
     logits = spec.architecture.logits(weights, tensors, numpy_embeddings(spec, weights, batch))
-    with np.errstate(over="ignore"):  # of what is far below 0
-        scores: Floats = (1 / (1 + np.exp(-logits))).astype(np.float32)
-    return scores
+    return probabilities(logits, spec.heads).astype(np.float32)
 
 
 def numpy_embeddings(spec: ModelSpec, weights: Weights, batch: Batch) -> Floats:

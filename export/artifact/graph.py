@@ -5,6 +5,7 @@ import logging
 import warnings
 from collections.abc import Mapping
 from importlib.metadata import version
+from typing import TypeVar
 
 import numpy as np
 import onnx
@@ -14,13 +15,15 @@ from torch import nn
 
 from thimble.export.artifact.lookup_function import OPSET, function
 from thimble.export.artifact.onnx_modules import for_export
+from thimble.export.artifact.output_names import name_outputs
 from thimble.export.artifact.replaced import replaced
 from thimble.export.training.best_step import best_step
 from thimble.models.features import Batch
 from thimble.models.hashing import Floats
+from thimble.models.heads import SCORE
 from thimble.models.nn.embeddings import FullTables
 from thimble.models.nn.indexed import IndexedTable
-from thimble.models.nn.recommender import Scorer
+from thimble.models.nn.recommender import Answering, Scorer
 from thimble.models.nn.shared_memory import SharedMemory
 from thimble.models.quantization import BITS, MemoryPrecision, is_quantized
 from thimble.models.schemes.base import OP_NAME, HashedEmbedding
@@ -30,6 +33,11 @@ from thimble.models.spec import METADATA_KEY, ModelSpec
 IR_VERSION = 10
 MODEL_FILE = "model.onnx"
 EXTERNAL_DATA = "model.weights"
+# What outputs are called until the values inside are known.
+_OUTPUT = "thimble.output."
+
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 class ExportError(ValueError):
@@ -37,9 +45,9 @@ class ExportError(ValueError):
 
 
 def build(
-    spec: ModelSpec, dlrm: nn.Module, stored: Mapping[str, onnx_ir.ExternalTensor] | None = None
+    spec: ModelSpec, dlrm: Answering, stored: Mapping[str, onnx_ir.ExternalTensor] | None = None
 ) -> onnx.ModelProto:
-    """The ONNX model of a trained one: the spec's inputs that have features in, `score` out, the spec as metadata.
+    """The ONNX model of a trained one: the spec's inputs that have features in, its outputs out, the spec as metadata.
 
     `stored` are weights, by their names in the torch module, that lie in a file already: the model points to them.
     """
@@ -53,7 +61,7 @@ def build(
             for_export(Scorer(with_memory(dlrm, spec.precision.memory)).eval().cpu()),
             kwargs={name: torch.from_numpy(array) for name, array in example.items()},
             input_names=list(example),
-            output_names=["score"],
+            output_names=[f"{_OUTPUT}{place}" for place in range(len(spec.heads))] or [SCORE],
             dynamic_shapes={name: {0: batch} for name in example},
             opset_version=OPSET,
             dynamo=True,
@@ -63,6 +71,8 @@ def build(
     for name, tensor in (stored or {}).items():
         program.model.graph.initializers[initializer(name)].const_value = tensor
     model: onnx.ModelProto = program.model_proto
+    if spec.heads:
+        name_outputs(model.graph, spec.outputs)
     forget_origin(model)
     model.ir_version = IR_VERSION
     model.producer_name, model.producer_version = "thimble", version("thimble-ctr")
@@ -94,7 +104,7 @@ def initializer(weight: str) -> str:
     return f"dlrm.{weight}"
 
 
-def with_memory(dlrm: nn.Module, precision: MemoryPrecision) -> nn.Module:
+def with_memory(dlrm: Module, precision: MemoryPrecision) -> Module:
     """The same model, its embeddings at a precision. ExportError: a weight or a step does not fit it.
 
     What was trained in float32 gets the step that changes it least.
@@ -102,7 +112,9 @@ def with_memory(dlrm: nn.Module, precision: MemoryPrecision) -> nn.Module:
     if precision == "fp32":
         return dlrm
     lowered = _quantized if is_quantized(precision) else _halved
-    return replaced(dlrm, lambda module: lowered(module, precision))
+    found = replaced(dlrm, lambda module: lowered(module, precision))
+    assert isinstance(found, type(dlrm))
+    return found
 
 
 def _quantized(arch: nn.Module, precision: MemoryPrecision) -> nn.Module | None:

@@ -1,15 +1,17 @@
 """Somebody's own torch module as an artifact: whatever it is, it is served like any other model.
 
 It takes `dense`, float32 [batch, numbers] with NaN for a missing number, and `ids`, int64 [batch, slots] with 0 for a
-missing id, and gives logits [batch]. A model without numbers, or without fields, is given a tensor of no columns.
+missing id, and gives logits [batch], or of several answers [batch, heads]. A model without numbers, or without fields,
+is given a tensor of no columns.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from thimble.export.artifact.graph import ExportError
 from thimble.export.artifact.pipeline import Exported, publish
@@ -18,7 +20,9 @@ from thimble.export.clicks.golden import GOLDEN_ROWS, golden_batch
 from thimble.models.architectures.own import OwnArchitecture
 from thimble.models.features import Batch
 from thimble.models.hashing import ID_LIMIT
+from thimble.models.heads import Head, Heads
 from thimble.models.inputs import Categorical
+from thimble.models.nn.recommender import Answering
 from thimble.models.nn.shared_memory import SharedMemory
 from thimble.models.schemes import Embedding
 from thimble.models.schemes.block import BlockEmbedding
@@ -29,14 +33,27 @@ from thimble.models.spec import GoldenFeatures, ModelSpec, Precision
 from thimble.models.transforms.raw import RawTransform
 
 
+class _Own(Answering):
+    def __init__(self, module: nn.Module, heads: Heads) -> None:
+        super().__init__()
+        self.module = module
+        self.heads = heads
+
+    def forward(self, dense: Tensor, ids: Tensor) -> Any:
+        return self.module(dense, ids)
+
+
 def module_spec(
     name: str,
     module: nn.Module,
     dense: Sequence[str] = (),
     fields: Sequence[Categorical] | None = None,
     precision: Precision | None = None,
+    heads: Sequence[Head] = (),
 ) -> ModelSpec:
     """How a module is described: its features, and what can be seen of it. ValueError says what does not fit.
+
+    `heads` are for one that gives logits [batch, heads], of several answers.
 
     The fields are those of its shared memory, if it has one, and then need not be given. It is written at the precision
     that this is trained for, unless another one is asked for.
@@ -64,7 +81,10 @@ def module_spec(
         fields=[*(fields or ())],
         embedding_dim=dim,
         embedding=embedding,
-        architecture=OwnArchitecture(module=type(module).__qualname__, parameters=sum(beside.values())),
+        architecture=OwnArchitecture(
+            module=type(module).__qualname__, parameters=sum(beside.values()), outputs=len(heads) or 1
+        ),
+        heads=tuple(heads),
         precision=precision or Precision(memory=memory.precision if memory is not None else "fp32"),
     )
 
@@ -82,7 +102,7 @@ def publish_module(
     batch = golden_batch(spec, rows)
     if not batch.rows:
         raise ExportError("there is no row to prove the file with")
-    still = replaced(module, lambda _: None).eval().cpu()
+    still = _Own(replaced(module, lambda _: None), spec.heads).eval().cpu()
     _check_answers(still, spec, batch)
     golden = {name: column[:GOLDEN_ROWS] for name, column in rows.items()}
     try:
@@ -119,8 +139,9 @@ def _check_answers(module: nn.Module, spec: ModelSpec, batch: Batch) -> None:
                 logits = module(*map(torch.from_numpy, rows))
         except Exception as error:  # whatever the module raises
             raise ExportError(f"the module fails on {what}: {type(error).__name__}: {error}") from error
-        if not isinstance(logits, torch.Tensor) or logits.shape != (rows.rows,):
-            given = list(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
-            raise ExportError(f"the module must give logits [{rows.rows}] for {rows.rows} rows, not {given}")
+        wanted = [rows.rows, len(spec.heads)] if spec.heads else [rows.rows]
+        given = list(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+        if given != wanted:
+            raise ExportError(f"the module must give logits {wanted} for {rows.rows} rows, not {given}")
         if not logits.sigmoid().isfinite().all():
             raise ExportError(f"the module gives no number for {what}")

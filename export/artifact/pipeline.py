@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import onnx
 import onnx_ir
-from torch import nn
 
 from thimble.export.artifact.agreement import Agreement, onnx_scores, onnx_session, prove
 from thimble.export.artifact.graph import EXTERNAL_DATA, MODEL_FILE, ExportError, build, describe
@@ -20,6 +19,9 @@ from thimble.export.training.checkpoint import Trained
 from thimble.export.training.errors import RunError
 from thimble.models.features import Batch
 from thimble.models.files import file_digest
+from thimble.models.hashing import Floats
+from thimble.models.heads import SCORE, columns_of
+from thimble.models.nn.recommender import Answering
 from thimble.models.quantization import is_quantized
 from thimble.models.schemes.full import FullEmbedding
 from thimble.models.schemes.indexed import IndexedEmbedding
@@ -41,7 +43,7 @@ class Exported(NamedTuple):
 
 def publish(
     spec: ModelSpec,
-    dlrm: nn.Module,
+    dlrm: Answering,
     golden: GoldenFeatures,
     repository: Path,
     version: int | None = None,
@@ -67,7 +69,7 @@ def publish(
         onnx.save_model(model, path, save_as_external_data=external, location=EXTERNAL_DATA)
         scores = onnx_scores(onnx_session(str(path)), batch)
         found: dict[str, Any] = {
-            "golden": GoldenRows(features=golden, scores=scores.tolist()),
+            "golden": GoldenRows(features=golden, scores=_written(scores, spec)),
             "external_data": _described(folder / EXTERNAL_DATA),
         }
         if held_out is not None:
@@ -126,6 +128,12 @@ def held_out_rows(trained: Trained, count: int | None = None) -> Rows:
     origin = _known(trained.held_out)
     stop = min(origin.stop, origin.start + COST_ROWS) if count is None else origin.start + count
     return origin.model_copy(update={"stop": stop}).rows(trained.spec)
+
+
+def _written(scores: Floats, spec: ModelSpec) -> list[float] | dict[str, list[float]]:
+    """As an answer has them."""
+    found = {name: column.tolist() for name, column in zip(spec.outputs, columns_of(scores), strict=True)}
+    return found if spec.heads else found[SCORE]
 
 
 def _described(weights: Path) -> dict[str, ExternalFile] | None:

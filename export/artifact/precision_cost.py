@@ -5,18 +5,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
 from thimble.export.artifact.agreement import inner_session
 from thimble.export.clicks.rows import ClickError, Clicks
 from thimble.export.metrics.held_out import held_out_metrics
-from thimble.export.metrics.negatives import row_weights
+from thimble.export.metrics.negatives import Doubles, row_weights
+from thimble.models.hashing import Floats
+from thimble.models.heads import columns_of, outputs_of, probabilities
+from thimble.models.nn.recommender import Answering
 from thimble.models.spec import PrecisionCost
 
 COST_ROWS = 1_000_000
 
 
-def precision_cost(path: Path, dlrm: nn.Module, clicks: Iterable[Clicks], negatives_kept: float = 1) -> PrecisionCost:
+def precision_cost(path: Path, dlrm: Answering, clicks: Iterable[Clicks], negatives_kept: float = 1) -> PrecisionCost:
     """The file against the float32 model that it was made from, on rows of whose negatives that share was kept.
 
     ClickError: no usable row.
@@ -31,12 +33,23 @@ def precision_cost(path: Path, dlrm: nn.Module, clicks: Iterable[Clicks], negati
                 exact.append(dlrm(*(torch.from_numpy(array) for array in part.batch)).double().numpy())
     if not labels:
         raise ClickError("the held-out clicks have no usable row to measure the cost of the precision on")
-    clicked, before, after = np.concatenate(labels), np.concatenate(exact), np.concatenate(found)
-    weights = row_weights(clicked, negatives_kept)
-    was, now = (held_out_metrics(clicked, 1 / (1 + np.exp(-logits)), weights=weights) for logits in (before, after))
-    change = np.abs(after - before)
+    before, after = np.concatenate(exact), np.concatenate(found)
+    clicked = columns_of(np.concatenate(labels))
+    weights = row_weights(clicked[0], negatives_kept)
+    was, now = (columns_of(probabilities(logits, dlrm.heads)) for logits in (before, after))
+    changes = columns_of(np.abs(after - before))
+    first, *others = (_cost(*of_head, weights) for of_head in zip(clicked, was, now, changes, strict=True))
+    named = dict(zip(outputs_of(dlrm.heads)[1:], others, strict=True))
+    return first.model_copy(update={"others": named}) if named else first
+
+
+def _cost(
+    labels: Floats, scores: Doubles, scores_now: Doubles, change: Doubles, weights: Doubles | None
+) -> PrecisionCost:
+    """Of one answer, all arrays [rows], `change` that of its logits."""
+    was, now = (held_out_metrics(labels, found, weights=weights) for found in (scores, scores_now))
     return PrecisionCost(
-        rows=len(clicked),
+        rows=len(labels),
         auc=None if now.auc is None or was.auc is None else now.auc - was.auc,
         log_loss=now.log_loss - was.log_loss,
         logit_mean=float(change.mean()),

@@ -97,7 +97,7 @@ def _is_whole(path: Path, shard: Shard) -> bool:
 def _know_bad_rows(source: FileClicks, manifest: Manifest) -> None:
     """Tell of the bad rows among those that are not read again. ClickError: there are to be none."""
     stop = manifest.stop if manifest.file_rows is None else sum(manifest.file_rows)
-    valued = [source.label, *source.spec.feature_names] if manifest.rows else []
+    valued = [*source.labels, *source.spec.feature_names] if manifest.rows else []
     source.bad.found_before(stop - manifest.rows, manifest.bad, valued)
 
 

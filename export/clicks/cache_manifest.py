@@ -8,7 +8,9 @@ from pydantic import BaseModel, ConfigDict
 
 from thimble.export.clicks.files import FileClicks
 from thimble.export.clicks.rows import ClickError
+from thimble.models.heads import Heads
 from thimble.models.inputs import Feature
+from thimble.models.labels import LabelColumns
 from thimble.models.publishing import replaced
 
 # Another number for another form of the files, so that a cache of an older one is written anew.
@@ -52,7 +54,8 @@ class Contents(BaseModel):
     version: int = VERSION
     files: tuple[CachedFile, ...]
     features: tuple[tuple[str, str] | tuple[str, str, str], ...]
-    label: str
+    label: LabelColumns
+    heads: Heads = ()
     multiline: bool
     missing: tuple[str, ...]
     timestamps: bool
@@ -70,6 +73,7 @@ class Contents(BaseModel):
             files=files,
             features=tuple(map(_as_read, source.spec.features)),
             label=source.label,
+            heads=source.spec.heads,
             multiline=source.multiline,
             missing=tuple(sorted(source.options.missing)),
             timestamps=source.options.timestamps,

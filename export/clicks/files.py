@@ -22,6 +22,7 @@ from thimble.export.clicks.parquet import ParquetFile
 from thimble.export.clicks.prefetch import mapped_ahead, prefetched
 from thimble.export.clicks.row_marks import Marks, holds_moments, row_marks
 from thimble.export.clicks.rows import ClickError, Clicks
+from thimble.export.clicks.several_labels import checked_columns, read_labels
 from thimble.export.clicks.tables import ClickFile, Columns, FilePiece, Table
 from thimble.export.clicks.text import open_text_clicks
 from thimble.export.clicks.typed_file import TypedFile
@@ -31,6 +32,7 @@ from thimble.models.conversions import Column, shown
 from thimble.models.faults import Faults
 from thimble.models.features import Batch
 from thimble.models.hashing import Floats, Int64s
+from thimble.models.labels import LabelColumns
 from thimble.models.spec import ModelSpec
 
 _TYPED: dict[TypedForm, type[TypedFile]] = {"parquet": ParquetFile, "arrow": ArrowFile, "criteo": CriteoBinaryFile}
@@ -52,19 +54,19 @@ class _Encoded(NamedTuple):
 class FileClicks:
     """Clicks of a model's schema from files, read in the order given.
 
-    What a file is its first bytes tell: Parquet, Arrow and CSV have named columns, `label` among them; other text is
-    Criteo lines: the label, then the dense features, then the fields, separated by tabs; so do the 32-bit integers of
-    MLPerf stand, and torchrec's three files of NumPy. Text may be packed. With `multiline` a row of CSV may span
-    several lines. `missing` are further words for a missing value; with `timestamps` these are read as numbers. `group`
-    and `time` are columns that rows carry along (`row_marks`). ClickError: a file cannot be read so, or holds other
-    columns.
+    What a file is its first bytes tell: Parquet, Arrow and CSV have named columns, `label` among them, or one for each
+    answer of the model (`several_labels`); other text is Criteo lines: the label, then the dense features, then the
+    fields, separated by tabs; so do the 32-bit integers of MLPerf stand, and torchrec's three files of NumPy. Text may
+    be packed. With `multiline` a row of CSV may span several lines. `missing` are further words for a missing value;
+    with `timestamps` these are read as numbers. `group` and `time` are columns that rows carry along (`row_marks`).
+    ClickError: a file cannot be read so, or holds other columns.
     """
 
     def __init__(
         self,
         paths: Sequence[Path],
         spec: ModelSpec,
-        label: str = "label",
+        label: LabelColumns = "label",
         strict: bool = False,
         multiline: bool = False,
         missing: Collection[str] = (),
@@ -72,10 +74,9 @@ class FileClicks:
         group: str | None = None,
         time: str | None = None,
     ) -> None:
-        if label in spec.feature_names:
-            raise ClickError(f"the label {label!r} is also a feature, so the model would be told what it is to guess")
         self.spec = spec
         self.label = label
+        self.labels = checked_columns(spec, label)
         self.multiline = multiline
         self.options = value_options(missing, timestamps)
         self.group = group
@@ -84,7 +85,9 @@ class FileClicks:
         found, self.passed_over = find(paths)
         self.files = [path for file in found for path in file.paths]
         marks = [name for name in (group, time) if name is not None]
-        self._files = open_click_files(found, Columns(label, spec.features, marks, self.options), multiline)
+        first, *more = self.labels
+        columns = Columns(first, spec.features, marks, self.options, more)
+        self._files = open_click_files(found, columns, multiline)
         self._counts: dict[Path, int] = {}
 
     @property
@@ -94,7 +97,7 @@ class FileClicks:
     @property
     def identity(self) -> str:
         """The files as they are, and how they are read."""
-        read_as = [self.label]
+        read_as = [*self.labels, *(f"{head.name} given {head.given}" for head in self.spec.heads if head.given)]
         if self.multiline:
             read_as.append("multiline")
         if self.options != ValueOptions():
@@ -191,16 +194,18 @@ class FileClicks:
         """Any thread may do so."""
         file, piece = found
         table = piece()
-        labels, wrong = table.labels()
+        behind = 1 + len(self.spec.features)
+        places = (0, *range(behind, behind + len(self.labels) - 1))
+        labels, wrong = read_labels(table, self.labels, places, self.spec.heads)
         batch, faults = encode_features(self.spec, table, range(1, 1 + len(self.spec.features)))
         marks = self._marks(file, table)
-        return _Encoded(file, table, labels, batch, marks, {self.label: wrong} | faults | marks.faults)
+        return _Encoded(file, table, labels, batch, marks, wrong | faults | marks.faults)
 
     def _good(self, encoded: _Encoded, place: int) -> Clicks:
         """The good rows of a table, of which the first is row `place` of all files. Bad ones are noted, in order."""
         file, table, labels, batch, marks, faults = encoded
-        if len(self.bad.valued) <= len(self.spec.features):
-            known = [self.label] if len(faults[self.label]) < len(labels) else []
+        if len(self.bad.valued) < len(self.labels) + len(self.spec.features):
+            known = [name for name in self.labels if len(faults[name]) < len(labels)]
             self.bad.valued.update(valued_features(self.spec, batch), known)
         bad = self.bad.add_all(file, table, faults)
         good = np.flatnonzero(~bad[table.fitting])
@@ -213,7 +218,7 @@ class FileClicks:
         return Clicks(labels, batch, raw, None, groups, times, places)
 
     def _marks(self, file: ClickFile, table: Table) -> Marks:
-        columns = table.columns[1 + len(self.spec.features) :]
+        columns = table.columns[len(self.labels) + len(self.spec.features) :]
         try:
             return row_marks(columns, self.group, self.time, self.options)
         except ClickError as error:
@@ -254,6 +259,9 @@ def open_click_files(found: Sequence[FoundFile], columns: Columns, multiline: bo
         except OSError as error:
             raise ClickError(f"{file.path}: {error.strerror}") from None
         files[-1].check()
+        if columns.more_labels and not files[-1].named:
+            several = ", ".join(filter(None, [columns.label, *columns.more_labels]))
+            raise ClickError(f"{files[-1].name}: its columns have no names, so it has one label and not {several}")
     names = {file.named: file.name for file in files}
     if len(names) > 1:
         raise ClickError(f"{names[True]} has columns with names and {names[False]} has none; give one or the other")

@@ -14,6 +14,7 @@ import numpy as np
 from thimble.export.clicks.click_log import ClickLog
 from thimble.export.clicks.criteo_log import CriteoLog
 from thimble.export.clicks.feed_log import FeedLog
+from thimble.export.clicks.further_labels import FurtherLabels
 from thimble.export.clicks.rows import ClickError, Clicks, joined
 from thimble.models.presets import CRITEO_DENSE, CRITEO_KAGGLE_ROWS, FEED_DENSE, FEED_ROWS
 from thimble.models.provenance import GENERATED_CLICKS
@@ -36,6 +37,7 @@ class GeneratedClicks:
         self.rows = rows
         self.seed = seed
         self.log = click_log(spec, seed)
+        self.further = FurtherLabels(spec.heads, len(spec.fields), seed) if spec.heads else None
 
     @property
     def description(self) -> str:
@@ -43,7 +45,7 @@ class GeneratedClicks:
 
     @property
     def identity(self) -> str:
-        return self.description
+        return f"{self.description}, {self.further.identity}" if self.further else self.description
 
     def count(self) -> int:
         return self.rows
@@ -63,6 +65,8 @@ class GeneratedClicks:
         scale, bias = self._calibration
         truth = logits * scale + bias
         labels = (random.random(BLOCK) < 1 / (1 + np.exp(-truth))).astype(np.float32)
+        if self.further:
+            labels, truth = self.further.drawn(random, batch, labels, truth)
         return Clicks(labels, batch, truth=truth, times=times)
 
     @cached_property

@@ -10,6 +10,7 @@ from thimble.export.clicks.filtered import Filtered
 from thimble.export.clicks.generate import GeneratedClicks
 from thimble.export.clicks.rows import ClickError, ClickSource, Rows
 from thimble.export.clicks.split import Part, Split
+from thimble.models.labels import LabelColumns
 from thimble.models.spec import ModelSpec
 
 
@@ -22,7 +23,7 @@ class Origin(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     files: tuple[Path, ...] = ()
-    label: str = "label"
+    label: LabelColumns = "label"
     multiline: bool = False
     missing: frozenset[str] = frozenset()
     timestamps: bool = False

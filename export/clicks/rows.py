@@ -22,12 +22,12 @@ class ClickError(ValueError):
 
 
 class Clicks(NamedTuple):
-    """Labelled rows.
+    """Labelled rows, their labels float32 [rows], or of several answers [rows, heads].
 
     `raw` makes the feature columns as they were read; `truth` are the hidden logits of generated clicks, which have no
-    other form than the batch. `groups`, int64 [rows], are equal where rows belong together, as those of a user.
-    `times`, float64 [rows], are seconds since 1970, or numbers of another unit. `places`, int64 [rows], are the rows'
-    numbers in their source, from 0: bad rows are left out, but have one too.
+    other form than the batch, in the shape of the labels. `groups`, int64 [rows], are equal where rows belong together,
+    as those of a user. `times`, float64 [rows], are seconds since 1970, or numbers of another unit. `places`, int64
+    [rows], are the rows' numbers in their source, from 0: bad rows are left out, but have one too.
     """
 
     labels: Floats

@@ -22,19 +22,22 @@ TABLE_ROWS = 16_384
 class Columns(NamedTuple):
     """What is read of a file, and in which order: the label, if one is named, the features, and keys as they stand.
 
-    `options` are for the features; of keys, what is made of them knows its own way.
+    The labels of further answers come between features and keys; only files of named columns have them. `options` are
+    for the features; of keys, what is made of them knows its own way.
     """
 
     label: str | None
     features: Sequence[Feature]
     keys: Sequence[str] = ()
     options: ValueOptions = ValueOptions()
+    more_labels: Sequence[str] = ()
 
     @property
     def encoded(self) -> list[tuple[Feature, ValueOptions]]:
-        """The label and the features, and how each is read."""
+        """The label, the features and further labels, and how each is read."""
         labels = [(Feature(self.label, "number"), ValueOptions())] if self.label else []
-        return [*labels, *((feature, self.options) for feature in self.features)]
+        more = [(Feature(name, "number"), ValueOptions()) for name in self.more_labels]
+        return [*labels, *((feature, self.options) for feature in self.features), *more]
 
     @property
     def names(self) -> list[str]:
@@ -75,9 +78,9 @@ class Table:
         columns = [column[first:last] for column in self.columns]
         return Table(self.lines[start:stop], columns, self.typed, self.fitting[first:last] - start, misfits)
 
-    def labels(self) -> EncodedLabels:
-        """Column 0, float32, of the fitting rows."""
-        return encode_labels(self.columns[0])
+    def labels(self, column: int = 0) -> EncodedLabels:
+        """A column, float32, of the fitting rows."""
+        return encode_labels(self.columns[column])
 
     def encode(self, column: int, feature: Feature) -> Encoded:
         """A column of numbers, float32, or of ids, int64, or those of bags, [rows, values], of the fitting rows."""

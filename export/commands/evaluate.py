@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from thimble.export import console
-from thimble.export.options import Artifact, Group, Label, Missing, Multiline, NegativesKept, Strict, Timestamps
+from thimble.export.options import Artifact, Group, Missing, Multiline, NegativesKept, Strict, Timestamps
 from thimble.export.wording import listed
 
 if TYPE_CHECKING:
@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 def evaluate(
     file: Artifact,
     clicks: Annotated[list[Path], typer.Argument(help="click files, or folders of them")],
-    label: Label = "label",
+    label: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME[,NAME...]",
+            help="the column that holds 0 or 1, where columns have names; label, or of several answers those called so",
+        ),
+    ] = None,
     group: Group = None,
     compare: Annotated[
         list[Path] | None, typer.Option(help="another artifact to score the same files with; may be repeated")
@@ -31,6 +37,7 @@ def evaluate(
     negatives_kept: NegativesKept = None,
 ) -> None:
     """Say how good an artifact's scores of click files are. The scores themselves, also without labels: `score`."""
+    from thimble.export.commands.labels import labels_of
     from thimble.export.report.evaluation import evaluation_page
     from thimble.export.scoring.evaluate import evaluate_artifact, labelled, read_spec
     from thimble.export.scoring.output import make_folder_of, require_output
@@ -45,7 +52,7 @@ def evaluate(
     kept = negatives_kept or 1
     specs = {artifact: read_spec(artifact) for artifact in (file, *(compare or ()))}
     sources = {
-        artifact: labelled(clicks, spec, label, strict, multiline, missing or (), timestamps, group)
+        artifact: labelled(clicks, spec, labels_of(spec, label), strict, multiline, missing or (), timestamps, group)
         for artifact, spec in specs.items()
     }
     if report:
@@ -54,10 +61,10 @@ def evaluate(
     console.echo_all(console.passed_over(sources[file].passed_over))
     rows = scored(file)
     models = {str(file): rows.metrics()}
-    typer.echo(console.metrics_line(models[str(file)]))
+    console.echo_all(console.metrics_lines(models[str(file)], specs[file]))
     for other in list(specs)[1:]:
         models[str(other)] = scored(other).metrics()
-        typer.echo(f"{other}: {console.metrics_line(models[str(other)])}")
+        console.echo_all([f"{other}: {line}" for line in console.metrics_lines(models[str(other)], specs[other])])
     if report:
         names = listed([path.name for path in clicks])
         evaluation_page(specs[file], names, models, rows.curves(), kept).write(report)

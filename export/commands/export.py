@@ -40,4 +40,5 @@ def export(
     done = export_trained(trained, repository, name, version, wanted, cost_rows)
     typer.echo(f"{done.path}: {size(done.path.stat().st_size)}; {console.agreement_line(done.spec, done.agreement)}")
     if done.spec.precision_cost:
-        typer.echo(f"{done.spec.precision} cost: {console.cost_line(done.spec.precision_cost)}")
+        lines = console.cost_lines(done.spec.precision_cost, done.spec)
+        console.echo_all([f"{done.spec.precision} cost: {line}" for line in lines])

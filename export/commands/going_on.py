@@ -10,7 +10,9 @@ from thimble.export.clicks.rows import ClickError
 from thimble.export.training.ancestry import Parent
 from thimble.export.training.recipe import Recipe, batch_for
 from thimble.export.wording import counted, listed
+from thimble.models.heads import Heads
 from thimble.models.inputs import Kind, ValueKind
+from thimble.models.labels import LabelColumns, label_columns
 from thimble.models.spec import ModelSpec
 
 _MODEL_OPTIONS = (
@@ -25,7 +27,7 @@ FAR = 4
 class Reading(NamedTuple):
     """How click files are read, as options say it."""
 
-    label: str
+    label: LabelColumns
     multiline: bool
     missing: Collection[str]
     timestamps: bool
@@ -38,7 +40,11 @@ def given(context: typer.Context) -> dict[str, Any]:
 
 
 def same_model(
-    parent: Parent, options: Mapping[str, Any], dense: Sequence[str], fields: Mapping[Kind, Sequence[str]]
+    parent: Parent,
+    options: Mapping[str, Any],
+    dense: Sequence[str],
+    fields: Mapping[Kind, Sequence[str]],
+    heads: Heads = (),
 ) -> ModelSpec:
     """RUN's, under the name that was given. ClickError: options that ask for another one; columns may be repeated."""
     if others := [f"--{name.replace('_', '-')}" for name in _MODEL_OPTIONS if name in options]:
@@ -53,6 +59,11 @@ def same_model(
             f"--from has the columns of {parent.folder}, and these differ: {listed(differing)}; "
             "leave all of them out, or train a new model"
         )
+    if "label" in options and heads != spec.heads:
+        theirs = ", ".join(map(str, spec.heads)) or "one answer"
+        raise ClickError(
+            f"--from has the answers of {parent.folder}, {theirs}; leave out --label, or train a new model"
+        )
     return ModelSpec.model_validate({**spec.model_dump(), "name": options.get("name", spec.name)})
 
 
@@ -62,9 +73,9 @@ def same_reading(parent: Parent, options: Mapping[str, Any], reading: Reading) -
     if origin is None or origin.seed is not None:  # it read no files
         return reading
     if "label" in options and reading.label != origin.label:
+        learnt, asked = (",".join(label_columns(label)) for label in (origin.label, reading.label))
         raise ClickError(
-            f"{parent.folder} has learnt {origin.label!r}, so --from cannot go on with --label {reading.label}; "
-            "train a new model"
+            f"{parent.folder} has learnt {learnt!r}, so --from cannot go on with --label {asked}; train a new model"
         )
     theirs = Reading(origin.label, origin.multiline, origin.missing, origin.timestamps)
     return theirs._replace(**{name: getattr(reading, name) for name in Reading._fields if name in options})

@@ -47,8 +47,13 @@ def _unknown_to(kind: str) -> _Ignored:
 
 
 _LAYERS = ("dense_arch", "over_arch", "cross_layers", "cross_rank")
-_FILES = ("label", "held_out", "held_out_share", "in_order", "cache", "no_cache", "strict", "multiline", "missing")
+_FILES = ("held_out", "held_out_share", "in_order", "cache", "no_cache", "strict", "multiline", "missing")
 _TABLE = (
+    _Ignored(
+        lambda given: "generate" in given and "," not in given.get("label", ""),
+        "--generate reads no files",
+        ("label", *_FILES, "timestamps"),
+    ),
     _Ignored(lambda given: "generate" in given, "--generate reads no files", (*_FILES, "timestamps")),
     _Ignored(
         lambda given: "preset" in given and "from_run" not in given,

@@ -25,6 +25,8 @@ def teaching_by(path: Path, student: ModelSpec, options: Mapping[str, Any]) -> T
     ExportError: it is no artifact. RunError: it takes other features.
     """
     spec = read_spec(path)
+    if spec.heads:
+        raise ExportError(f"{path} has several answers, {listed(spec.outputs)}, and a teacher has one")
     columns = columns_for(path, spec, student)
     _check_weights(path, spec)
     score = partial(onnx_scores, artifact_session(path))

@@ -86,6 +86,8 @@ def tradeoff(
     from thimble.export.training.recipe import recipe_for
     from thimble.export.wording import counted
 
+    if "," in label:
+        raise ClickError(f"tradeoff compares models of one answer, so --label names one column, not {label}")
     if not math.isfinite(minutes):
         raise ClickError(f"--minutes takes a number, not {minutes}")
     plan = Plan(*parse_split(split, in_order), held_out_share, validation_share, in_order)

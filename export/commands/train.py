@@ -27,7 +27,7 @@ def train(
         Path | None,
         typer.Option(metavar="ARTIFACT", help="an exported model of the same features whose scores are learnt too"),
     ] = None,
-    label: options.Label = "label",
+    label: options.Labels = "label",
     group: options.Group = None,
     negatives_kept: options.NegativesKept = None,
     held_out: options.HeldOut = None,
@@ -94,6 +94,7 @@ def train(
         same_reading,
     )
     from thimble.export.commands.ignored import refuse_ignored
+    from thimble.export.commands.labels import asked_labels
     from thimble.export.commands.teaching import teaching_by
     from thimble.export.commands.training_model import AskedModel, still_hot
     from thimble.export.commands.training_rows import (
@@ -110,6 +111,7 @@ def train(
     from thimble.export.training.optimizers import touches_little
     from thimble.export.training.ranks import joined
     from thimble.export.training.recipe import recipe_for
+    from thimble.export.training.several import check_several
     from thimble.export.training.train import train as train_run
     from thimble.export.wording import counted
     from thimble.models.bags import widths
@@ -124,7 +126,8 @@ def train(
     named = given(context)
     refuse_ignored(named)
     before = parent(from_run) if from_run else None
-    reading = Reading(label, multiline, missing or (), timestamps)
+    labels = asked_labels(label)
+    reading = Reading(labels.columns, multiline, missing or (), timestamps)
     if before:
         reading = same_reading(before, named, reading)
         seed = named.get("seed", before.recipe.seed)
@@ -151,6 +154,7 @@ def train(
         cross_layers=cross_layers,
         cross_rank=cross_rank,
         seed=seed,
+        heads=labels.heads,
     )
     files = ClickFiles(
         files=clicks or (),
@@ -163,7 +167,9 @@ def train(
     )
     if clicks and not before:
         asked = asked.with_bags(files.files, files.open)
-    spec = same_model(before, named, asked.numbers, asked.fields) if before else asked.spec()
+    spec = same_model(before, named, asked.numbers, asked.fields, asked.heads) if before else asked.spec()
+    kept = before.recipe.negatives_kept if before and negatives_kept is None else negatives_kept or 1
+    check_several(spec.heads, platt=platt, negatives_kept=kept, taught=teacher is not None)
     bag_use = files.open(spec).bag_use() if before else asked.bag_use
     console.echo_all(console.bags(spec, bag_use))
     teaching = teaching_by(teacher, spec, named) if teacher else None
@@ -183,7 +189,8 @@ def train(
 
     def after_epoch(progress: Progress) -> None:
         if progress.validation:
-            typer.echo(f"epoch {progress.epoch}, validation: {console.metrics_line(progress.validation[-1])}")
+            lines = console.metrics_lines(progress.validation[-1], spec)
+            console.echo_all([f"epoch {progress.epoch}, validation: {line}" for line in lines])
 
     folder = run or (next_folder(before) if before else Path("runs") / spec.name)
     validated = f"{len(parts.validation):,} for validation, " if parts.validation else ""
@@ -228,7 +235,7 @@ def train(
     if not ranks.first:  # it would read the whole checkpoint for words that nobody sees
         return
     typer.echo(f"report: {folder / PAGE}")
-    typer.echo(f"held out: {console.metrics_line(metrics)}")
+    console.echo_all([f"held out: {line}" for line in console.metrics_lines(metrics, spec)])
     progress = Checkpoint(folder).load()[1]
     if progress.platt:
         typer.echo(f"Platt scaling: {console.platt_line(progress.platt)}")

@@ -19,9 +19,10 @@ from thimble.export.training.hot_rows import promoted, with_hot_rows
 from thimble.export.training.keyed import Keyed
 from thimble.export.training.schema import OwnModel, preset_spec
 from thimble.models.bags import Bag
+from thimble.models.heads import Heads
 from thimble.models.inputs import Kind
 from thimble.models.quantization import MemoryPrecision
-from thimble.models.spec import ModelSpec
+from thimble.models.spec import ModelSpec, answering
 from thimble.models.transforms import TransformKind, learnt
 
 
@@ -61,6 +62,7 @@ class AskedModel:
     hot_rows: HotRowsFor = HOT_ROWS
     lists: frozenset[str] = frozenset()
     bag_use: Mapping[str, BagUse] = field(default_factory=dict)
+    heads: Heads = ()
 
     def __post_init__(self) -> None:
         """ClickError: options that go against each other."""
@@ -100,15 +102,16 @@ class AskedModel:
         """As far as it is known before any row is read. ClickError: no column. ValueError: a bad value."""
         if self.preset:
             own = self.scheme, self.memory, self.chunk, self.seed, self.memory_precision, self.arch
-            return preset_spec(self.preset, self.name, *own)
-        return self._own().spec()
+            return answering(preset_spec(self.preset, self.name, *own), self.heads)
+        return answering(self._own().spec(), self.heads)
 
     def learnt_from(self, rows: Rows) -> Keyed:
         """What rows to train on say of columns is put into the spec; they are read once or twice."""
         spec = self.spec()
         if not self.preset:
             found = survey(rows, spec)
-            spec = self._own().spec(found.ids, learnt(self.dense_transform or "quantiles", found.numbers))
+            own = self._own().spec(found.ids, learnt(self.dense_transform or "quantiles", found.numbers))
+            spec = answering(own, self.heads)
         if self.scheme != "full" or not spec.fields:
             return self.with_hot_rows(spec, rows)
         typer.echo("full tables: an id that comes at least twice has a row, all others of a column one together")

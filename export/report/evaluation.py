@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping
 
 from thimble.export.metrics.curves import Curves
-from thimble.export.report import tables
+from thimble.export.report import answers, tables
 from thimble.export.report.charts import curve_charts
 from thimble.export.report.numbers import count
-from thimble.export.report.page import Page, headlines
+from thimble.export.report.page import Page
 from thimble.models.spec import Metrics, ModelSpec
 
 SAME_FILES = "All models scored the same files. Intervals are 95 % intervals."
@@ -22,7 +22,7 @@ def evaluation_page(
     them is true of the full log, except for numbers of rows.
     """
     path, metrics = next(iter(models.items()))
-    clicked = f"{metrics.base_rate:.2%} of them clicked"
+    clicked = f"{metrics.base_rate:.2%} of them {'with ' + spec.outputs[0] if spec.heads else 'clicked'}"
     facts = list(artifact_facts(spec))
     if negatives_kept < 1:
         clicked = f"base rate {metrics.base_rate:.2%} of the full log"
@@ -31,9 +31,12 @@ def evaluation_page(
     return Page(
         title=f"{spec.name} on {clicks}",
         standing=f"{path} scored {count(metrics.rows)} rows, {clicked}.",
-        headlines=headlines(metrics),
+        headlines=answers.headlines_of(spec, metrics),
         charts=curve_charts(curves, negatives_kept),
-        tables=[tables.compared(models, SAME_FILES + (OTHER_ROWS if differing else "")), *tables.fields(spec)],
+        tables=[
+            *answers.compared(spec, models, SAME_FILES + (OTHER_ROWS if differing else "")),
+            *tables.fields(spec),
+        ],
         facts=facts,
     )
 
@@ -46,6 +49,8 @@ def artifact_facts(spec: ModelSpec) -> Iterator[tuple[str, str]]:
         yield "numbers", str(spec.dense_transform)
     if spec.fields:
         yield "embedding", f"{embedding.scheme} version {embedding.version}, dimension {spec.embedding_dim}"
+    if spec.heads:
+        yield "answers", ", ".join(map(str, spec.heads))
     yield "architecture", spec.architecture.kind
     yield "MLPs", f"{spec.architecture}, {spec.precision}"
     if spec.provenance:

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from thimble.export.report import tables
+from thimble.export.report import answers, tables
 from thimble.export.report.charts import curve_charts, history_charts
 from thimble.export.report.evaluation import artifact_facts
 from thimble.export.report.numbers import count, duration
-from thimble.export.report.page import Page, headlines
+from thimble.export.report.page import Page
 from thimble.export.training.checkpoint import Checkpoint, Progress, RunConfig
 from thimble.export.training.errors import RunError
 from thimble.export.wording import counted
@@ -40,14 +40,14 @@ def run_page(
     """A run as far as it has come, beside others; `bags` is what its rows have of them, where that is known."""
     metrics, kept = progress.metrics, config.recipe.negatives_kept
     best = progress.best_epoch
-    shown = [] if best is None else [tables.epochs(progress.validation, best, progress.start)]
+    shown = [] if best is None else answers.epochs(config.spec, progress.validation, best, progress.start)
     if metrics:
         models = {"this run": metrics} | {_called(other, config): other.metrics for other in compared}
-        shown.insert(0, tables.compared(models, "On held-out rows, with 95 % intervals."))
+        shown = [*answers.compared(config.spec, models, "On held-out rows, with 95 % intervals."), *shown]
     return Page(
         title=f"{config.spec.name}: a training run",
         standing=_standing(config, progress),
-        headlines=headlines(metrics) if metrics else [],
+        headlines=answers.headlines_of(config.spec, metrics) if metrics else [],
         advice=progress.advice,
         charts=[
             *history_charts(progress.history, kept),

@@ -14,6 +14,7 @@ from thimble.export.clicks.files import FileClicks
 from thimble.export.clicks.rows import ClickError
 from thimble.export.metrics.scored import ScoredRows
 from thimble.models.files import is_utf8, open_file
+from thimble.models.labels import LabelColumns
 from thimble.models.spec import METADATA_KEY, ModelSpec, SpecError, parse_spec
 
 SCORING_BATCH = 4096
@@ -56,7 +57,7 @@ def artifact_session(path: Path) -> onnxruntime.InferenceSession:
 def labelled(
     paths: Sequence[Path],
     spec: ModelSpec,
-    label: str,
+    label: LabelColumns,
     strict: bool,
     multiline: bool,
     missing: Collection[str],
@@ -78,7 +79,7 @@ def evaluate_artifact(path: Path, clicks: FileClicks, negatives_kept: float = 1)
     Scores are float32. The clicks hold that share of the negatives.
     """
     session = artifact_session(path)
-    scored = ScoredRows(negatives_kept)
+    scored = ScoredRows(negatives_kept, clicks.spec.outputs)
     for part in clicks.read(0, clicks.count(), SCORING_BATCH):
         if len(part.labels):
             scored.add(part.labels, onnx_scores(session, part.batch), groups=part.groups)

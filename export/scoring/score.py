@@ -18,13 +18,13 @@ from thimble.export.clicks.file_rows import FileRows
 from thimble.export.scoring.evaluate import artifact_session
 from thimble.export.scoring.output import OutputError, require_output
 from thimble.models.conversions import shown
+from thimble.models.heads import columns_of
 from thimble.models.publishing import replaced
 
-SCORE = "score"
 ROW_GROUP_TABLES = 64
 
 Part = Sequence[Any]
-"""Some rows of the output: the keys as `KeyedRows` has them, and the scores as an Arrow array, null for a bad row."""
+"""Some rows of the output: the keys as `KeyedRows` has them, and Arrow arrays of scores, null for a bad row."""
 
 
 class ScoreError(OutputError):
@@ -38,7 +38,8 @@ def score_files(artifact: Path, source: FileRows, output: Path) -> int:
     OutputError: it cannot be written, or no row can be scored. ExportError and ClickError: something cannot be read.
     """
     write = _writer(artifact, source, output)
-    schema = pa.schema([*zip(source.keys, source.key_types(), strict=True), (SCORE, pa.float32())])
+    scores = [(name, pa.float32()) for name in source.spec.outputs]
+    schema = pa.schema([*zip(source.keys, source.key_types(), strict=True), *scores])
     session = artifact_session(artifact)
     rows = scored = 0
 
@@ -46,7 +47,8 @@ def score_files(artifact: Path, source: FileRows, output: Path) -> int:
         nonlocal rows, scored
         with tqdm(desc=output.name, unit=" rows", unit_scale=True, disable=None) as bar:
             for part in source.read():
-                yield [*part.keys, pa.array(onnx_scores(session, part.batch), mask=part.bad)]
+                found = columns_of(onnx_scores(session, part.batch))
+                yield [*part.keys, *(pa.array(column, mask=part.bad) for column in found)]
                 rows += len(part.bad)
                 scored += int((~part.bad).sum())
                 bar.update(len(part.bad))
@@ -68,7 +70,7 @@ def _writer(artifact: Path, source: FileRows, output: Path) -> Callable[[Path, p
     """What writes a file of that name. OutputError: nothing may be written there."""
     writers = {".csv": _write_csv, ".parquet": _write_parquet}
     require_output(output, "scores are", writers, [artifact, *source.files])
-    columns = [*source.keys, SCORE]
+    columns = [*source.keys, *source.spec.outputs]
     twice = next((name for name in columns if columns.count(name) > 1), None)
     if twice is not None:
         raise ScoreError(f"{output} would have two columns called {twice!r}")

@@ -25,19 +25,27 @@ def advice(config: RunConfig, progress: Progress) -> list[str]:
     constant = progress.best_epoch == 0
     return [
         *(_of_constant(progress) if constant else ()),
-        *_of_metrics(progress.metrics, constant),
-        *_of_calibration(config, progress, progress.metrics),
+        *_of_answers(config, progress, progress.metrics, constant),
         *_of_epochs(config, progress),
         *_of_memory(config.spec),
     ]
 
 
+def _of_answers(config: RunConfig, progress: Progress, metrics: Metrics, constant: bool) -> Iterator[str]:
+    """Of each answer by itself, its name before the sentence where there are several."""
+    for name, of_answer in zip(config.spec.outputs, metrics.by_head, strict=True):
+        called = f"{name}: " if config.spec.heads else ""
+        yield from (called + sentence for sentence in _of_metrics(of_answer, constant))
+        yield from (called + sentence for sentence in _of_calibration(config, progress, of_answer))
+
+
 def _of_constant(progress: Progress) -> Iterator[str]:
     assert progress.start is not None
-    least, rows = min(metrics.log_loss for metrics in progress.validation), progress.start.rows
+    least, rows = min(metrics.to_be_least for metrics in progress.validation), progress.start.rows
+    what = "mean normalised entropy" if progress.start.others else "log loss"
     yield (
-        f"the model is a constant, the base rate for every row: its log loss on {counted(rows, 'validation row')} is "
-        f"{progress.start.log_loss:.4f}, and the best epoch's was {least:.4f}; {_TOO_LITTLE}"
+        f"the model is a constant, the base rate for every row: its {what} on {counted(rows, 'validation row')} is "
+        f"{progress.start.to_be_least:.4f}, and the best epoch's was {least:.4f}; {_TOO_LITTLE}"
     )
 
 
@@ -69,7 +77,8 @@ def _of_calibration(config: RunConfig, progress: Progress, metrics: Metrics) -> 
         return
     recipe, validation = config.recipe, progress.validation
     remedy = "bring more rows, or more for validation (--validation-share)"
-    scaled = recipe.platt or progress.best_epoch == 0  # a constant cannot be
+    # a constant cannot be, nor one of several answers
+    scaled = recipe.platt or progress.best_epoch == 0 or bool(config.spec.heads)
     if not scaled and validation and enough_rows(validation[-1], recipe.negatives_kept):
         remedy = "--platt fits it in a new --run, if these rows are as those that will be scored"
     yield (

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from thimble.export.clicks.origin import Origin
 from thimble.export.metrics.curves import Curves
+from thimble.export.training.constant import Logits
 from thimble.export.training.errors import RunError
 from thimble.export.training.history import Point
 from thimble.export.training.recipe import Recipe
@@ -28,10 +29,10 @@ class Progress(BaseModel):
 
     `epoch` counts those that are done, and `position` the rows of the one at hand. `loss_rows` were trained on since
     the history's last point. `seconds` were spent on training. `validation` has the model's metrics on the validation
-    rows after each epoch, and `start` those of a constant score, whose logit is `constant`: they appear with the first
-    epoch's, in a run without a parent. `golden` are held-out rows in the form of a request, `trained_on` and `held_out`
-    say where an export can read rows again. `metrics` and `curves`, on the held-out rows, appear when the run is over,
-    and with them `advice`, what a user should know of it.
+    rows after each epoch, and `start` those of a constant score, whose logits are `constant`: they appear with the
+    first epoch's, in a run without a parent. `golden` are held-out rows in the form of a request, `trained_on` and
+    `held_out` say where an export can read rows again. `metrics` and `curves`, on the held-out rows, appear when the
+    run is over, and with them `advice`, what a user should know of it.
     """
 
     epoch: int = 0
@@ -40,7 +41,7 @@ class Progress(BaseModel):
     loss_rows: int = 0
     seconds: float = 0
     history: list[Point] = []
-    constant: float | None = None
+    constant: Logits | None = None
     start: Metrics | None = None
     validation: list[Metrics] = []
     platt: PlattScaling | None = None

@@ -7,20 +7,23 @@ import torch
 
 from thimble.models.nn.recommender import Recommender
 
+Logits = float | tuple[float, ...]
+"""Of a model's answer, or of several one for each."""
 
-def make_constant(model: Recommender, logit: float) -> None:
-    """Have a model score every row the same. All but its last layer stays as it is."""
+
+def make_constant(model: Recommender, logits: Logits) -> None:
+    """Have a model give every row the same logits, one for each answer. All but its last layer stays as it is."""
     with torch.no_grad():
         model.last_layer.weight.zero_()
-        model.last_layer.bias.fill_(logit)
+        model.last_layer.bias.copy_(torch.tensor(logits))
 
 
 @contextmanager
-def as_constant(model: Recommender, logit: float) -> Iterator[None]:
-    """Have a model score every row the same meanwhile."""
+def as_constant(model: Recommender, logits: Logits) -> Iterator[None]:
+    """Have a model give every row the same logits meanwhile."""
     parameters = list(model.last_layer.parameters())
     before = [parameter.detach().clone() for parameter in parameters]
-    make_constant(model, logit)
+    make_constant(model, logits)
     try:
         yield
     finally:

@@ -11,21 +11,23 @@ from thimble.export.clicks.rows import ClickError, Clicks
 from thimble.export.metrics.scored import ScoredRows
 from thimble.models.features import Batch
 from thimble.models.hashing import Floats
-from thimble.models.nn.recommender import Recommender
+from thimble.models.heads import outputs_of
+from thimble.models.nn.heads import probabilities
+from thimble.models.nn.recommender import Answering, Recommender
 from thimble.models.spec import Metrics
 
 SCORING_BATCH = 4096
 
 
-def score(dlrm: nn.Module, batch: Batch) -> Floats:
-    """Click probabilities, float32 [rows]."""
+def score(dlrm: Answering, batch: Batch) -> Floats:
+    """Probabilities, float32 [rows], or of several answers [rows, heads]."""
     with torch.inference_mode():
-        scores: Floats = torch.sigmoid(_logits(dlrm, batch)).cpu().numpy()
+        scores: Floats = probabilities(_logits(dlrm, batch), dlrm.heads).cpu().numpy()
     return scores
 
 
 def labelled_logits(dlrm: Recommender, batches: Iterable[Clicks]) -> tuple[Floats, Floats]:
-    """Labels and logits of all the rows, both float32 [rows]."""
+    """Labels and logits of all the rows, both float32 [rows], by a model of one answer."""
     labels, logits = [np.empty(0, np.float32)], [np.empty(0, np.float32)]
     for clicks in batches:
         if len(clicks.labels):
@@ -37,7 +39,7 @@ def labelled_logits(dlrm: Recommender, batches: Iterable[Clicks]) -> tuple[Float
 
 def scored(dlrm: Recommender, batches: Iterable[Clicks], negatives_kept: float = 1) -> ScoredRows:
     """All the rows with their scores, of whose negatives that share was kept. ClickError: there is no row."""
-    rows = ScoredRows(negatives_kept)
+    rows = ScoredRows(negatives_kept, outputs_of(dlrm.heads))
     for clicks in batches:
         if len(clicks.labels):
             rows.add(clicks.labels, score(dlrm, clicks.batch), clicks.truth, clicks.groups)

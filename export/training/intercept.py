@@ -8,8 +8,10 @@ import numpy as np
 import torch
 
 from thimble.export.clicks.rows import Clicks, Rows, rebatched
-from thimble.export.metrics.negatives import row_weights
+from thimble.export.metrics.negatives import Doubles, row_weights
 from thimble.export.training.evaluation import SCORING_BATCH, score
+from thimble.models.hashing import Floats
+from thimble.models.heads import columns_of, parents_of
 from thimble.models.nn.recommender import Recommender
 
 # Where a fifth is clicked, so many rows place the mean score within 1 % of that (one standard error).
@@ -45,7 +47,7 @@ class LastRows:
 
 
 def fit_intercept(model: Recommender, batches: Iterable[Clicks], negatives_kept: float = 1) -> None:
-    """Change the last layer's bias so that the scores' mean over the rows is their base rate.
+    """Change the last layer's bias so that the scores' mean over the rows is their base rate, for each answer.
 
     Both are those of the full log, of whose negatives the rows hold that share.
 
@@ -53,17 +55,30 @@ def fit_intercept(model: Recommender, batches: Iterable[Clicks], negatives_kept:
     small files. Rows of one class, or none, change nothing.
     """
     rows = [clicks for clicks in batches if len(clicks.labels)]
-    labels = np.concatenate([np.empty(0, np.float32), *(clicks.labels for clicks in rows)])
-    if len(np.unique(labels)) < 2:
+    if not rows:
         return
-    weights = row_weights(labels, negatives_kept)
+    labels = columns_of(np.concatenate([clicks.labels for clicks in rows]))
+    scores = columns_of(np.concatenate([score(model, clicks.batch) for clicks in rows]).astype(np.float64))
+    weights = row_weights(labels[0], negatives_kept)
+    shifts: list[float] = []
+    fitted: list[Doubles] = []
+    for label, found, parent in zip(labels, scores, parents_of(model.heads) or (None,), strict=True):
+        others = np.ones(len(found)) if parent is None else scores[parent]  # what the score is a product with
+        own = found / np.maximum(others, 1e-12)
+        logits = np.log(np.clip(own, 1e-12, 1)) - np.log1p(-np.clip(own, 0, 1 - 1e-12))
+        within = np.ones(len(found)) if parent is None else fitted[parent]
+        shifts.append(_shift(logits, within, label, weights) if len(np.unique(label)) > 1 else 0.0)
+        fitted.append(within / (1 + np.exp(-logits - shifts[-1])))
+    with torch.no_grad():
+        model.last_layer.bias.add_(torch.tensor(shifts, device=model.last_layer.bias.device))
+
+
+def _shift(logits: Doubles, within: Doubles, labels: Floats, weights: Doubles | None) -> float:
+    """What logits [rows] are to be raised by so that the mean of sigmoid times `within` is that of the labels."""
     rate = np.average(labels, weights=weights)
-    scores = np.concatenate([score(model, clicks.batch) for clicks in rows]).astype(np.float64)
-    logits = np.log(np.clip(scores, 1e-12, 1)) - np.log1p(-np.clip(scores, 0, 1 - 1e-12))
     low, high = -20.0, 20.0
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        mean = np.average(1 / (1 + np.exp(-logits - middle)), weights=weights)
+        mean = np.average(within / (1 + np.exp(-logits - middle)), weights=weights)
         low, high = (middle, high) if mean < rate else (low, middle)
-    with torch.no_grad():
-        model.last_layer.bias.add_(low)
+    return low

@@ -25,7 +25,7 @@ from thimble.export.training.hot_rows import give_rows
 from thimble.export.training.intercept import LastRows, fit_intercept
 from thimble.export.training.platt import PlattError, calibrate, unfold
 from thimble.export.training.ranks import Ranks
-from thimble.export.training.start import START_ROWS, fit_start, log_odds, started
+from thimble.export.training.start import START_ROWS, fit_start, start_logits, started
 from thimble.export.training.step import Step
 from thimble.export.training.stop_requests import stop_requests
 from thimble.export.training.stopping import is_over
@@ -187,8 +187,10 @@ class Run:
 
     def _judge_constant(self, rows: Sequence[Clicks], validation: Rows) -> None:
         """It knows what the epoch's bias was fitted to, or rates that change would decide between them."""
-        labels = np.concatenate([np.empty(0, np.float32), *(clicks.labels for clicks in rows)])  # all may be bad
-        self.progress.constant = log_odds(labels, self.config.recipe.negatives_kept)
+        heads = self.model.heads
+        none = np.empty((0, len(heads)) if heads else 0, np.float32)
+        labels = np.concatenate([none, *(clicks.labels for clicks in rows)])  # all may be bad
+        self.progress.constant = start_logits(labels, heads, self.config.recipe.negatives_kept)
         with as_constant(self.model, self.progress.constant):
             self.progress.start = self._metrics(validation.read(SCORING_BATCH))
 
@@ -221,7 +223,7 @@ class Run:
             rows=progress.rows_trained,
             seconds=progress.seconds,
             loss=self.step.take_loss() / progress.loss_rows if progress.loss_rows else progress.history[-1].loss,
-            log_loss=metrics.log_loss if metrics else None,
+            log_loss=sum(it.log_loss for it in metrics.by_head) if metrics else None,
             auc=metrics.auc if metrics else None,
         )
         progress.history.append(point)

@@ -11,9 +11,11 @@ from torch import Tensor, nn
 
 from thimble.export.clicks.rows import Clicks
 from thimble.export.metrics.negatives import sampled_log_odds
+from thimble.export.training.constant import Logits
 from thimble.export.training.full_tables import set_keys
 from thimble.export.training.hot_rows import give_rows
 from thimble.models.hashing import Floats, Int64s
+from thimble.models.heads import Heads, parents_of
 from thimble.models.nn.recommender import Recommender
 from thimble.models.nn.registry import recommender
 from thimble.models.nn.shared_memory import SharedMemory
@@ -49,7 +51,7 @@ def fit_start(model: Recommender, clicks: Clicks, negatives_kept: float = 1) -> 
     """Have an untrained model begin at the base rate of some rows, with no hidden unit silent on the first of them.
 
     It is that of the full log, of whose negatives the rows hold that share. All rows say what it is, and the first
-    WAKING_ROWS what the logits' mean is, which becomes its log-odds.
+    WAKING_ROWS what the logits' mean is, which becomes its log-odds; so it is for each of several answers.
 
     A unit behind a ReLU that is 0 for each row has no gradient, so it would never learn; where all numbers are missing,
     that is half of a layer. Its bias is changed so that its mean has the other sign.
@@ -59,10 +61,25 @@ def fit_start(model: Recommender, clicks: Clicks, negatives_kept: float = 1) -> 
     try:
         with torch.no_grad():
             logits = model(*(torch.from_numpy(tensor[:WAKING_ROWS]).to(device) for tensor in clicks.batch))
-            model.last_layer.bias.add_(log_odds(clicks.labels, negatives_kept) - logits.mean())
+            wanted = torch.tensor(start_logits(clicks.labels, model.heads, negatives_kept), device=device)
+            model.last_layer.bias.add_(wanted - logits.mean(0))
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def start_logits(labels: Floats, heads: Heads, negatives_kept: float = 1) -> Logits:
+    """The logits of the base rates of labels [rows], or of several answers [rows, heads].
+
+    That of a head which is given another is of the rate among rows where that one's label is 1, none of which were
+    left out of the log.
+    """
+    if not heads:
+        return log_odds(labels, negatives_kept)
+    return tuple(
+        log_odds(labels[:, head], negatives_kept) if parent is None else log_odds(labels[labels[:, parent] > 0.5, head])
+        for head, parent in enumerate(parents_of(heads))
+    )
 
 
 def log_odds(labels: Floats, negatives_kept: float = 1) -> float:

@@ -15,17 +15,24 @@ from thimble.export.training.ranks import ALONE, Ranks
 from thimble.export.training.recipe import Recipe
 from thimble.export.training.teacher import Teaching
 from thimble.models.features import Batch
+from thimble.models.heads import Heads
+from thimble.models.nn.heads import negative_log_likelihood
 from thimble.models.nn.recommender import Recommender
 
 # How often it is checked that the loss is a number. A GPU would have to be waited for at each step.
 CHECK_STEPS = 50
 
 
-def loss(logits: Tensor, labels: Tensor, negatives_kept: float = 1) -> Tensor:
+def loss(logits: Tensor, labels: Tensor, negatives_kept: float = 1, heads: Heads = ()) -> Tensor:
     """What is made small: the negative log likelihood of labels [rows], in nats, summed. They are from 0 to 1.
 
-    The logits are those of the full log, of whose negatives the labels' rows are that share.
+    The logits are those of the full log, of whose negatives the labels' rows are that share. With several heads both
+    are [rows, heads], and all heads' likelihoods count alike; the share is then of rows without the first one's label,
+    and changes the odds of that head alone, as all others are given it.
     """
+    if heads:
+        sampled = logits + logits.new_tensor([sampled_log_odds(negatives_kept), *[0.0] * (len(heads) - 1)])
+        return negative_log_likelihood(sampled, labels, heads)
     sampled = logits + sampled_log_odds(negatives_kept)
     return nn.functional.binary_cross_entropy_with_logits(sampled, labels, reduction="sum")
 
@@ -67,7 +74,7 @@ class Step:
             optimizer.zero_grad()
         with self.autocast:
             logits = self.model(*tensors)
-        summed = loss(logits.float(), labels, self.negatives_kept)
+        summed = loss(logits.float(), labels, self.negatives_kept, self.model.heads)
         self.scaler.scale(summed / rows).backward()  # type: ignore[no-untyped-call]
         self.ranks.add_gradients(self.model.parameters())
         for optimizer in self.optimizers:

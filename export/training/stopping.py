@@ -9,12 +9,12 @@ PATIENCE = 1
 
 
 def best_epoch(validation: Sequence[Metrics], start: Metrics | None = None) -> int:
-    """The epoch, from 1, after which the log loss on the validation rows was lowest; the first of equals.
+    """The epoch, from 1, after which `Metrics.to_be_least` was least on the validation rows; the first of equals.
 
     0 where no epoch's was below that of a constant, the `start`, if its metrics are given.
     """
-    best = min(range(len(validation)), key=lambda i: validation[i].log_loss)
-    return 0 if start and start.log_loss <= validation[best].log_loss else best + 1
+    best = min(range(len(validation)), key=lambda i: validation[i].to_be_least)
+    return 0 if start and start.to_be_least <= validation[best].to_be_least else best + 1
 
 
 def is_over(validation: Sequence[Metrics]) -> bool:

@@ -9,6 +9,7 @@ from thimble.export.training.errors import RunError
 from thimble.export.training.ranks import ALONE, Ranks
 from thimble.export.training.recipe import Recipe
 from thimble.export.training.run import AfterEpoch, Run, Watch
+from thimble.export.training.several import check_several
 from thimble.export.training.teacher import Teaching
 from thimble.models.hashing import Int64s
 from thimble.models.spec import Metrics, ModelSpec
@@ -41,6 +42,7 @@ def train(
     RunError when the folder holds another run.
     """
     rows, held_out, validation = parts
+    check_several(spec.heads, platt=recipe.platt, negatives_kept=recipe.negatives_kept, taught=teaching is not None)
     if recipe.platt and not validation and not (parent and parent.recipe.platt):  # that one's recipe may ask in vain
         raise RunError("--platt needs validation rows to fit the scores to, and there are none")
     if parent and folder.resolve() == parent.folder.resolve():

@@ -49,11 +49,24 @@ class BaseArchitecture(Frozen, ABC):
 
     @abstractmethod
     def logits(self, weights: Weights, tensors: Mapping[str, Floats], embeddings: Floats) -> Floats:
-        """The forward pass in numpy, which every backend must equal up to rounding: logits float32 [rows].
+        """The forward pass in numpy, which every backend must equal up to rounding: logits float32 [rows],
+        or [rows, heads] of several answers.
 
         `weights` are the torch module's, `tensors` the batch's by name, the numbers transformed already (and the ids in
         `embeddings` [rows, fields, dim]).
         """
+
+    @property
+    def outputs(self) -> int:
+        """How many logits it makes: the last width of its `over_arch`, and 1 where it has none."""
+        return int(getattr(self, "over_arch", [1])[-1])
+
+    def with_outputs(self, count: int) -> Self:
+        """The same with so many logits. ValueError: it has no `over_arch`, which would make them."""
+        widths = getattr(self, "over_arch", None)
+        if widths is None:
+            raise ValueError(f"architecture {self.kind} has one answer")
+        return self.model_copy(update={"over_arch": [*widths[:-1], count]})
 
     @property
     @abstractmethod

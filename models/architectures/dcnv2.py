@@ -9,6 +9,7 @@ from thimble.models.architectures.base import AskedSizes, BaseArchitecture
 from thimble.models.architectures.layers import (
     HIDDEN,
     OverArch,
+    as_logits,
     concatenated,
     first_layer,
     first_order,
@@ -93,7 +94,7 @@ class DcnV2Architecture(BaseArchitecture):
             x = x0 * self._cross(weights, f"cross_net.{layer}", x) + x
         if self.deep:
             beside = [np.maximum(mlp(weights, "deep", self.deep, x0), 0), *beside]
-        return mlp(weights, "over_arch", self.over_arch, x, concatenated(*beside) if beside else None)[:, 0]
+        return as_logits(mlp(weights, "over_arch", self.over_arch, x, concatenated(*beside) if beside else None))
 
     def _cross(self, weights: Weights, name: str, x: Floats) -> Floats:
         if self.cross_rank is None:

@@ -9,6 +9,7 @@ from thimble.models.architectures.base import AskedSizes, BaseArchitecture
 from thimble.models.architectures.layers import (
     HIDDEN_ALONE,
     OverArch,
+    as_logits,
     concatenated,
     first_layer,
     first_order,
@@ -57,7 +58,7 @@ class DeepFmArchitecture(BaseArchitecture):
             vectors = np.concatenate([number_vectors(weights, numbers), vectors], axis=1)
             x = concatenated(vectors)
         beside = concatenated(numbers, first, second_order(vectors))
-        return mlp(weights, "over_arch", self.over_arch, x, beside)[:, 0]
+        return as_logits(mlp(weights, "over_arch", self.over_arch, x, beside))
 
     @property
     def float_layers(self) -> frozenset[str]:

@@ -6,7 +6,15 @@ from typing import ClassVar, Literal, Self
 import numpy as np
 
 from thimble.models.architectures.base import AskedSizes, BaseArchitecture
-from thimble.models.architectures.layers import HIDDEN, OverArch, first_layer, last_layer, mlp, widths_in_words
+from thimble.models.architectures.layers import (
+    HIDDEN,
+    OverArch,
+    as_logits,
+    first_layer,
+    last_layer,
+    mlp,
+    widths_in_words,
+)
 from thimble.models.base import Positive
 from thimble.models.hashing import Floats
 from thimble.models.schemes.base import Weights
@@ -46,7 +54,7 @@ class DlrmArchitecture(BaseArchitecture):
         together = np.concatenate([vector[:, None], embeddings], axis=1)
         rows, columns = np.tril_indices(together.shape[1], -1)
         products = (together @ together.transpose(0, 2, 1))[:, rows, columns]
-        return mlp(weights, "over_arch", self.over_arch, np.concatenate([vector, products], axis=1))[:, 0]
+        return as_logits(mlp(weights, "over_arch", self.over_arch, np.concatenate([vector, products], axis=1)))
 
     @property
     def float_layers(self) -> frozenset[str]:

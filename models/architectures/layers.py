@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import numpy as np
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from thimble.models.base import Positive
 from thimble.models.hashing import Floats
@@ -19,14 +19,8 @@ HIDDEN_ALONE = (64, 64)
 """Those of a model's only MLP: as many layers, so that there are inner ones, which int8 is for."""
 
 
-def _one_logit(widths: list[int]) -> list[int]:
-    if widths[-1] != 1:
-        raise ValueError(f"over_arch must end with 1, not {widths[-1]}")
-    return widths
-
-
-OverArch = Annotated[list[Positive], Field(min_length=1), AfterValidator(_one_logit)]
-"""Layer widths of the MLP that makes the logit, which is the last one's only output."""
+OverArch = Annotated[list[Positive], Field(min_length=1)]
+"""Layer widths of the MLP that makes the logits, the last layer's outputs: one for each of the model's answers."""
 
 
 def mlp(weights: Weights, name: str, widths: Sequence[int], x: Floats, beside: Floats | None = None) -> Floats:
@@ -37,6 +31,11 @@ def mlp(weights: Weights, name: str, widths: Sequence[int], x: Floats, beside: F
             x = np.concatenate([x, beside], axis=1)
         x = linear(weights, f"{name}.{2 * i}", x)
     return x
+
+
+def as_logits(outputs: Floats) -> Floats:
+    """Of a last layer's outputs [rows, heads]: the same, or [rows] of one answer."""
+    return outputs[:, 0] if outputs.shape[1] == 1 else outputs
 
 
 def linear(weights: Weights, name: str, x: Floats) -> Floats:

@@ -7,6 +7,7 @@ from thimble.models.architectures.base import AskedSizes, BaseArchitecture
 from thimble.models.architectures.layers import (
     HIDDEN_ALONE,
     OverArch,
+    as_logits,
     concatenated,
     first_layer,
     last_layer,
@@ -36,7 +37,7 @@ class MlpArchitecture(BaseArchitecture):
         """It goes with all."""
 
     def logits(self, weights: Weights, tensors: Mapping[str, Floats], embeddings: Floats) -> Floats:
-        return mlp(weights, "over_arch", self.over_arch, concatenated(tensors["dense"], embeddings))[:, 0]
+        return as_logits(mlp(weights, "over_arch", self.over_arch, concatenated(tensors["dense"], embeddings)))
 
     @property
     def float_layers(self) -> frozenset[str]:

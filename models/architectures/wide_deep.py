@@ -7,6 +7,7 @@ from thimble.models.architectures.base import AskedSizes, BaseArchitecture
 from thimble.models.architectures.layers import (
     HIDDEN_ALONE,
     OverArch,
+    as_logits,
     concatenated,
     first_layer,
     first_order,
@@ -44,7 +45,7 @@ class WideDeepArchitecture(BaseArchitecture):
         numbers = tensors["dense"]
         vectors, first = first_order(embeddings)
         x, beside = concatenated(numbers, vectors), concatenated(numbers, first)
-        return mlp(weights, "over_arch", self.over_arch, x, beside)[:, 0]
+        return as_logits(mlp(weights, "over_arch", self.over_arch, x, beside))
 
     @property
     def float_layers(self) -> frozenset[str]:

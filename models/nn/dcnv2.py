@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from thimble.models.architectures.dcnv2 import DcnV2Architecture
 from thimble.models.nn.embeddings import sparse_arch
-from thimble.models.nn.layers import MLP, NumberVectors, Projection, concatenated, first_order, start_as_sum
+from thimble.models.nn.layers import MLP, NumberVectors, Projection, as_logits, concatenated, first_order, start_as_sum
 from thimble.models.nn.recommender import Recommender
 from thimble.models.nn.transforms import transform
 from thimble.models.spec import ModelSpec
@@ -74,5 +74,4 @@ class DCNv2(Recommender):
         x0 = concatenated(self.number_vectors(self.dense_arch(numbers)), embeddings)
         if self.deep is not None:
             beside = [self.deep(x0), *beside]
-        logits: Tensor = self.over_arch(self.cross_net(x0), concatenated(*beside) if beside else None)
-        return logits.squeeze(1)
+        return as_logits(self.over_arch(self.cross_net(x0), concatenated(*beside) if beside else None))

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from thimble.models.architectures.deepfm import DeepFmArchitecture
 from thimble.models.nn.embeddings import sparse_arch
-from thimble.models.nn.layers import MLP, NumberVectors, concatenated, first_order, start_as_sum
+from thimble.models.nn.layers import MLP, NumberVectors, as_logits, concatenated, first_order, start_as_sum
 from thimble.models.nn.recommender import Recommender
 from thimble.models.nn.transforms import transform
 from thimble.models.spec import ModelSpec
@@ -40,8 +40,7 @@ class DeepFM(Recommender):
         else:
             vectors = torch.cat([self.number_vectors(numbers), vectors], dim=1)
             x = concatenated(vectors)
-        logits: Tensor = self.over_arch(x, concatenated(numbers, first, second_order(vectors)))
-        return logits.squeeze(1)
+        return as_logits(self.over_arch(x, concatenated(numbers, first, second_order(vectors))))
 
 
 def second_order(vectors: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from thimble.models.architectures.dlrm import DlrmArchitecture
 from thimble.models.nn.embeddings import sparse_arch
-from thimble.models.nn.layers import MLP
+from thimble.models.nn.layers import MLP, as_logits
 from thimble.models.nn.recommender import Recommender
 from thimble.models.nn.transforms import transform
 from thimble.models.spec import ModelSpec
@@ -82,5 +82,4 @@ class DLRM(Recommender):
     def forward(self, dense: Tensor, ids: Tensor) -> Tensor:
         dense_vector = self.dense_arch(self.preprocess(dense))  # [batch, dim]
         embeddings = self.sparse_arch(ids)  # [batch, fields, dim]
-        logits: Tensor = self.over_arch(self.interaction_arch(dense_vector, embeddings))
-        return logits.squeeze(1)
+        return as_logits(self.over_arch(self.interaction_arch(dense_vector, embeddings)))

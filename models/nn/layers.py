@@ -55,6 +55,11 @@ class NumberVectors(nn.Module):
         return numbers.unsqueeze(2) * self.weight
 
 
+def as_logits(outputs: Tensor) -> Tensor:
+    """Of a last layer's outputs [batch, heads]: the same, or [batch] of one answer."""
+    return outputs.squeeze(1) if outputs.shape[1] == 1 else outputs
+
+
 def concatenated(*parts: Tensor) -> Tensor:
     """Parts [batch, n] or [batch, n, dim] side by side: [batch, width]. One without columns may be of any type."""
     return torch.cat([part.flatten(1) for part in parts if part.shape[1]], dim=1)

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from thimble.models.architectures.mlp import MlpArchitecture
 from thimble.models.nn.embeddings import sparse_arch
-from thimble.models.nn.layers import MLP, concatenated
+from thimble.models.nn.layers import MLP, as_logits, concatenated
 from thimble.models.nn.recommender import Recommender
 from thimble.models.nn.transforms import transform
 from thimble.models.spec import ModelSpec
@@ -27,5 +27,4 @@ class MLPRecommender(Recommender):
         return self.over_arch.last
 
     def forward(self, dense: Tensor, ids: Tensor) -> Tensor:
-        logits: Tensor = self.over_arch(concatenated(self.preprocess(dense), self.sparse_arch(ids)))
-        return logits.squeeze(1)
+        return as_logits(self.over_arch(concatenated(self.preprocess(dense), self.sparse_arch(ids))))

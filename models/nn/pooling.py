@@ -93,7 +93,8 @@ class BagPooling(nn.Module):
         """
         present = self.present(ids)
         reads = Reads.of(rows_of(present.ids.unsqueeze(0), present.fields), len(table))
-        return self(touched_rows(table, reads.touched).float(), reads, present)
+        pooled: Tensor = self(touched_rows(table, reads.touched).float(), reads, present)
+        return pooled
 
     def forward(self, weights: Tensor, reads: Reads, present: Present) -> Tensor:
         """The rows that are touched, float32 [rows, width], pooled: [batch, fields, chunks * width]."""

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from thimble.models.architectures.wide_deep import WideDeepArchitecture
 from thimble.models.nn.embeddings import sparse_arch
-from thimble.models.nn.layers import MLP, concatenated, first_order, start_as_sum
+from thimble.models.nn.layers import MLP, as_logits, concatenated, first_order, start_as_sum
 from thimble.models.nn.recommender import Recommender
 from thimble.models.nn.transforms import transform
 from thimble.models.spec import ModelSpec
@@ -31,5 +31,4 @@ class WideDeep(Recommender):
     def forward(self, dense: Tensor, ids: Tensor) -> Tensor:
         numbers = self.preprocess(dense)
         vectors, first = first_order(self.sparse_arch(ids))
-        logits: Tensor = self.over_arch(concatenated(numbers, vectors), concatenated(numbers, first))
-        return logits.squeeze(1)
+        return as_logits(self.over_arch(concatenated(numbers, vectors), concatenated(numbers, first)))

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from thimble.export.artifact.graph import ExportError, with_memory
 from thimble.export.artifact.own_module import module_spec, publish_module
 from thimble.export.clicks.golden import golden_batch
-from thimble.export.training.evaluation import score
 from thimble.models.bags import Bag, Pooling
 from thimble.models.features import Batch
+from thimble.models.hashing import Floats
+from thimble.models.heads import Head
 from thimble.models.inputs import Categorical
 from thimble.models.nn import SharedMemory
 from thimble.models.quantization import MemoryPrecision
@@ -45,6 +46,12 @@ class Own(nn.Module):
         return logits
 
 
+def scores_of(module: nn.Module, batch: Batch) -> Floats:
+    with torch.inference_mode():
+        scores: Floats = module(*map(torch.from_numpy, batch)).sigmoid().numpy()
+    return scores
+
+
 def own() -> Own:
     torch.manual_seed(0)
     module = Own()
@@ -59,8 +66,7 @@ def test_any_module_is_served_as_it_scores(tmp_path: Path) -> None:
     assert done.path == tmp_path / "shop" / "1" / "model.onnx"
     assert module.training  # it can be trained on
     batch = golden_batch(spec, ROWS)
-    with torch.inference_mode():
-        expected = module.eval()(*map(torch.from_numpy, batch)).sigmoid().numpy()
+    expected = scores_of(module.eval(), batch)
     engine = Engine(read_artifact(done.path, 1 << 20), "cpu", 1)
     np.testing.assert_allclose(engine.score(batch), expected, atol=1e-6)
     assert engine.spec.golden and engine.spec.golden.features == ROWS
@@ -177,8 +183,7 @@ def test_a_shared_memory_is_in_the_file_once(tmp_path: Path, precision: MemoryPr
     by_function, by_op = (Engine(artifact, "cpu", 1, native=native) for native in (None, find_native_ops()))
     assert (by_function.lookup, by_op.lookup) == ("function", "native")
     np.testing.assert_array_equal(by_function.score(batch), by_op.score(batch))
-    with torch.inference_mode():
-        expected = score(with_memory(module, precision), batch)
+    expected = scores_of(with_memory(module, precision), batch)
     np.testing.assert_allclose(by_op.score(batch), expected, atol=1e-6)
 
 
@@ -211,9 +216,31 @@ def test_all_fields_at_once_are_looked_up_and_pooled_by_one_node(tmp_path: Path)
     spec = module_spec("shop", module)
     artifact = read_artifact(publish_module(module, spec, rows, tmp_path).path, 1 << 20)
     batch = Batch(np.empty((40, 0), np.float32), np.random.default_rng(0).integers(0, 1 << 60, (40, 4)))
-    expected = score(with_memory(module, "int4"), batch)
+    expected = scores_of(with_memory(module, "int4"), batch)
     for native in (None, find_native_ops()):
         np.testing.assert_allclose(Engine(artifact, "cpu", 1, native=native).score(batch), expected, atol=1e-6)
     both = AllAtOnce(memory, "user")
     with pytest.raises(ExportError, match="in two ways"):
         publish_module(both, module_spec("shop", both), rows, tmp_path)
+
+
+def test_a_module_of_several_answers(tmp_path: Path) -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(1, 2)
+
+        def forward(self, dense: Tensor, ids: Tensor) -> Tensor:
+            logits: Tensor = self.layer(dense.nan_to_num())
+            return logits
+
+    heads = [Head(name="click"), Head(name="conversion", given="click")]
+    module = Two()
+    done = publish_module(module, module_spec("two", module, ["hour"], heads=heads), {"hour": [1, 2]}, tmp_path)
+    golden = done.spec.golden
+    assert golden is not None
+    own = module(torch.tensor([[1.0], [2.0]]), None).sigmoid()
+    np.testing.assert_allclose(golden.by_output["click"], own[:, 0].tolist(), atol=1e-6)
+    np.testing.assert_allclose(golden.by_output["conversion"], own.prod(1).tolist(), atol=1e-6)
+    with pytest.raises(ExportError, match=r"must give logits \[2\] for 2 rows, not \[2, 2\]"):
+        publish_module(module, module_spec("two", module, ["hour"]), {"hour": [1, 2]}, tmp_path)

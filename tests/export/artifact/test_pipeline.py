@@ -22,6 +22,7 @@ from thimble.export.training.checkpoint import load_trained
 from thimble.export.training.errors import RunError
 from thimble.export.training.evaluation import score
 from thimble.models.features import Batch
+from thimble.models.nn.recommender import Recommender
 from thimble.models.spec import ModelSpec
 
 
@@ -104,7 +105,7 @@ def test_the_metadata_is_the_spec_with_golden_rows(exported: dict[str, Exported]
     batch = golden_batch(spec, spec.golden.features)
     assert np.isnan(batch.dense[-1]).all() and not batch.ids[-1].any()
     again = onnx_scores(onnx_session(str(path)), batch)
-    np.testing.assert_allclose(again, spec.golden.scores, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(again, spec.golden.by_output["score"], rtol=0, atol=1e-6)
     assert len(np.unique(again)) > 10
 
 
@@ -187,7 +188,7 @@ def test_versions(runs: dict[str, Path], tmp_path: Path) -> None:
 
 
 def test_a_failing_check_leaves_nothing(runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def damaged(spec: ModelSpec, dlrm: torch.nn.Module, _: object) -> onnx.ModelProto:
+    def damaged(spec: ModelSpec, dlrm: Recommender, _: object) -> onnx.ModelProto:
         model = build(spec, dlrm)
         (memory,) = (tensor for tensor in model.graph.initializer if tensor.name.endswith("memory"))
         memory.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(memory) * 2, memory.name))
