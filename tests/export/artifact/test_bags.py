@@ -52,7 +52,7 @@ def test_full_tables_pool_bags_as_numpy_defines(form: str, precision: MemoryPrec
     np.testing.assert_allclose(by_onnx, score(rounded, batch), atol=1e-5)
     weights = {name: tensor.numpy() for name, tensor in rounded.state_dict().items()}
     np.testing.assert_allclose(by_onnx, numpy_scores(spec, weights, batch), atol=1e-5)
-    exported = for_export(rounded.sparse_arch)(torch.from_numpy(batch.ids)).numpy(force=True)
+    exported = for_export(rounded.get_submodule("sparse_arch"))(torch.from_numpy(batch.ids)).numpy(force=True)
     expected = numpy_embeddings(spec, weights, batch)
     np.testing.assert_allclose(exported, expected, rtol=1e-6, atol=1e-6)
     assert exported[:, [1, 3]].tobytes() == expected[:, [1, 3]].tobytes()  # nothing is summed there
