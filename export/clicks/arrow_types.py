@@ -31,8 +31,8 @@ def misfit(feature: Feature, type_: Any, options: ValueOptions) -> str | None:
         of = _of_values(of.value_type)
         if is_list(of):
             return f"its type is {type_}, and a list of values a row is wanted, not lists of lists"
-    if feature.bag and (types.is_map(of) or types.is_struct(of)):
-        return f"its type is {type_}, and values of a bag have neither parts nor weights"
+    if feature.kind != "number" and (types.is_map(of) or (feature.bag and types.is_struct(of))):
+        return f"its type is {type_}, and values have no weights"
     if feature.kind == "number" and is_moment(of):
         read = "--timestamps reads it as seconds since 1970"
         return None if options.timestamps else f"its type is {of}, which is not read as a number; {read}"

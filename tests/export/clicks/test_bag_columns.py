@@ -140,8 +140,8 @@ def test_a_row_may_have_a_million_values() -> None:
     ("kind", "type_", "reason"),
     [
         ("string", pa.list_(pa.list_(pa.string())), ", and a list of values a row is wanted, not lists of lists"),
-        ("string", pa.map_(pa.string(), pa.float64()), ", and values of a bag have neither parts nor weights"),
-        ("int", pa.list_(pa.struct([("id", pa.int64())])), ", and values of a bag have neither parts nor weights"),
+        ("string", pa.map_(pa.string(), pa.float64()), ", and values have no weights"),
+        ("int", pa.list_(pa.struct([("id", pa.int64())])), ", and values have no weights"),
         ("string", pa.list_(pa.float64()), ", which is not read as text"),
         ("hex", pa.list_(pa.bool_()), ", which is not read as a hexadecimal token"),
         ("int", pa.list_(pa.timestamp("s")), ", which is not read as an integer id"),
@@ -152,6 +152,8 @@ def test_types_of_which_no_value_is_a_bags(kind: Kind, type_: Any, reason: str) 
 
 
 def test_lists_of_a_single_valued_feature_are_refused() -> None:
+    weighted = pa.map_(pa.string(), pa.float64())
+    assert misfit(Feature("f", "string"), weighted, NONE) == f"its type is {weighted}, and values have no weights"
     wanted = ", and one value a row is wanted; a model trained with --multi takes lists"
     for type_ in (pa.list_(pa.string()), pa.dictionary(pa.int8(), pa.large_list(pa.int64()))):
         assert misfit(Feature("f", "string"), type_, NONE) == f"its type is {type_}{wanted}"

@@ -192,7 +192,7 @@ def test_lists_of_a_single_valued_feature_are_a_sentence(tmp_path: Path) -> None
 
 
 def test_lists_of_lists_and_weights_are_a_sentence(tmp_path: Path) -> None:
-    for rows, reason in (([[["a"]]], "lists of lists"), ([[{"tag": "a", "weight": 0.5}]], "neither parts nor weights")):
+    for rows, reason in (([[["a"]]], "lists of lists"), ([[{"tag": "a", "weight": 0.5}]], "values have no weights")):
         table = pa.table({"label": [1], "d0": [1], "user": [1], "tags": rows, "last": [1]})
         pq.write_table(table, tmp_path / "a.parquet")
         with pytest.raises(ClickError, match=rf"^a\.parquet: column 'tags': its type is list<.*{reason}"):

@@ -96,20 +96,7 @@ def test_with_a_preset_columns_are_its_own(run: Run, tmp_path: Path) -> None:
     assert (said.status, said.err) == (1, "thimble-export: --preset has columns of its own: leave out --multi\n")
 
 
-SMALL = [
-    "--dense",
-    "d0",
-    "--int",
-    "user",
-    "--string",
-    "tags",
-    "--batch-size",
-    "32",
-    "--epochs",
-    "1",
-    "--memory",
-    "4000",
-]
+SMALL = ["--dense", "d0", "--int", "user", "--string", "tags", "--batch-size", "32", "--epochs", "1"]
 
 
 def write_tags(path: Path, rows: int = 300) -> Path:
