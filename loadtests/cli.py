@@ -103,7 +103,7 @@ def _add_compare(parser: argparse.ArgumentParser) -> None:
         value = getattr(default, name)
         flag = f"--{name.replace('_', '-')}"
         parser.add_argument(flag, type=type(value), default=value, help=f"{meaning} [%(default)s]")
-    options.add_traffic(parser, scenario="batch", encoding="binary")
+    options.add_traffic(parser, scenario="batch", encoding="binary", bags="full")
     parser.add_argument(
         "--results",
         type=Path,
@@ -148,7 +148,8 @@ def _render(found: Comparison, results: Path) -> int:
 
     paths = render.render(found, results)
     if lines := words.headlines(found):
-        print("how many times better B is than A:")
+        ids = words.ids(found)
+        print(f"how many times better B is than A{f', with {ids}' if ids else ''}:")
     for line in lines:
         print(f"{line.ratio:>8}  {line.title} ({line.values})  {line.verdict}".rstrip())
     print(f"PARTIAL: {found.reason}" if found.reason else "complete")

@@ -11,7 +11,7 @@ from thimble.models.presets import preset
 COMPRESSION = 10_000
 SMALLER = 4
 """The second size, which with the first makes a line to be drawn on, is so many times smaller."""
-PRESETS = ("criteo-kaggle", "criteo-tb")
+PRESETS = ("criteo-kaggle", "criteo-tb", "criteo-tb-v2")
 LEAST_MEMORY = 1024
 
 

@@ -29,6 +29,7 @@ def render(found: Comparison, results: Path) -> Paths:
     """Write the report beside the results."""
     view = {
         "title": " and ".join(f"{name}: {label}" for name, label in tables.letters(found).items()) or "a comparison",
+        "ids": words.ids(found),
         "partial": found.reason,
         "headlines": words.headlines(found),
         "not_won": words.not_won(found),

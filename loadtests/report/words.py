@@ -6,6 +6,7 @@ from typing import NamedTuple
 from thimble.loadtests.report import numbers
 from thimble.loadtests.report.figures import Figure, figures, model_memory
 from thimble.loadtests.results.comparison import NAMES, Comparison
+from thimble.loadtests.results.ids import ids_a_row
 from thimble.loadtests.results.run import NEAR_CEILING, near
 
 # A file of which so much is still in memory is not cold.
@@ -31,6 +32,12 @@ class Headline(NamedTuple):
 def headlines(found: Comparison) -> list[Headline]:
     known = {figure.key: figure for figure in figures(found)}
     return [_headline(known[key]) for key in HEADLINES if key in known]
+
+
+def ids(found: Comparison) -> str | None:
+    """How many ids the rows had, where that is not the number of fields."""
+    served = next((side.served for side in found.sides.values() if side.served), {})
+    return ids_a_row(served, found.settings.traffic)
 
 
 def _headline(figure: Figure) -> Headline:

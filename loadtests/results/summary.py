@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from thimble.loadtests.results.ids import ids_a_row
 from thimble.loadtests.results.run import NEAR_CEILING, Run, Step, near
 from thimble.loadtests.traffic.served import KEY
 
@@ -30,6 +31,8 @@ def line(step: Step, ceiling: float | None) -> str:
 def verdict(run: Run, path: Path) -> str:
     """What it comes to. `path` is where all of it lies."""
     lines = []
+    if (ids := ids_a_row(run.served, run.traffic)) is not None:
+        lines.append(f"rows: {ids}")
     if not run.golden:
         lines.append(
             f"scores were checked by one that the server gave; with a key, from {KEY}, by one of the model's file"

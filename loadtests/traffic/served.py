@@ -5,11 +5,13 @@ import os
 import re
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel
 
 from thimble.loadtests.traffic.direct import open_url
+from thimble.models.bags import Bag
 from thimble.models.inputs import ValueKind
 from thimble.models.spec import Precision
 
@@ -20,7 +22,9 @@ GET_SECONDS = 10
 # What no form of a request but JSON can carry in a value.
 _BREAKS = re.compile(r"[\t\r\n]")
 
-Value = int | float | str | None
+Single = int | float | str | None
+Value = Single | list[Single]
+"""Of a feature in a row; a list is a bag."""
 
 
 class LoadError(Exception):
@@ -32,10 +36,11 @@ class _KeyError(LoadError):
 
 
 class Feature(BaseModel):
-    """A feature, and how its values are written."""
+    """A feature, and how its values are written; with a `bag` a row has several."""
 
     name: str
     kind: ValueKind
+    bag: Bag | None = None
 
 
 class Known(BaseModel):
@@ -71,7 +76,8 @@ def served(url: str, model: str | None = None) -> tuple[Served, dict[str, Any]]:
     if len(described) > 1:
         raise LoadError(f"{url} serves several models, name one: {', '.join(entry['name'] for entry in described)}")
     entry = described[0]
-    return Served(**entry, known=_known(url, entry["name"])), entry
+    features = [Feature.model_validate(feature) for feature in entry["features"]]
+    return Served(**{**entry, "features": features}, known=_known(url, entry["name"], features)), entry
 
 
 def golden_path(model: str) -> str:
@@ -79,7 +85,7 @@ def golden_path(model: str) -> str:
     return f"/v1/models/{model}/golden"
 
 
-def _known(url: str, model: str) -> Known:
+def _known(url: str, model: str, features: Sequence[Feature]) -> Known:
     """The first golden row that every form of a request can carry; the example in the description without a key.
 
     LoadError: the server tells neither.
@@ -95,11 +101,18 @@ def _known(url: str, model: str) -> Known:
                 f"{url} tells no score of {model} to check answers by; a key, from {KEY}, may help"
             ) from None
         return Known(row=example["features"], score=answer["scores"][0], golden=False)
-    names, columns = golden["features"].keys(), golden["features"].values()
-    for *values, score in zip(*columns, golden["scores"], strict=True):
-        if not any(isinstance(value, str) and _BREAKS.search(value) for value in values):
-            return Known(row=dict(zip(names, values, strict=True)), score=score, golden=True)
+    for place, score in enumerate(golden["scores"]):
+        row = {feature.name: golden["features"][feature.name][place] for feature in features}
+        if all(_has_every_form(feature, row[feature.name]) for feature in features):
+            return Known(row=row, score=score, golden=True)
     raise LoadError(f"{url} has no golden row of {model} without a tab or a line end, so none can be sent")
+
+
+def _has_every_form(feature: Feature, value: Value) -> bool:
+    if isinstance(value, list):
+        assert feature.bag
+        return not any(isinstance(it, str) and (_BREAKS.search(it) or feature.bag.separator in it) for it in value)
+    return not (isinstance(value, str) and _BREAKS.search(value))
 
 
 def get(url: str, path: str) -> Any:

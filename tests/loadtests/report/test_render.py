@@ -36,6 +36,21 @@ def test_it_says_the_same_in_markdown(tmp_path: Path) -> None:
         assert len({line.count("|") for line in table.splitlines()}) == 1
 
 
+def test_the_headline_says_how_many_ids_a_row_has_where_it_has_bags(tmp_path: Path) -> None:
+    found = comparison()
+    bag = {"values": 100, "pooling": "sum", "keep": "first", "separator": "|"}
+    found.sides["B"].served = {"features": [{"name": "C1", "kind": "hex"}, {"name": "C2", "kind": "hex", "bag": bag}]}
+    found.sides["A"].served = found.sides["B"].served
+    paths = render(found, tmp_path / "report.json")
+    for path in paths:
+        assert (
+            "How many times better B is than A, with up to 101 ids a row in 2 fields, by the figures"
+            in path.read_text()
+        )
+    for path in render(comparison(), tmp_path / "report.json"):
+        assert "How many times better B is than A, by the figures" in path.read_text()
+
+
 def test_in_a_real_browser_it_fits_a_phone_and_asks_for_nothing(tmp_path: Path) -> None:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:

@@ -13,6 +13,8 @@ from thimble.loadtests.traffic.answers import problem
 from thimble.loadtests.traffic.requests import KNOWN_EVERY, Encoding, Prepared, Scenario, Traffic, prepare
 from thimble.loadtests.traffic.rows import IDS, generated
 from thimble.loadtests.traffic.served import Feature, Known, LoadError, Served, served
+from thimble.models.bags import Bag
+from thimble.models.features import ids_from_text
 
 FEATURES = [Feature(name="age", kind="number"), Feature(name="city", kind="hex"), Feature(name="shop", kind="string")]
 SHOP = Served(
@@ -78,12 +80,65 @@ def test_a_single_row_is_all_scalars_and_known_rows_come_now_and_then() -> None:
 
 def test_popular_ids_are_popular_and_there_are_many() -> None:
     rows = generated(FEATURES, 20_000, np.random.default_rng(0))
-    cities = [row[1] for row in rows if row[1] is not None]
+    cities = [city for row in rows if isinstance(city := row[1], str)]
     values, counts = np.unique(cities, return_counts=True)
     assert counts.max() > 0.1 * len(cities)
     assert len(values) > 2000
     assert all(int(str(city), 16) < IDS for city in cities[:100])
     assert 0.05 < np.mean([row[0] is None for row in rows]) < 0.15
+
+
+TAGS = Feature(name="tags", kind="string", bag=Bag(values=4, pooling="mean"))
+ITEMS = Feature(name="items", kind="int", bag=Bag(values=3, pooling="sum", separator=";"))
+TAGGED = SHOP.model_copy(
+    update={
+        "features": [FEATURES[0], TAGS, ITEMS, FEATURES[1]],
+        "known": Known(row={"age": 3, "tags": ["a", "b"], "items": [], "city": "0a"}, score=0.5, golden=True),
+    }
+)
+
+
+def test_bags_have_any_number_of_ids_or_as_many_as_there_is_room_for() -> None:
+    rows = generated(TAGGED.features, 2000, np.random.default_rng(0))
+    for place, values in ((1, 4), (2, 3)):
+        sizes = np.bincount([len(bag) for row in rows if isinstance(bag := row[place], list)])
+        assert len(sizes) == values + 1 and sizes.sum() == 2000
+        assert sizes[0] == pytest.approx(200, rel=0.3)
+        assert sizes[1:] == pytest.approx(np.full(values, 1800 / values), rel=0.3)
+    full = generated(TAGGED.features, 100, np.random.default_rng(0), "full")
+    assert {(len(row[1]), len(row[2])) for row in full if isinstance(row[1], list) and isinstance(row[2], list)} == {
+        (4, 3)
+    }
+
+
+def test_bags_are_written_in_every_encoding() -> None:
+    features = httpx.Response(200, content=prepare(Traffic(), TAGGED)[0].body).json()["features"]
+    assert features == {"age": 3, "tags": {"bag": ["a", "b"]}, "items": {"bag": []}, "city": "0a"}
+    context = Traffic(scenario="context", bags="full")
+    features = httpx.Response(200, content=prepare(context, TAGGED)[1].body).json()["features"]
+    assert len(features["tags"]["bag"]) == 4 and {len(bag) for bag in features["items"]} == {3}
+    lines = prepare(Traffic(scenario="batch", encoding="tsv", bags="full"), TAGGED)[1].body.decode().splitlines()
+    assert {(line.count("|"), line.count(";"), line.count("\t")) for line in lines} == {(3, 2, 3)}
+    content = prepare(Traffic(scenario="batch", encoding="binary", rows=2), TAGGED)[0].body
+    ids = np.frombuffer(content[-2 * 8 * 8 :], "<i8").reshape(2, 8)
+    np.testing.assert_array_equal(ids, [[*ids_from_text("", "string", ["a", "b"]), 0, 0, 0, 0, 0, 10]] * 2)
+
+
+def test_fewer_rows_are_prepared_where_bags_make_them_long() -> None:
+    bag = Bag(values=1000, pooling="sum")
+    long = TAGGED.model_copy(update={"features": [TAGS.model_copy(update={"bag": bag}), *TAGGED.features[2:]]})
+    requests = prepare(Traffic(bags="full"), long)
+    assert 2000 < sum(request.rows for request in requests) < 2200
+    assert sum(request.rows for request in prepare(Traffic(), SHOP)) == 1 << 15
+
+
+def test_bags_come_from_a_click_file(tmp_path: Path) -> None:
+    path = tmp_path / "clicks.tsv"
+    path.write_text("1\t7\ta|b|\t3;4\t0b\n0\t\t\t;\t0c\n")
+    traffic = Traffic(scenario="batch", rows=40, clicks=path)
+    features = httpx.Response(200, content=prepare(traffic, TAGGED)[1].body).json()["features"]
+    assert {tuple(bag) for bag in features["tags"]} == {("a", "b"), ()}
+    assert {tuple(bag) for bag in features["items"]} == {(3, 4), ()}
 
 
 def test_rows_come_from_a_click_file(tmp_path: Path) -> None:
