@@ -25,11 +25,13 @@ def interface_of(spec: ModelSpec) -> str:
 
 def differences(spec: ModelSpec, other: ModelSpec) -> str:
     """What a model takes otherwise than another, in words."""
-    kinds, before = ({feature.name: _written(feature) for feature in it.features} for it in (spec, other))
+    now, before = ({feature.name: feature for feature in it.features} for it in (spec, other))
+    both = [(feature, before[name]) for name, feature in now.items() if name in before]
     found = {
-        "new": [name for name in kinds if name not in before],
-        "gone": [name for name in before if name not in kinds],
-        "of another kind": [name for name in kinds if name in before and kinds[name] != before[name]],
+        "new": [name for name in now if name not in before],
+        "gone": [name for name in before if name not in now],
+        "of another kind": [it.name for it, was in both if it.kind != was.kind],
+        "with other bags": [it.name for it, was in both if it.kind == was.kind and _written(it) != _written(was)],
     }
     said = [f"{what}: {_listed(names)}" for what, names in found.items() if names]
     return "; ".join(said) or "the same in another order"

@@ -16,6 +16,7 @@ import pytest
 from testing.conditions import until
 from testing.samples import small_spec
 from tests.service.releases.operator import KEY, answers, bring, close, everywhere, metric, put, score, serving, state
+from thimble.models.bags import Bag
 from thimble.models.spec import METADATA_KEY, ModelSpec
 from thimble.service.errors import RequestError
 from thimble.service.releases.interface import differences, interface_of
@@ -50,6 +51,12 @@ def renamed(spec: ModelSpec) -> ModelSpec:
     return spec.model_copy(update={"dense": ["d0", "d1", "price"]})
 
 
+def bagged(spec: ModelSpec, **bag: Any) -> ModelSpec:
+    """With bags in its first field."""
+    field = spec.fields[0].model_copy(update={"bag": Bag.model_validate({"values": 8, "pooling": "sum", **bag})})
+    return spec.model_copy(update={"fields": [field, *spec.fields[1:]]})
+
+
 def of_another_kind(spec: ModelSpec) -> ModelSpec:
     return spec.model_copy(update={"fields": [*spec.fields[:3], spec.fields[3].model_copy(update={"kind": "int"})]})
 
@@ -59,6 +66,8 @@ def of_another_kind(spec: ModelSpec) -> ModelSpec:
     [
         (renamed, "new: price; gone: d2"),
         (of_another_kind, "of another kind: f3"),
+        (bagged, "with other bags: f0"),
+        (lambda spec: of_another_kind(bagged(spec)), "of another kind: f3; with other bags: f0"),
         (lambda spec: spec.model_copy(update={"dense": [*spec.dense, "d3"]}), "new: d3"),
         (lambda spec: spec.model_copy(update={"fields": spec.fields[1:]}), "gone: f0"),
         (lambda spec: spec.model_copy(update={"dense": ["d1", "d0", "d2"]}), "the same in another order"),
@@ -82,6 +91,17 @@ def test_what_tensors_and_lines_bring_by_their_place_has_to_stay(
 def test_how_a_model_computes_is_its_own_affair(spec: ModelSpec) -> None:
     rows = [field.model_copy(update={"rows": 7}) for field in spec.fields]
     assert interface_of(spec) == interface_of(spec.model_copy(update={"fields": rows})) == interface_of(SPEC)
+
+
+@pytest.mark.parametrize("bag", [{"values": 9}, {"separator": ";"}])
+def test_bags_of_another_width_or_separator_are_read_otherwise(bag: dict[str, Any]) -> None:
+    assert interface_of(bagged(SPEC, **bag)) != interface_of(bagged(SPEC))
+    assert differences(bagged(SPEC, **bag), bagged(SPEC)) == "with other bags: f0"
+
+
+@pytest.mark.parametrize("bag", [{"pooling": "max"}, {"keep": "last"}])
+def test_what_becomes_of_a_bag_is_the_models_own_affair(bag: dict[str, Any]) -> None:
+    assert interface_of(bagged(SPEC, **bag)) == interface_of(bagged(SPEC))
 
 
 def load(client: httpx.Client, **config: Any) -> httpx.Response:
