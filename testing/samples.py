@@ -88,6 +88,12 @@ def with_bags(spec: ModelSpec) -> ModelSpec:
     return spec.model_copy(update={"fields": fields})
 
 
+SEVEN_BAGS: tuple[Bag | None, ...] = (
+    *(None, Bag(values=3, pooling="sum"), Bag(values=4, pooling="mean"), None, None),
+    *(Bag(values=5, pooling="max"), Bag(values=1, pooling="mean")),
+)
+"""Of seven fields."""
+
 FORMS: dict[str, dict[str, Any]] = {
     "dlrm": {"kind": "dlrm", "dense_arch": [8], "over_arch": [12, 1]},
     "dcnv2": {

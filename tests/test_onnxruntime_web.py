@@ -7,16 +7,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from testing.artifacts import random_features, write_artifact
 from testing.chromium import answer
 from testing.data import DEMO
 from testing.lookups import with_hot
-from testing.samples import SHARED, small_spec
+from testing.samples import SEVEN_BAGS, SHARED, random_batch, small_spec
+from thimble.export.artifact.agreement import numpy_scores
+from thimble.export.artifact.graph import build, with_memory
 from thimble.export.clicks.golden import golden_batch
 from thimble.export.scoring.evaluate import read_spec
 from thimble.models.features import Batch
+from thimble.models.nn.registry import recommender
 from thimble.models.quantization import MemoryPrecision
 
 WEB = Path(__file__).parent / "web"
@@ -95,6 +99,17 @@ def test_golden_rows_of_hot_and_other_ids_score_as_written(
     (golden, other) = (read_spec(it).golden for it in (path, cold))
     assert golden and other and not np.allclose(golden.scores, other.scores, atol=1e-3)
     assert_golden(path, score, tolerance=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int4"])
+def test_bags_score_as_numpy_says(precision: MemoryPrecision, score: Scorer, tmp_path: Path) -> None:
+    spec = small_spec(precision=precision, bags=SEVEN_BAGS)
+    dlrm = recommender(spec).eval()
+    weights = {name: tensor.numpy() for name, tensor in with_memory(dlrm, precision).state_dict().items()}
+    onnx.save_model(build(spec, dlrm), tmp_path / "model.onnx")
+    batch = random_batch(spec, 20)
+    found = score(tmp_path / "model.onnx", batch)
+    np.testing.assert_allclose(found, numpy_scores(spec, weights, batch), atol=1e-5)
 
 
 def test_golden_rows_of_the_demo_score_as_written(score: Scorer) -> None:

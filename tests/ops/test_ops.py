@@ -18,7 +18,7 @@ from onnx import helper
 from testing import runtimes
 from testing.artifacts import write_artifact
 from testing.lookups import SHAPES, hashed, lookup, lookup_model, native_session, random_memory
-from testing.samples import SHARED, random_batch, small_spec
+from testing.samples import SEVEN_BAGS, SHARED, random_batch, small_spec
 from thimble.models.hashing import ID_LIMIT
 from thimble.models.quantization import MemoryPrecision
 from thimble.ops.library import LIBRARY
@@ -33,8 +33,8 @@ PRECISIONS: dict[MemoryPrecision, tuple[npt.DTypeLike, int]] = {
     "int8": (np.uint8, 8),
     "int4": (np.uint8, 4),
 }
-# two of every scheme are no lookup alone; int8 and int4 are for block, int4 for even chunks
-CASES = len(SHARED) * (2 * len(SHAPES) + 2) + len(SHAPES) + sum(chunk % 2 == 0 for _, chunk in SHAPES)
+# three of every scheme are others; int8 and int4 are for block, int4 for even chunks
+CASES = len(SHARED) * (2 * len(SHAPES) + 3) + len(SHAPES) + sum(chunk % 2 == 0 for _, chunk in SHAPES)
 
 needs_library = pytest.mark.skipif(not LIBRARY.is_file(), reason=f"{LIBRARY.name} is not built; make ops says why")
 
@@ -58,6 +58,12 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
             name = f"{scheme}-{precision}-{dim}-{chunk}"
             onnx.save_model(lookup_model(spec, memory), folder / f"{name}.onnx")
             np.savez(folder / f"{name}.npz", **arrays)
+        with_bags = small_spec(scheme, bags=SEVEN_BAGS)
+        integers = np.rint(random_memory(with_bags) * 100) + 0  # which add up to the same in any order; no -0
+        onnx.save_model(lookup_model(with_bags, integers), folder / f"{scheme}-bags.onnx")
+        arrays = {f"{i}.ids": random_batch(with_bags, rows, i).ids for i, rows in enumerate(BATCHES)}
+        expected = {f"{i}.expected": lookup(with_bags, integers, arrays[f"{i}.ids"]) for i in range(len(BATCHES))}
+        np.savez(folder / f"{scheme}-bags.npz", **arrays | expected)
         spec = small_spec(scheme)
         halves = random_memory(spec, np.float16)
         onnx.save_model(before_widening(lookup_model(spec, halves)), folder / f"{scheme}-before.onnx")

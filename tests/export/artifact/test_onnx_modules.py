@@ -5,7 +5,7 @@ import onnx
 import pytest
 import torch
 
-from testing.samples import SCHEMES, small_spec
+from testing.samples import SCHEMES, SEVEN_BAGS, small_spec
 from thimble.export.artifact.graph import build
 from thimble.export.artifact.onnx_modules import OnnxInteractionArch, OnnxPositiveLog, OnnxSharedMemory, for_export
 from thimble.models.nn.dlrm import DLRM
@@ -42,6 +42,18 @@ def test_the_operators_of_a_dlrm() -> None:
     assert kinds.count("HashLookup") == kinds.count("ThresholdedRelu") == kinds.count("GatherElements") == 1
     assert kinds.count("Gemm") == 4 and len(kinds) <= 25
     onnx.checker.check_model(model)
+
+
+def test_the_node_says_which_slots_are_whose_and_only_where_there_are_bags() -> None:
+    for bags in (SEVEN_BAGS, ()):
+        spec = small_spec(bags=bags)
+        with torch.no_grad():
+            model = build(spec, recommender(spec).eval())
+        onnx.checker.check_model(model)
+        (node,) = (node for node in model.graph.node if node.op_type == "HashLookup")
+        found = {it.name: [*it.ints] for it in node.attribute if it.name in ("values", "pooling")}
+        assert found == ({"values": [1, 3, 4, 1, 1, 5, 1], "pooling": [0, 1, 2, 0, 0, 3, 2]} if bags else {})
+        assert {*found} == {"values", "pooling"} & {*model.functions[0].attribute}
 
 
 def test_models_know_nothing_of_onnx() -> None:

@@ -292,7 +292,11 @@ HOSTILE: dict[str, tuple[Callable[[], dict[str, Any]], int, str]] = {
     "a shared list of a million": (lambda: features(f2={"bag": [1] * MANY}), 413, "values are more than a request has"),
     "a million lists": (lambda: features(f0=[[[]] * MANY]), 413, "are more than a request has"),
     "a million separators": (lambda: features(f0="|" * MANY), 413, "f0: 1000001 values are more than"),
-    "half a million nulls": (lambda: raw(f"[[{'null,' * (MANY // 2)}null]]"), 413, "values are more than a request has"),
+    "half a million nulls": (
+        lambda: raw(f"[[{'null,' * (MANY // 2)}null]]"),
+        413,
+        "values are more than a request has",
+    ),
     "a line of a million values": (lambda: lines("a|" * MANY), 413, "f0: 1000001 values are more than"),
     "a line of a million separators": (lambda: lines("|" * MANY), 413, "f0: 1000001 values are more than"),
     "nested": (lambda: features(f0=[["a", ["b"]]]), 400, "f0: a list inside a bag, which is a list of values"),
