@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thimble.models.base import Frozen, Name
+from thimble.models.hashing import Floats
 
 SCORE: Final = "score"
 """The output of a model of one answer."""
@@ -56,6 +57,11 @@ def parents_of(heads: Heads) -> tuple[int | None, ...]:
     """For each head the place of the one that it is given, if any."""
     places = {head.name: place for place, head in enumerate(heads)}
     return tuple(None if head.given is None else places[head.given] for head in heads)
+
+
+def empty_scores(rows: int, heads: Heads) -> Floats:
+    """An array for the scores of so many rows: float32 [rows], of several answers [rows, heads]."""
+    return np.empty((rows, len(heads)) if heads else rows, np.float32)
 
 
 def columns_of(values: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:

@@ -123,8 +123,9 @@ def _check_interface(graph: onnx.GraphProto, spec: ModelSpec) -> None:
     }
     if inputs != wanted:
         raise ArtifactError(f"its inputs are {_listed(inputs)}, but its spec asks for {_listed(wanted)}")
-    if outputs != {"score": (TensorProto.FLOAT, [None])}:
-        raise ArtifactError(f"its outputs are {_listed(outputs)}, but must be score FLOAT [batch]")
+    answers: dict[str, Signature] = {name: (TensorProto.FLOAT, [None]) for name in spec.outputs}
+    if outputs != answers:
+        raise ArtifactError(f"its outputs are {_listed(outputs)}, but must be {_listed(answers)}")
 
 
 def _signature(value: onnx.ValueInfoProto) -> Signature:

@@ -18,11 +18,10 @@ from functools import partial
 from time import monotonic
 from typing import NamedTuple, Protocol, TypeVar
 
-import numpy as np
-
 from thimble.models.features import Batch
 from thimble.models.hashing import Floats
 from thimble.service.engine.cost import Cost
+from thimble.service.engine.evidence import finite_rows
 from thimble.service.engine.outcomes import Done, RefusedError, UnusableError, counted, milliseconds, waiting
 from thimble.service.engine.queue import Piece, Request, RequestQueue
 from thimble.service.engine.recovery import Recovery, recover
@@ -113,9 +112,9 @@ class Batcher:
     ) -> None:
         """Have rows of a client, `source`, scored within `timeout` seconds. `gone` says whether the client has left.
 
-        `done` is told the click probabilities, float32 [rows], or why there are none: RefusedError, the time was up
-        before they were scored, or the engine has failed; UnusableError, the model fails on these rows or gave a score
-        that is no number; ClientGoneError.
+        `done` is told the probabilities, float32 [rows] or [rows, heads], or why there are none: RefusedError, the time
+        was up before they were scored, or the engine has failed; UnusableError, the model fails on these rows or gave a
+        score that is no number; ClientGoneError.
 
         RefusedError: the rows are refused at once, and `done` is told nothing.
         """
@@ -274,7 +273,7 @@ class Batcher:
     def _give(self, pieces: list[Piece], computed: _Computed) -> None:
         """Give each request its scores."""
         parts, scores, start, filled, ran = computed
-        finite = np.isfinite(scores)
+        finite = finite_rows(scores)
         all_finite = bool(finite.all())
         at = 0
         for request, first, last in pieces:

@@ -11,6 +11,7 @@ import onnxruntime
 
 from thimble.models.features import Batch, FeatureError, batch_from_values
 from thimble.models.hashing import Floats
+from thimble.models.heads import columns_of, empty_scores
 from thimble.models.schemes.base import HashedEmbedding
 from thimble.models.spec import GoldenRows, ModelSpec
 from thimble.ops.library import NativeOps
@@ -102,7 +103,8 @@ class Engine:
         self.inline_seconds = INLINE_SECONDS[self.provider]
         self._host = HostBuffers(self.spec.inputs, self.batch_rows)
         try:
-            self._runs = (BucketRunner if self.provider == CUDA else CpuRunner)(session, self._host)
+            runner = BucketRunner if self.provider == CUDA else CpuRunner
+            self._runs = runner(session, self._host, outputs=self.spec.outputs)
             self.check()
         except ArtifactError as error:
             raise ArtifactError(f"{artifact.path}: {error}") from None
@@ -112,12 +114,12 @@ class Engine:
         return self._host.fill(parts)
 
     def run(self, rows: int) -> Floats:
-        """Click probabilities of the rows that were filled in, float32 [rows]."""
+        """Probabilities of the rows that were filled in, float32 [rows], of several answers [rows, heads]."""
         return self._runs.run(rows)
 
     def score(self, batch: Batch) -> Floats:
-        """Click probabilities of any number of rows, float32 [rows]."""
-        scores = np.empty(batch.rows, np.float32)
+        """The same of any number of rows."""
+        scores = empty_scores(batch.rows, self.spec.heads)
         for start in range(0, batch.rows, self.batch_rows):
             stop = start + self.batch_rows
             scores[start:stop] = self.run(self.fill([batch.part(start, stop)]))
@@ -151,14 +153,16 @@ class Engine:
             scores = self.score(batch)
         except Exception as error:  # as above
             raise ArtifactError(f"it does not run: {_one_line(error)}") from None
-        off = np.abs(scores - np.array(golden.scores))
-        row = int(np.nan_to_num(off, nan=np.inf).argmax())
         tolerance = self.spec.precision.golden_tolerance
-        if not off[row] <= tolerance:
-            raise ArtifactError(
-                f"golden row {row} scores {scores[row]:.6f} on {self.provider}, not {golden.scores[row]:.6f} "
-                f"(tolerance {tolerance:g}): the weights are not those that were exported"
-            )
+        for name, found, expected in zip(self.spec.outputs, columns_of(scores), golden.by_output.values(), strict=True):
+            off = np.abs(found - np.array(expected))
+            row = int(np.nan_to_num(off, nan=np.inf).argmax())
+            if not off[row] <= tolerance:
+                of_answer = f"{name} of golden row {row} is" if self.spec.heads else f"golden row {row} scores"
+                raise ArtifactError(
+                    f"{of_answer} {found[row]:.6f} on {self.provider}, not {expected[row]:.6f} "
+                    f"(tolerance {tolerance:g}): the weights are not those that were exported"
+                )
 
 
 def golden_batch(spec: ModelSpec, golden: GoldenRows) -> Batch:

@@ -3,14 +3,23 @@
 from collections import Counter
 from collections.abc import Hashable
 
+import numpy as np
+import numpy.typing as npt
 import xxhash
 
 from thimble.models.features import Batch
+from thimble.models.hashing import Floats
 
 # A version is under suspicion when so many of the latest requests got no finite score, each for another row, of which
 # one client's count for a third at most: what one or two clients send cannot take a version from all others.
 WINDOW_REQUESTS = 1000
 CLIENTS, OF_EACH = 3, 4
+
+
+def finite_rows(scores: Floats) -> npt.NDArray[np.bool_]:
+    """Which rows have numbers for scores, bool [rows], of scores [rows], or of several answers [rows, heads]."""
+    finite = np.isfinite(scores)
+    return finite if finite.ndim == 1 else finite.all(axis=1)
 
 
 class Evidence:

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from thimble.models.features import batch_from_values
+from thimble.models.heads import columns_of
 from thimble.models.inputs import Feature, ValueKind
 from thimble.models.spec import ModelSpec
 from thimble.service.engine.engine import Engine
@@ -14,23 +15,30 @@ _SCATTER = 0x9E3779B1
 
 
 class Example(NamedTuple):
-    """A row, a value a feature, and the score that the engine gives it; None where that is no probability.
+    """A row, a value a feature, and the scores that the engine gives it, by output; None where they are none.
 
-    A bag is a text, so that the same row is JSON and a line.
+    A bag is a text, so that the same row is JSON and a line. `answer` has the scores as an answer of this row has them.
     """
 
     row: dict[str, int | str]
-    score: float | None
+    scores: dict[str, float] | None
+
+    @property
+    def answer(self) -> list[float] | dict[str, list[float]] | None:
+        if self.scores is None or len(self.scores) == 1:
+            return None if self.scores is None else [*self.scores.values()]
+        return {name: [score] for name, score in self.scores.items()}
 
 
 def example_of(engine: Engine) -> Example:
     """The example of the engine's model. It never raises: a model that fails on it may well score other rows."""
     row = example_row(engine.spec)
     try:
-        score = float(engine.score(batch_from_values(engine.spec, [[value] for value in row.values()]))[0])
+        found = columns_of(engine.score(batch_from_values(engine.spec, [[value] for value in row.values()])))
     except Exception:  # ORT has no public base class for its errors
         return Example(row, None)
-    return Example(row, round(score, 6) if 0 <= score <= 1 else None)
+    scores = dict(zip(engine.spec.outputs, (round(float(column[0]), 6) for column in found), strict=True))
+    return Example(row, scores if all(0 <= score <= 1 for score in scores.values()) else None)
 
 
 def example_row(spec: ModelSpec) -> dict[str, int | str]:

@@ -41,7 +41,7 @@ class Request:
 
     def add(self, first: int, scores: Floats) -> None:
         if self.scores is None:
-            self.scores = np.empty(self.rows, np.float32)
+            self.scores = np.empty((self.rows, *scores.shape[1:]), np.float32)
         self.scores[first : first + len(scores)] = scores
         self.scored += len(scores)
         if self.scored == self.rows:

@@ -11,6 +11,7 @@ from thimble.service.http.headers import Headers, accepted_encoding
 from thimble.service.http.replies import Reply
 from thimble.service.releases.loader import Model
 from thimble.service.wire import compression, inference, rows
+from thimble.service.wire.outputs import Outputs, Picked
 
 HEADER_LENGTH = b"inference-header-content-length"
 # What fits into a packet anyway is not compressed.
@@ -29,14 +30,14 @@ class Answer(NamedTuple):
     header_length: int | None = None
 
 
-def scored(model: Model, scores: Floats) -> Answer:
-    """Scores [rows] of a version, as JSON."""
-    return Answer(rows.answer(model.name, model.version, scores), b"application/json")
+def scored(model: Model, outputs: Outputs, picked: Picked, scores: Floats) -> Answer:
+    """Scores [rows] or [rows, heads] of a version, those that were picked, as JSON."""
+    return Answer(rows.answer(model.name, model.version, outputs.told(scores, picked)), b"application/json")
 
 
 def inferred(model: Model, asked: inference.Inference, scores: Floats) -> Answer:
-    """Scores [rows] of a version, in the Open Inference Protocol."""
-    content, length = inference.answer(model.name, model.version, asked, scores)
+    """Scores [rows] or [rows, heads] of a version, in the Open Inference Protocol."""
+    content, length = inference.answer(model.name, model.version, asked, scores, model.spec.outputs)
     kind = b"application/json" if length is None else b"application/octet-stream"
     return Answer(content, kind, length)
 

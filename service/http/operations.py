@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute
 from thimble.models.features import batch_from_values
 from thimble.service.http.paths import INFER_ROUTES, SCORING_ROUTES
 from thimble.service.http.responses import BYTES, errors
-from thimble.service.http.schemas import InferAnswer, ScoreAnswer, infer_request, score_request
+from thimble.service.http.schemas import infer_answer, infer_request, score_answer, score_request
 from thimble.service.releases.catalogue import Catalogue
 from thimble.service.releases.loader import Model
 from thimble.service.wire.rows import JSON, TSV
@@ -66,10 +66,11 @@ def scoring_routes(catalogue: Catalogue) -> list[BaseRoute]:
 
 def _score(model: Model) -> _Operation:
     row = model.example.row
-    answer = {"model": model.name, "version": model.version, "scores": [model.example.score]}
-    request = score_request(model.spec, f"{model.name}_{model.version}")
+    shown = {"model": model.name, "version": model.version, "scores": model.example.answer}
+    named = f"{model.name}_{model.version}"
+    request, answer = score_request(model.spec, named), score_answer(model.spec, named)
 
-    def score(body: request) -> ScoreAnswer:  # type: ignore[valid-type]
+    def score(body: request) -> answer:  # type: ignore[valid-type]
         """A scalar is shared by all rows, a list has one value a row. A feature left out, null or blank is missing.
         Tab-separated lines hold the dense features, then the fields, with or without a label before them."""
         raise NotImplementedError  # only described here: `ScoringCall` answers
@@ -83,7 +84,7 @@ def _score(model: Model) -> _Operation:
             JSON: {"example": {"features": row}},
             TSV: {"schema": {"type": "string", "minLength": 1}, "example": "\t".join(map(str, row.values()))},
         },
-        response={"description": _SCORES, "content": {JSON: _shown(answer, model)}},
+        response={"description": _SCORES, "content": {JSON: _shown(shown, model)}},
     )
 
 
@@ -98,11 +99,15 @@ def _infer(model: Model) -> _Operation:
         }
         for tensor in model.spec.graph_inputs
     ]
-    output = {"name": "score", "datatype": "FP32", "shape": [1], "data": [model.example.score]}
-    answer = {"model_name": model.name, "model_version": str(model.version), "outputs": [output]}
-    request = infer_request(model.spec, f"{model.name}_{model.version}")
+    outputs = [
+        {"name": name, "datatype": "FP32", "shape": [1], "data": [score]}
+        for name, score in (model.example.scores or {}).items()
+    ]
+    shown = {"model_name": model.name, "model_version": str(model.version), "outputs": outputs}
+    named = f"{model.name}_{model.version}"
+    request, answer = infer_request(model.spec, named), infer_answer(model.spec, named)
 
-    def infer(body: request) -> InferAnswer:  # type: ignore[valid-type]
+    def infer(body: request) -> answer:  # type: ignore[valid-type]
         """The Open Inference Protocol, with Triton's binary tensors: the JSON, whose length
         Inference-Header-Content-Length says, and the tensors behind it. The Content-Type is not looked at."""
         raise NotImplementedError  # only described here: `ScoringCall` answers
@@ -122,14 +127,14 @@ def _infer(model: Model) -> _Operation:
                     "schema": {"type": "integer", "minimum": 0},
                 }
             },
-            "content": {JSON: _shown(answer, model), **BYTES},
+            "content": {JSON: _shown(shown, model), **BYTES},
         },
     )
 
 
 def _shown(answer: dict[str, Any], model: Model) -> dict[str, Any]:
     """An answer to the example, as an example itself where the row gets a score."""
-    return {} if model.example.score is None else {"example": answer}
+    return {} if model.example.scores is None else {"example": answer}
 
 
 def _header(name: str, description: str, minimum: int = 0, **limits: int) -> dict[str, Any]:

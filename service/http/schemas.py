@@ -62,26 +62,6 @@ _SYNTAX = frozenset("^$.*+?()[]{}|/")
 _constant: Any = Literal  # mypy takes no variable in it
 
 
-class ScoreAnswer(BaseModel):
-    model: str
-    version: int
-    scores: list[Probability]
-
-
-class ScoreTensor(BaseModel):
-    name: Literal["score"]
-    datatype: Literal["FP32"]
-    shape: list[int]
-    data: list[Probability]
-
-
-class InferAnswer(BaseModel):
-    id: str | None = Field(default=None, description="the request's, if it has one")
-    model_name: str
-    model_version: str
-    outputs: Annotated[list[ScoreTensor], Field(min_length=1, max_length=1)]
-
-
 class InferParameters(BaseModel):
     timeout: Annotated[int, Field(ge=0, lt=1 << 63)] | None = Field(
         default=None, description="microseconds that the answer is worth waiting for, 0 for the server's own timeout"
@@ -91,11 +71,6 @@ class InferParameters(BaseModel):
 
 class OutputParameters(BaseModel):
     binary_data: bool = Field(default=False, description="whether scores are binary; without it binary_data_output is")
-
-
-class RequestedOutput(BaseModel):
-    name: Literal["score"]
-    parameters: OutputParameters | None = None
 
 
 def score_request(spec: ModelSpec, model: str) -> type[BaseModel]:
@@ -108,7 +83,21 @@ def score_request(spec: ModelSpec, model: str) -> type[BaseModel]:
         for place, feature in enumerate(spec.features)
     }
     features = _model("Features", model, fields, Frozen)
-    return _model("ScoreRequest", model, {"features": (features, ...)}, Frozen)
+    picked = Annotated[list[_constant[spec.outputs]], Field(min_length=1, max_length=len(spec.outputs))]
+    outputs = (picked | None, Field(default=None, description="the answers that are wanted, each once; all without it"))
+    return _model("ScoreRequest", model, {"features": (features, ...), "outputs": outputs}, Frozen)
+
+
+def score_answer(spec: ModelSpec, model: str) -> type[BaseModel]:
+    """Its answer: a list of scores, or of several answers an object of lists, of those that were asked for."""
+    scores: Any = list[Probability]
+    if spec.heads:
+        lists = {
+            f"output_{place}": (list[Probability] | None, Field(default=None, alias=name, title=name))
+            for place, name in enumerate(spec.outputs)
+        }
+        scores = _model("Scores", model, lists, Frozen)
+    return _model("ScoreAnswer", model, {"model": (str, ...), "version": (int, ...), "scores": (scores, ...)})
 
 
 def _bag_feature(kind: str, bag: Bag, name: str) -> Any:
@@ -149,13 +138,36 @@ def infer_request(spec: ModelSpec, model: str) -> type[BaseModel]:
             for width in widths(it, datatype)
         ]
         tensors.append(reduce(or_, sent))
+    named = (_constant[spec.outputs], ...)
+    wanted = _model("RequestedOutput", model, {"name": named, "parameters": (OutputParameters | None, None)})
     fields = {
         "id": (str | None, None),
         "inputs": (GenericAlias(tuple, tuple(tensors)), Field(description="in any order")),
-        "outputs": (Annotated[list[RequestedOutput], Field(max_length=1)] | None, None),
+        "outputs": (Annotated[list[wanted], Field(max_length=len(spec.outputs))] | None, None),
         "parameters": (InferParameters | None, None),
     }
     return _model("InferRequest", model, fields)
+
+
+def infer_answer(spec: ModelSpec, model: str) -> type[BaseModel]:
+    """Its answer: a tensor for each output, or those that were asked for."""
+    tensor = {
+        "name": (_constant[spec.outputs], ...),
+        "datatype": (Literal["FP32"], ...),
+        "shape": (list[int], ...),
+        "data": (list[Probability], ...),
+    }
+    outputs = Annotated[
+        list[_model("ScoreTensor", model, tensor)],  # type: ignore[misc]
+        Field(min_length=1, max_length=len(spec.outputs)),
+    ]
+    fields = {
+        "id": (str | None, Field(default=None, description="the request's, if it has one")),
+        "model_name": (str, ...),
+        "model_version": (str, ...),
+        "outputs": (outputs, ...),
+    }
+    return _model("InferAnswer", model, fields)
 
 
 def _model(kind: str, model: str, fields: dict[str, Any], base: type[BaseModel] = BaseModel) -> type[BaseModel]:

@@ -180,8 +180,9 @@ class ScoringCall:
             return Question(asked.batch, asked.timeout, partial(answers.inferred, model, asked))
         media = media_type(self._headers.get(b"content-type", b""))
         media.check(body)
-        batch = codecs.rows.read(media.name, body)
-        return Question(batch, _timeout(self._headers), partial(answers.scored, model))
+        batch, picked = codecs.rows.asked(media.name, body)
+        answer = partial(answers.scored, model, codecs.rows.outputs, picked)
+        return Question(batch, _timeout(self._headers), answer)
 
     def _submit(self, model: Model, question: Question) -> None:
         told = partial(self._guard, self._scored, model, question)

@@ -9,7 +9,7 @@ from typing import TypeVar
 from thimble.models.spec import ModelSpec
 from thimble.service.engine.artifact import ArtifactError
 from thimble.service.releases import release
-from thimble.service.releases.interface import differences, interface_of
+from thimble.service.releases.interface import differences, interface_of, unlike
 from thimble.service.releases.loader import Loader, Model
 from thimble.service.releases.release import ANY_INTERFACE, Release, ReleaseError
 from thimble.service.releases.repository import StoredVersion
@@ -109,11 +109,12 @@ class ReleaseLoader:
         """A version that is to be live, if it takes what it has to. OtherInterfaceError: it takes something else."""
         if interface in (None, model.interface):
             return model
-        reason, live = f"version {model.version} of {model.name} takes other features than", self.versions.live
+        reason, live = f"version {model.version} of {model.name}", self.versions.live
         if live is not None and live.interface == interface:
-            reason += f" version {live.version}, which is live ({differences(model.spec, live.spec)})"
+            reason += f" {unlike(model.spec, live.spec)} version {live.version}, which is live "
+            reason += f"({differences(model.spec, live.spec)})"
         else:
-            reason += " what was served before"
+            reason += " takes other features than what was served before"
         reason += f', so requests would get 400; to serve it all the same, say "interface": "{ANY_INTERFACE}"'
         self.versions.refused[model.version] = Refusal(model.stored.stamps, reason, model.interface)
         if model is not self.versions.loaded().get(model.version):
@@ -153,6 +154,6 @@ def _check_features(spec: ModelSpec, version: int, live: Model) -> None:
     """OtherInterfaceError: what is sent to the live version is not for this one."""
     if interface_of(spec) != live.interface:
         raise OtherInterfaceError(
-            f"version {version} of {live.name} takes other features than version {live.version}, which is live "
+            f"version {version} of {live.name} {unlike(spec, live.spec)} version {live.version}, which is live "
             f"beside it ({differences(spec, live.spec)})"
         )

@@ -3,18 +3,21 @@
 Inputs are those of the model's spec: `dense` FP32 [rows, numbers], NaN or null where one is missing, and `ids` INT64
 [rows, slots], 0 where one is missing; or `ids` as BYTES, the raw values as text, which are read as the spec says. A
 single-valued field has one slot, one with bags as many as they have values; or, as BYTES, one in which a bag is written
-with its separators. The output is `score` FP32 [rows]. A model without numbers has no `dense`, one without fields no
-`ids`.
+with its separators. The output is `score` FP32 [rows], and of a model of several answers one for each. A model without
+numbers has no `dense`, one without fields no `ids`.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import orjson
 
 from thimble.models.conversions import shown
 from thimble.models.features import Batch, Cuts
 from thimble.models.hashing import Floats
+from thimble.models.heads import SCORE, columns_of
 from thimble.models.inputs import InputTensor
 from thimble.models.spec import ModelSpec
 from thimble.service.errors import RequestError
@@ -24,16 +27,27 @@ from thimble.service.wire.scan import nan_as_null
 from thimble.service.wire.tensors import DATATYPES, SentTensor, flat, read, widths
 
 PLATFORM = "onnxruntime_onnx"
-OUTPUT = "score"
+
+
+class Wanted(NamedTuple):
+    """An output, by its place among the model's, and whether its scores are to be binary."""
+
+    place: int
+    binary: bool
 
 
 class Inference(NamedTuple):
-    """A request to score rows. `timeout` is in seconds, None without one; `binary` is how the scores are wanted."""
+    """A request to score rows. `timeout` is in seconds, None without one; `outputs` are what is wanted of them."""
 
     batch: Batch
     id: str | None
     timeout: float | None
-    binary: bool
+    outputs: Sequence[Wanted]
+
+    @property
+    def binary(self) -> bool:
+        """Whether any scores are to be binary."""
+        return any(wanted.binary for wanted in self.outputs)
 
 
 class InferenceReader:
@@ -45,6 +59,7 @@ class InferenceReader:
         self._not_sent = [tensor for tensor in spec.inputs if not tensor.features]
         self._order = [tensor.name for tensor in spec.inputs]
         self._rows = rows
+        self._outputs = rows.outputs
 
     def read(self, body: bytes, header_length: int | None) -> Inference:
         """`header_length` is the bytes of JSON before the binary tensors. RequestError: 400 or 413."""
@@ -74,10 +89,25 @@ class InferenceReader:
             Batch(*[read(tensor, self._rows.bags, cuts) for tensor in tensors]),
             name,
             _timeout(parameters.get("timeout")),
-            _binary_output(request.get("outputs"), parameters.get("binary_data_output", False)),
+            self._wanted(request.get("outputs"), parameters.get("binary_data_output", False)),
         )
         self._rows.tell(cuts)
         return inference
+
+    def _wanted(self, outputs: Any, by_default: Any) -> list[Wanted]:
+        """All outputs, unless some are named."""
+        if not isinstance(by_default, bool):
+            raise RequestError(400, f"binary_data_output: {shown(by_default)} is not true or false")
+        known = self._outputs.names
+        if outputs is None or outputs == []:
+            return [Wanted(place, by_default) for place in range(len(known))]
+        several = isinstance(outputs, list) and all(isinstance(entry, dict) for entry in outputs)
+        if not several or len(outputs) > len(known):
+            most = "a list of one:" if len(known) == 1 else f"a list of at most {len(known)}:"
+            raise RequestError(400, f"outputs must be {most} {self._outputs.listed}")
+        wanted = [Wanted(self._outputs.place(entry.get("name")), _binary(entry, by_default)) for entry in outputs]
+        self._outputs.check_different([place for place, _ in wanted])
+        return wanted
 
     def _tensors(self, inputs: Any, binary: memoryview) -> list[SentTensor]:
         """In the order of the model's inputs."""
@@ -137,18 +167,29 @@ def may_have_texts(header: bytes) -> bool:
     return b'"BYTES"' in header or b"\\" in header
 
 
-def answer(model: str, version: int, inference: Inference, scores: Floats) -> tuple[bytes, int | None]:
-    """The body of an answer and, where scores are binary, the length of the JSON before them."""
-    output: dict[str, Any] = {"name": OUTPUT, "datatype": "FP32", "shape": [len(scores)]}
-    reply: dict[str, Any] = {"model_name": model, "model_version": str(version), "outputs": [output]}
+def answer(
+    model: str, version: int, inference: Inference, scores: Floats, names: Sequence[str] = (SCORE,)
+) -> tuple[bytes, int | None]:
+    """The body of an answer and, where scores are binary, the length of the JSON before them.
+
+    `names` are those of the model's outputs, whose scores are [rows], or of several [rows, outputs].
+    """
+    columns = columns_of(scores)
+    outputs, binary = [], []
+    for place, as_bytes in inference.outputs:
+        column = np.ascontiguousarray(columns[place])
+        output: dict[str, Any] = {"name": names[place], "datatype": "FP32", "shape": [len(scores)]}
+        if as_bytes:
+            output["parameters"] = {"binary_data_size": column.nbytes}
+            binary.append(column.astype("<f4", copy=False).tobytes())
+        else:
+            output["data"] = column
+        outputs.append(output)
+    reply: dict[str, Any] = {"model_name": model, "model_version": str(version), "outputs": outputs}
     if inference.id is not None:
         reply["id"] = inference.id
-    if not inference.binary:
-        output["data"] = scores
-        return orjson.dumps(reply, option=orjson.OPT_SERIALIZE_NUMPY), None
-    output["parameters"] = {"binary_data_size": scores.nbytes}
-    header = orjson.dumps(reply)
-    return header + scores.astype("<f4", copy=False).tobytes(), len(header)
+    header = orjson.dumps(reply, option=orjson.OPT_SERIALIZE_NUMPY)
+    return b"".join([header, *binary]), len(header) if binary else None
 
 
 def _object(header: bytes) -> dict[str, Any]:
@@ -175,20 +216,14 @@ def _timeout(microseconds: Any) -> float | None:
     return microseconds / 1e6
 
 
-def _binary_output(outputs: Any, by_default: Any) -> bool:
-    if not isinstance(by_default, bool):
-        raise RequestError(400, f"binary_data_output: {shown(by_default)} is not true or false")
-    if outputs is None or outputs == []:
-        return by_default
-    if not isinstance(outputs, list) or len(outputs) > 1 or not isinstance(outputs[0], dict):
-        raise RequestError(400, f"outputs must be a list of one: {OUTPUT}")
-    name, parameters = outputs[0].get("name"), _parameters(outputs[0], OUTPUT)
-    if name != OUTPUT:
-        raise RequestError(400, f"output {shown(name)} is none of the model's: {OUTPUT}")
+def _binary(output: dict[str, Any], by_default: bool) -> bool:
+    """Whether the scores of an output that is named are to be binary."""
+    name = output.get("name")
+    parameters = _parameters(output, str(name))
     for unsupported in ("classification", "shared_memory_region"):
         if parameters.get(unsupported):
-            raise RequestError(400, f"{OUTPUT}: {unsupported} is not supported")
+            raise RequestError(400, f"{name}: {unsupported} is not supported")
     binary = parameters.get("binary_data", by_default)
     if not isinstance(binary, bool):
-        raise RequestError(400, f"{OUTPUT}: binary_data {shown(binary)} is not true or false")
+        raise RequestError(400, f"{name}: binary_data {shown(binary)} is not true or false")
     return binary

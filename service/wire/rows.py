@@ -23,12 +23,14 @@ from thimble.models.spec import ModelSpec
 from thimble.service.errors import RequestError
 from thimble.service.wire.bags import BagLimits, misplaced, shared
 from thimble.service.wire.json_text import parsed
+from thimble.service.wire.outputs import Outputs, Picked
 from thimble.service.wire.scan import JsonBounds
 
 JSON, TSV = "application/json", "text/tab-separated-values"
 Array = npt.NDArray[Any]
 _NUMBER = frozenset((int, float, type(None)))
 _FLOAT32 = np.dtype("<f4")
+_KEYS = frozenset(("features", "outputs"))
 
 
 class RowReader:
@@ -46,28 +48,37 @@ class RowReader:
         # of a single feature an empty line is a row, in which it is missing
         self._blank = {JSON: None, TSV: b"\r\n" if self._width > 1 else b""}
         self._inputs = spec.inputs
+        self.outputs = Outputs(spec)
         self._single = _SingleRow(spec.inputs)
         self._columns = [_columns(tensor, self.bags) for tensor in spec.inputs]
 
     def read(self, content_type: str, body: bytes) -> Batch:
         """Rows from a body of either type. RequestError: 400, 413 or 415."""
+        return self.asked(content_type, body)[0]
+
+    def asked(self, content_type: str, body: bytes) -> tuple[Batch, Picked]:
+        """Rows, and which outputs are wanted of them, from a body of either type. RequestError: 400, 413 or 415."""
         if content_type not in (JSON, TSV):
             raise RequestError(415, f"Content-Type {shown(content_type)} is not supported; send {JSON} or {TSV}")
         if not body.removeprefix(BOM_UTF8).strip(self._blank[content_type]):
             raise RequestError(400, "the body is empty")
-        return (self.json if content_type == JSON else self.tsv)(body)
+        return self._json(body) if content_type == JSON else (self.tsv(body), None)
 
     def json(self, body: bytes) -> Batch:
         """{"features": {name: value or list}}: a scalar is shared by all rows, a list has one value a row.
 
         A bag is a text or a list, or {"bag": list} for all rows.
         """
+        return self._json(body)[0]
+
+    def _json(self, body: bytes) -> tuple[Batch, Picked]:
         self.check_json(body)
-        features = _features(body)
+        features, outputs = _features(body)
+        picked = self.outputs.picked(outputs)
         if not self._known.keys() >= features.keys():
             raise RequestError(400, f"unknown feature {shown(min(features.keys() - self._known.keys()))}")
         if (row := self._single.read(features)) is not None:
-            return row
+            return row, picked
         rows = _row_count(features)
         if rows is not None:
             self.check_rows(rows)
@@ -81,7 +92,7 @@ class RowReader:
         except FeatureError as error:
             raise self._refused(error, features[error.feature]) from None
         self.tell(cuts)
-        return batch
+        return batch, picked
 
     def tsv(self, body: bytes) -> Batch:
         """Lines of the features in the order of the spec, tab-separated, with or without a label before them."""
@@ -135,8 +146,8 @@ class RowReader:
         return RequestError(400, f"{error.feature}: {reason}{place}")
 
 
-def answer(model: str, version: int, scores: Floats) -> bytes:
-    """The JSON of an answer; scores keep float32's precision."""
+def answer(model: str, version: int, scores: Floats | dict[str, Floats]) -> bytes:
+    """The JSON of an answer, of one list of scores or of several by name; they keep float32's precision."""
     return orjson.dumps({"model": model, "version": version, "scores": scores}, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
@@ -263,15 +274,14 @@ def _column_count(line: str) -> int:
     return line.count("\t") + 1
 
 
-def _features(body: bytes) -> dict[str, Any]:
+def _features(body: bytes) -> tuple[dict[str, Any], Any]:
+    """What a request says of features, and of outputs; None where it does not."""
     request = parsed(body)
     if not isinstance(request, dict) or not isinstance(request.get("features"), dict):
         raise RequestError(400, 'the body must be {"features": {NAME: VALUE or list of VALUES, ...}}')
-    if len(request) > 1:
-        extra = next(key for key in request if key != "features")
+    if len(request) > 1 and (extra := next((key for key in request if key not in _KEYS), None)) is not None:
         raise RequestError(400, f"unknown key {shown(extra)} beside 'features'")
-    features: dict[str, Any] = request["features"]
-    return features
+    return request["features"], request.get("outputs")
 
 
 def _row_count(features: dict[str, Any]) -> int | None:

@@ -125,7 +125,7 @@ def _model_router(prefix: str, catalogue: Catalogue, max_rows: int, max_bytes: i
                 Tensor(name=tensor.name, datatype=DATATYPES[tensor.dtype][0], shape=[-1, tensor.width])
                 for tensor in model.spec.graph_inputs
             ],
-            outputs=[Tensor(name=inference.OUTPUT, datatype="FP32", shape=[-1])],
+            outputs=[Tensor(name=name, datatype="FP32", shape=[-1]) for name in model.spec.outputs],
         )
 
     @router.get("/ready", responses=errors(503))
@@ -147,7 +147,7 @@ def _model_router(prefix: str, catalogue: Catalogue, max_rows: int, max_bytes: i
                 ConfiguredTensor(name=tensor.name, data_type=f"TYPE_{DATATYPES[tensor.dtype][0]}", dims=[tensor.width])
                 for tensor in model.spec.graph_inputs
             ],
-            output=[ConfiguredTensor(name=inference.OUTPUT, data_type="TYPE_FP32", dims=[])],
+            output=[ConfiguredTensor(name=name, data_type="TYPE_FP32", dims=[]) for name in model.spec.outputs],
             dynamic_batching=DynamicBatching(
                 preferred_batch_size=[model.engine.batch_rows], max_queue_delay_microseconds=0
             ),

@@ -53,6 +53,7 @@ class ModelDescription(BaseModel):
     embedding_bytes: int
     full_table_bytes: int
     features: Features
+    outputs: list[str]
     metrics: dict[str, Any] | None
 
 
@@ -66,10 +67,11 @@ class InterfaceTensor(BaseModel):
 
 
 class Interface(BaseModel):
-    """What a model takes. Versions of the same `digest` take the same."""
+    """What a model takes and answers. Versions of the same `digest` take and answer the same."""
 
     digest: str
     inputs: list[InterfaceTensor]
+    outputs: list[str]
 
     @classmethod
     def of(cls, model: Model) -> Self:
@@ -82,7 +84,7 @@ class Interface(BaseModel):
             )
             for tensor in model.spec.graph_inputs
         ]
-        return cls(digest=model.interface, inputs=inputs)
+        return cls(digest=model.interface, inputs=inputs, outputs=list(model.spec.outputs))
 
 
 class ShadowState(Shadow):
@@ -131,13 +133,14 @@ class ModelState(BaseModel):
 class Golden(BaseModel):
     """Rows and the scores that this version must give them, but for what processors differ in.
 
-    `features` is what a request holds: every feature with one value a row, null = missing.
+    `features` is what a request holds: every feature with one value a row, null = missing. `scores` is what an answer
+    does: a list, or one for each answer of a model that has several.
     """
 
     model: str
     version: int
     features: GoldenFeatures
-    scores: list[float]
+    scores: list[float] | dict[str, list[float]]
 
 
 def models_router(catalogue: Catalogue, stored: StoredVersions, keys: Keys) -> APIRouter:
@@ -200,5 +203,6 @@ def _described(model: Model, part: Part) -> ModelDescription:
         embedding_bytes=spec.embedding_bytes,
         full_table_bytes=spec.full_table_bytes,
         features=_features(spec.features),
+        outputs=list(spec.outputs),
         metrics=spec.metrics.model_dump() if spec.metrics else None,
     )

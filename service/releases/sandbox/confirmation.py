@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from thimble.models.features import Batch
 from thimble.service.engine.engine import Engine
+from thimble.service.engine.evidence import finite_rows
 
 
 def rows_with_scores(engine: Engine, tensors: Sequence[bytes]) -> list[bool]:
@@ -28,6 +29,6 @@ def rows_with_scores(engine: Engine, tensors: Sequence[bytes]) -> list[bool]:
 def _finite(engine: Engine, batch: Batch) -> npt.NDArray[np.bool_]:
     """Of each row, whether its score is finite; of none, if the engine raises."""
     try:
-        return np.isfinite(engine.score(batch))
+        return finite_rows(engine.score(batch))
     except Exception:  # ORT has no public base class for its errors
         return np.zeros(batch.rows, bool)

@@ -24,6 +24,8 @@ _LIVE = struct.Struct("<q")
 class Comparison(NamedTuple):
     """What a shadow made of rows beside version `live`; differences are its scores less those.
 
+    Of a row with several answers it is the largest difference.
+
     `above` counts the rows that differ by more than each of `DIFFERENCES`.
     """
 
@@ -133,11 +135,11 @@ def unpacked(spec: ModelSpec, message: bytes) -> tuple[int, Batch, Floats]:
         array = np.frombuffer(message, tensor.dtype, rows * tensor.width, at)
         tensors.append(array.reshape(rows, tensor.width))
         at += array.nbytes
-    scores = np.frombuffer(message, np.float32, rows, at)
+    scores = np.frombuffer(message, np.float32, offset=at)
     (live,) = _LIVE.unpack_from(message)
-    return live, Batch._make(tensors), scores
+    return live, Batch._make(tensors), scores.reshape(rows, -1) if spec.heads else scores
 
 
 def _row_bytes(spec: ModelSpec) -> int:
-    """A row and its score."""
-    return sum(tensor.row_bytes for tensor in spec.inputs) + FLOAT_BYTES
+    """A row and its scores."""
+    return sum(tensor.row_bytes for tensor in spec.inputs) + len(spec.outputs) * FLOAT_BYTES

@@ -5,9 +5,11 @@ import socket
 from contextlib import suppress
 
 import numpy as np
+import numpy.typing as npt
 
 from thimble.models.features import Batch
 from thimble.models.hashing import Floats
+from thimble.models.heads import empty_scores
 from thimble.service.engine.engine import CPU, Engine
 from thimble.service.releases.shadow.messages import DIFFERENCES, Comparison, max_bytes, unpacked
 
@@ -28,12 +30,17 @@ def _scored(engine: Engine, batch: Batch) -> Floats:
     """Scores of a batch. On a processor that requests want as well, the core is yielded to them every few rows."""
     if engine.provider != CPU:
         return engine.score(batch)
-    scores = np.empty(batch.rows, np.float32)
+    scores = empty_scores(batch.rows, engine.spec.heads)
     for start in range(0, len(scores), YIELD_ROWS):
         os.sched_yield()
         stop = start + YIELD_ROWS
         scores[start:stop] = engine.score(batch.part(start, stop))
     return scores
+
+
+def _most(off: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Of several answers' differences [rows, heads] the largest of each row, [rows]; one that is no number is that."""
+    return off if off.ndim == 1 else off[np.arange(len(off)), np.nan_to_num(np.abs(off), nan=np.inf).argmax(axis=1)]
 
 
 def _compared(engine: Engine, live: int, batch: Batch, scores: Floats) -> Comparison:
@@ -42,7 +49,7 @@ def _compared(engine: Engine, live: int, batch: Batch, scores: Floats) -> Compar
         found = _scored(engine, batch)
     except Exception:  # ORT has no public base class for its errors
         return Comparison(live, rows, 0, rows, 0, 0, none)
-    off = found.astype(np.float64) - scores
+    off = _most(found.astype(np.float64) - scores)
     off = off[np.isfinite(off)]
     above = tuple(int((np.abs(off) > bound).sum()) for bound in DIFFERENCES)
     return Comparison(live, rows, rows - len(off), 0, float(np.abs(off).sum()), float(off.sum()), above)
