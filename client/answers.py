@@ -1,6 +1,7 @@
 """What answers hold: scores, or why there are none, or something that no server of Thimble says."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final, Literal
 
 import httpx
 import numpy as np
@@ -9,6 +10,12 @@ import orjson
 
 from thimble.client.encoding import HEADER_LENGTH, Floats
 from thimble.client.errors import ThimbleError
+
+ALL: Final = "all"
+"""Every answer of a model that has several."""
+SCORE: Final = "score"
+"""The output of a model of one answer."""
+Outputs = Sequence[str] | Literal["all"]
 
 _SHOWN = 200
 
@@ -19,7 +26,19 @@ def scores(response: httpx.Response, rows: int) -> Floats:
     length = response.headers.get(HEADER_LENGTH)
     found = _scores_in_json(response.content) if length is None else _scores_in_bytes(response.content, length)
     if found is None or found.shape != (rows,) or not np.isfinite(found).all():
-        raise ThimbleError(200, f"no answer with scores of {rows} rows, but {_what_came(response)}")
+        if len(several := _answers(response)) > 1:
+            asked = f"name some of them as outputs, or {ALL!r}"
+            raise ThimbleError(200, f"the model has several answers, {', '.join(several)}: {asked}")
+        raise _no_scores(response, rows)
+    return found
+
+
+def scores_by_output(response: httpx.Response, rows: int) -> dict[str, Floats]:
+    """float32 [rows] each, by the name of the output. ThimbleError: there are none, or not so many."""
+    _require_ok(response)
+    found = _answers(response)
+    if not found or not all(it.shape == (rows,) and np.isfinite(it).all() for it in found.values()):
+        raise _no_scores(response, rows)
     return found
 
 
@@ -53,11 +72,41 @@ def _require_ok(response: httpx.Response) -> None:
         raise ThimbleError(response.status_code, message)
 
 
+def _no_scores(response: httpx.Response, rows: int) -> ThimbleError:
+    return ThimbleError(200, f"no answer with scores of {rows} rows, but {_what_came(response)}")
+
+
+def _answers(response: httpx.Response) -> dict[str, Floats]:
+    """All scores that came, by output; nothing if any of them are none."""
+    content, length = response.content, response.headers.get(HEADER_LENGTH)
+    try:
+        if length is None:
+            told = orjson.loads(content)["scores"]
+            by_name = told if isinstance(told, dict) else {SCORE: told}
+            found = {name: _floats(values) for name, values in by_name.items()}
+            known = {name: values for name, values in found.items() if values is not None}
+            return known if len(known) == len(found) else {}
+        at = int(length)
+        binary = {}
+        for output in orjson.loads(content[:at])["outputs"]:
+            size = output["parameters"]["binary_data_size"]
+            binary[str(output["name"])] = np.frombuffer(content[at : at + size], "<f4").astype(np.float32)
+            at += size
+    except (KeyError, TypeError, ValueError):
+        return {}
+    return binary
+
+
 def _scores_in_json(content: bytes) -> Floats | None:
     try:
-        values: npt.NDArray[Any] = np.array(orjson.loads(content)["scores"])
+        return _floats(orjson.loads(content)["scores"])
     except (KeyError, TypeError, ValueError):
         return None
+
+
+def _floats(told: Any) -> Floats | None:
+    """ValueError: lists of several lengths."""
+    values: npt.NDArray[Any] = np.array(told)
     with np.errstate(over="ignore"):
         return values.astype(np.float32) if values.dtype.kind in "fi" else None
 

@@ -10,63 +10,19 @@ import asyncio
 import threading
 import time
 from types import TracebackType
-from typing import NamedTuple, Self
-from urllib.parse import quote
+from typing import Self, overload
 
 import httpx
 import numpy.typing as npt
 
 from thimble.client import answers
-from thimble.client.columns import Features, features_json
+from thimble.client.answers import Outputs
+from thimble.client.columns import Features
 from thimble.client.connections import CONNECTIONS, LIMITS, async_transport, bearer, server_url, transport
-from thimble.client.encoding import Floats, infer_request
+from thimble.client.encoding import Floats
 from thimble.client.errors import ThimbleError
-from thimble.client.retries import Outcome, Retries, asked_to_wait, may_change
-from thimble.client.tensors import request_tensors
-
-JSON = {"content-type": "application/json"}
-
-
-class _Request(NamedTuple):
-    method: str
-    path: str
-    headers: dict[str, str]
-    content: bytes
-    rows: int
-
-
-MODELS = _Request("GET", "/v1/models", {}, b"", 0)
-
-
-class _Wire:
-    """What both clients share: how to ask, and when to ask again."""
-
-    def __init__(self, model: str | None, version: int | None, patience: float) -> None:
-        if version is not None and model is None:
-            raise ValueError("a version is of a model, so name the model too")
-        self.model = model
-        self.patience = patience
-        self._version = f"/versions/{version}" if version is not None else ""
-
-    def features(self, features: Features, timeout: float | None) -> _Request:
-        path = f"/v1/models/{self._path}/score" if self.model else "/v1/score"
-        limit = {} if timeout is None else {"timeout-ms": str(max(round(timeout * 1e3), 1))}
-        content, rows = features_json(features)
-        return _Request("POST", path, {**JSON, **limit}, content, rows)
-
-    def arrays(self, dense: npt.ArrayLike | None, ids: npt.ArrayLike | None, timeout: float | None) -> _Request:
-        tensors = request_tensors(dense, ids)
-        headers, content = infer_request(tensors, timeout)
-        rows = next(iter(next(iter(tensors.values())).shape), 0)
-        return _Request("POST", f"/v2/models/{self._path}/infer", headers, content, rows)
-
-    def pause(self, outcome: Outcome, took: float, retries: Retries) -> float | None:
-        """Seconds after which to ask again, None if the outcome stands."""
-        return retries.next_pause(took, asked_to_wait(outcome)) if may_change(outcome) else None
-
-    @property
-    def _path(self) -> str:
-        return quote(self.model or "", safe="") + self._version
+from thimble.client.requests import MODELS, Request, Wire
+from thimble.client.retries import Outcome, Retries
 
 
 class Client:
@@ -87,27 +43,61 @@ class Client:
         for `patience` seconds; `wait` is how many seconds to wait for each answer. Neither runs while a request waits
         for its turn. ValueError: `url`, `key` or `version` cannot be right.
         """
-        self._wire = _Wire(model, version, patience)
+        self._wire = Wire(model, version, patience)
         at = server_url(url)
         self._http = httpx.Client(
             base_url=at, timeout=wait, headers=bearer(key), limits=LIMITS, transport=transport(at)
         )
         self._turns = threading.Semaphore(CONNECTIONS)
 
-    def score(self, features: Features, timeout: float | None = None) -> Floats:
+    @overload
+    def score(self, features: Features, timeout: float | None = None, outputs: None = None) -> Floats: ...
+
+    @overload
+    def score(self, features: Features, timeout: float | None = None, *, outputs: Outputs) -> dict[str, Floats]: ...
+
+    def score(
+        self, features: Features, timeout: float | None = None, outputs: Outputs | None = None
+    ) -> Floats | dict[str, Floats]:
         """Click probabilities, float32 [rows]; a scalar is shared by all rows, a list or column has one value a row.
 
         In a column of a multi-valued feature that value is a list itself, or text with the feature's separator, and
         `{"bag": values}` is shared by all rows. `features` is a mapping of names to values, or a data frame of pandas,
         polars or pyarrow. `timeout` is in seconds: the server refuses what it cannot answer in it. ThimbleError: the
         server refused, or a value cannot be sent. httpx.TransportError: it cannot be reached.
+
+        Of a model of several answers `outputs` names those that are wanted, or says "all": their probabilities come by
+        their names.
         """
-        request = self._wire.features(features, timeout)
-        return answers.scores(self._ask(request), request.rows)
+        request = self._wire.features(features, timeout, outputs)
+        return _told(self._ask(request), request.rows, outputs)
+
+    @overload
+    def score_arrays(
+        self,
+        dense: npt.ArrayLike | None = None,
+        ids: npt.ArrayLike | None = None,
+        timeout: float | None = None,
+        outputs: None = None,
+    ) -> Floats: ...
+
+    @overload
+    def score_arrays(
+        self,
+        dense: npt.ArrayLike | None = None,
+        ids: npt.ArrayLike | None = None,
+        timeout: float | None = None,
+        *,
+        outputs: Outputs,
+    ) -> dict[str, Floats]: ...
 
     def score_arrays(
-        self, dense: npt.ArrayLike | None = None, ids: npt.ArrayLike | None = None, timeout: float | None = None
-    ) -> Floats:
+        self,
+        dense: npt.ArrayLike | None = None,
+        ids: npt.ArrayLike | None = None,
+        timeout: float | None = None,
+        outputs: Outputs | None = None,
+    ) -> Floats | dict[str, Floats]:
         """The same for rows that are arrays already, which is much faster: dense [rows, numbers], ids [rows, fields].
 
         A multi-valued field has as many columns as the model takes values of it, filled up with 0. Leave out what the
@@ -116,8 +106,8 @@ class Client:
         """
         if self._wire.model is None:
             self._wire.model = answers.only_model(self._ask(MODELS))
-        request = self._wire.arrays(dense, ids, timeout)
-        return answers.scores(self._ask(request), request.rows)
+        request = self._wire.arrays(dense, ids, timeout, outputs)
+        return _told(self._ask(request), request.rows, outputs)
 
     def close(self) -> None:
         """Close the connections."""
@@ -129,7 +119,7 @@ class Client:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def _ask(self, request: _Request) -> httpx.Response:
+    def _ask(self, request: Request) -> httpx.Response:
         retries = Retries(self._wire.patience)
         while True:
             with self._turns:
@@ -140,7 +130,7 @@ class Client:
                 return _answered(outcome)
             time.sleep(pause)
 
-    def _answer(self, request: _Request) -> Outcome:
+    def _answer(self, request: Request) -> Outcome:
         method, path, headers, content, _ = request
         try:
             with self._http.stream(method, path, headers=headers, content=content) as response:
@@ -165,26 +155,59 @@ class AsyncClient:
         wait: float = 10,
     ) -> None:
         """As `Client`."""
-        self._wire = _Wire(model, version, patience)
+        self._wire = Wire(model, version, patience)
         at = server_url(url)
         self._http = httpx.AsyncClient(
             base_url=at, timeout=wait, headers=bearer(key), limits=LIMITS, transport=async_transport(at)
         )
         self._turns = asyncio.Semaphore(CONNECTIONS)
 
-    async def score(self, features: Features, timeout: float | None = None) -> Floats:
+    @overload
+    async def score(self, features: Features, timeout: float | None = None, outputs: None = None) -> Floats: ...
+
+    @overload
+    async def score(
+        self, features: Features, timeout: float | None = None, *, outputs: Outputs
+    ) -> dict[str, Floats]: ...
+
+    async def score(
+        self, features: Features, timeout: float | None = None, outputs: Outputs | None = None
+    ) -> Floats | dict[str, Floats]:
         """As `Client.score`."""
-        request = self._wire.features(features, timeout)
-        return answers.scores(await self._ask(request), request.rows)
+        request = self._wire.features(features, timeout, outputs)
+        return _told(await self._ask(request), request.rows, outputs)
+
+    @overload
+    async def score_arrays(
+        self,
+        dense: npt.ArrayLike | None = None,
+        ids: npt.ArrayLike | None = None,
+        timeout: float | None = None,
+        outputs: None = None,
+    ) -> Floats: ...
+
+    @overload
+    async def score_arrays(
+        self,
+        dense: npt.ArrayLike | None = None,
+        ids: npt.ArrayLike | None = None,
+        timeout: float | None = None,
+        *,
+        outputs: Outputs,
+    ) -> dict[str, Floats]: ...
 
     async def score_arrays(
-        self, dense: npt.ArrayLike | None = None, ids: npt.ArrayLike | None = None, timeout: float | None = None
-    ) -> Floats:
+        self,
+        dense: npt.ArrayLike | None = None,
+        ids: npt.ArrayLike | None = None,
+        timeout: float | None = None,
+        outputs: Outputs | None = None,
+    ) -> Floats | dict[str, Floats]:
         """As `Client.score_arrays`."""
         if self._wire.model is None:
             self._wire.model = answers.only_model(await self._ask(MODELS))
-        request = self._wire.arrays(dense, ids, timeout)
-        return answers.scores(await self._ask(request), request.rows)
+        request = self._wire.arrays(dense, ids, timeout, outputs)
+        return _told(await self._ask(request), request.rows, outputs)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -198,7 +221,7 @@ class AsyncClient:
     ) -> None:
         await self.close()
 
-    async def _ask(self, request: _Request) -> httpx.Response:
+    async def _ask(self, request: Request) -> httpx.Response:
         retries = Retries(self._wire.patience)
         while True:
             async with self._turns:
@@ -209,7 +232,7 @@ class AsyncClient:
                 return _answered(outcome)
             await asyncio.sleep(pause)
 
-    async def _answer(self, request: _Request) -> Outcome:
+    async def _answer(self, request: Request) -> Outcome:
         method, path, headers, content, _ = request
         try:
             async with self._http.stream(method, path, headers=headers, content=content) as response:
@@ -225,3 +248,7 @@ def _answered(outcome: Outcome) -> httpx.Response:
     if isinstance(outcome, httpx.TransportError):
         raise outcome
     return outcome
+
+
+def _told(response: httpx.Response, rows: int, outputs: Outputs | None) -> Floats | dict[str, Floats]:
+    return answers.scores(response, rows) if outputs is None else answers.scores_by_output(response, rows)

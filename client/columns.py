@@ -5,7 +5,7 @@ takes, and where a list is a bag of values; anything else is refused here, in th
 polars or pyarrow is imported: their columns make lists of themselves.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -49,14 +49,14 @@ class _Table(Protocol):
 Features = _Items | _Frame | _Table
 
 
-def features_json(features: Features) -> tuple[bytes, int]:
-    """The body of a request, and how many rows it holds.
+def features_json(features: Features, outputs: Sequence[str] = ()) -> tuple[bytes, int]:
+    """The body of a request, and how many rows it holds. Without `outputs` all are asked for.
 
     ThimbleError 400 names the feature, and the row, of a value that is neither a number nor text nor missing.
     """
     columns = _columns(features)
     try:
-        body = to_json({"features": columns})
+        body = to_json({"features": columns, **({"outputs": [*outputs]} if outputs else {})})
     except orjson.JSONEncodeError:
         raise _culprit(columns) from None
     if b"null" in body:  # which may be an infinity

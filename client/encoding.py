@@ -1,6 +1,6 @@
 """Tensors in the forms of the Open Inference Protocol."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,17 +23,20 @@ class JsonTensor(NamedTuple):
 
 
 def infer_request(
-    tensors: Mapping[str, Floats | Int64s | JsonTensor], timeout: float | None = None
+    tensors: Mapping[str, Floats | Int64s | JsonTensor], timeout: float | None = None, outputs: Sequence[str] = ()
 ) -> tuple[dict[str, str], bytes]:
     """Headers and body of a request that scores tensors [rows, width] and takes scores as bytes.
 
-    Arrays, float32 or int64, are sent as bytes too. `timeout` is in seconds.
+    Arrays, float32 or int64, are sent as bytes too. `timeout` is in seconds. Without `outputs` all are asked for.
     """
     inputs = [{"name": name, **_described(tensor)} for name, tensor in tensors.items()]
     parameters: dict[str, Any] = {"binary_data_output": True}
     if timeout is not None:
         parameters["timeout"] = max(round(timeout * 1e6), 1)
-    header = orjson.dumps({"inputs": inputs, "parameters": parameters})
+    request: dict[str, Any] = {"inputs": inputs, "parameters": parameters}
+    if outputs:
+        request["outputs"] = [{"name": name} for name in outputs]
+    header = orjson.dumps(request)
     headers = {"content-type": "application/octet-stream", HEADER_LENGTH: str(len(header))}
     arrays = (tensor for tensor in tensors.values() if not isinstance(tensor, JsonTensor))
     little_endian = (array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes() for array in arrays)

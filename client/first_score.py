@@ -6,6 +6,7 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import httpx
 
@@ -48,12 +49,18 @@ def _show(url: str, parent: int) -> None:
         answer = client.post(path, content=body, headers={"Content-Type": "application/json"}).raise_for_status()
         took = (time.perf_counter() - start) * 1000
     print(
-        f"\nfirst score: {answer.json()['scores'][0]}, the click probability of a made-up row, after {took:.1f} ms\n"
+        f"\nfirst score: {_shown(answer.json()['scores'])} of a made-up row, after {took:.1f} ms\n"
         f"try it:      curl {url}{path} -H 'Content-Type: application/json' -d {shlex.quote(body)}\n"
         f"look at it:  {url}/docs\n"
         "stop it:     Ctrl-C\n",
         flush=True,
     )
+
+
+def _shown(scores: Any) -> str:
+    if isinstance(scores, dict):
+        return ", ".join(f"{name} {found[0]}" for name, found in scores.items()) + ", the probabilities"
+    return f"{scores[0]}, the click probability"
 
 
 def _answers(url: str) -> bool:

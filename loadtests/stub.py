@@ -74,10 +74,13 @@ def _key(body: bytes) -> tuple[int, bytes]:
 def _scores(request: Prepared, model: Served) -> bytes:
     score = SCORE if request.expected is None else request.expected
     if not request.binary:
-        return orjson.dumps({"model": model.name, "version": model.version, "scores": [score] * request.rows})
+        scores: list[float] | dict[str, list[float]] = [score] * request.rows
+        if len(model.outputs) > 1:
+            scores = dict.fromkeys(model.outputs, [score] * request.rows)
+        return orjson.dumps({"model": model.name, "version": model.version, "scores": scores})
     tensor = np.full(request.rows, score, "<f4").tobytes()
-    output = {"name": "score", "parameters": {"binary_data_size": len(tensor)}}
-    return orjson.dumps({"outputs": [output]}) + tensor
+    outputs = [{"name": name, "parameters": {"binary_data_size": len(tensor)}} for name in model.outputs]
+    return orjson.dumps({"outputs": outputs}) + tensor * len(outputs)
 
 
 class Connection(asyncio.Protocol):

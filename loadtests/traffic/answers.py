@@ -12,12 +12,16 @@ REJECTIONS = (429, 503, 504)
 def problem(request: Prepared, body: bytes, tolerance: float) -> str | None:
     """What is wrong with the body of an answer of status 200, None if it has the scores that it must have."""
     try:
-        scores = _binary_scores(request, body) if request.binary else orjson.loads(body)["scores"]
-        if len(scores) != request.rows:
+        if request.binary:
+            lists = _binary_scores(request, body)
+        else:
+            told = orjson.loads(body)["scores"]
+            lists = [*told.values()] if isinstance(told, dict) else [told]
+        if len(lists) != request.outputs or any(len(scores) != request.rows for scores in lists):
             return "not one score a row"
-        low, high = min(scores), max(scores)
-        if not all(0 <= score <= 1 for score in scores):
+        if not all(0 <= score <= 1 for scores in lists for score in scores):
             return "a score outside 0 to 1"
+        low, high = min(lists[0]), max(lists[0])
     except (ValueError, KeyError, TypeError):
         return "no scores in the answer"
     if request.expected is not None and max(high - request.expected, request.expected - low) > tolerance:
@@ -25,11 +29,13 @@ def problem(request: Prepared, body: bytes, tolerance: float) -> str | None:
     return None
 
 
-def _binary_scores(request: Prepared, body: bytes) -> list[float]:
-    """The only output, so the last bytes; the JSON before them says how many there are."""
-    json_bytes, size = len(body) - 4 * request.rows, 4 * request.rows
+def _binary_scores(request: Prepared, body: bytes) -> list[list[float]]:
+    """Of all outputs, so the last bytes; the JSON before them says how many there are."""
+    size = 4 * request.rows
+    json_bytes = len(body) - request.outputs * size
     header = orjson.loads(body[: max(json_bytes, 0)])
-    if header["outputs"][0]["parameters"]["binary_data_size"] != size:
+    if any(output["parameters"]["binary_data_size"] != size for output in header["outputs"]):
         return []
-    scores: list[float] = np.frombuffer(body[json_bytes:], "<f4").tolist()
+    found = np.frombuffer(body[json_bytes:], "<f4").reshape(len(header["outputs"]), request.rows)
+    scores: list[list[float]] = found.tolist()
     return scores

@@ -61,7 +61,10 @@ class Traffic(BaseModel):
 
 
 class Prepared(NamedTuple):
-    """A request ready to be sent. `expected` is the score that every row must have, where that is known."""
+    """A request ready to be sent. `expected` is the score that every row must have, where that is known.
+
+    Of a model of several `outputs` it is the first one's.
+    """
 
     path: str
     headers: dict[str, str]
@@ -69,6 +72,7 @@ class Prepared(NamedTuple):
     rows: int
     binary: bool
     expected: float | None
+    outputs: int = 1
 
 
 def prepare(traffic: Traffic, served: Served) -> list[Prepared]:
@@ -87,7 +91,9 @@ def prepare(traffic: Traffic, served: Served) -> list[Prepared]:
             of_request, expected = [known] * size, served.known.score
         path, headers, body = encode(served, of_request, shared)
         headers |= {"Accept-Encoding": "identity", **authorization()}
-        prepared.append(Prepared(path, headers, body, size, traffic.encoding == "binary", expected))
+        prepared.append(
+            Prepared(path, headers, body, size, traffic.encoding == "binary", expected, len(served.outputs))
+        )
     return prepared
 
 

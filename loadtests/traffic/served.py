@@ -44,7 +44,10 @@ class Feature(BaseModel):
 
 
 class Known(BaseModel):
-    """A row whose score is known: the model's file says it if the row is `golden`, and else the server does."""
+    """A row whose score is known: the model's file says it if the row is `golden`, and else the server does.
+
+    Of a model of several answers it is the first one's.
+    """
 
     row: dict[str, Value]
     score: float
@@ -58,6 +61,7 @@ class Served(BaseModel):
     version: int
     precision: str
     features: list[Feature]
+    outputs: list[str] = ["score"]
     known: Known
 
     @property
@@ -100,8 +104,8 @@ def _known(url: str, model: str, features: Sequence[Feature]) -> Known:
             raise LoadError(
                 f"{url} tells no score of {model} to check answers by; a key, from {KEY}, may help"
             ) from None
-        return Known(row=example["features"], score=answer["scores"][0], golden=False)
-    for place, score in enumerate(golden["scores"]):
+        return Known(row=example["features"], score=_first(answer["scores"])[0], golden=False)
+    for place, score in enumerate(_first(golden["scores"])):
         row = {feature.name: golden["features"][feature.name][place] for feature in features}
         if all(_has_every_form(feature, row[feature.name]) for feature in features):
             return Known(row=row, score=score, golden=True)
@@ -113,6 +117,11 @@ def _has_every_form(feature: Feature, value: Value) -> bool:
         assert feature.bag
         return not any(isinstance(it, str) and (_BREAKS.search(it) or feature.bag.separator in it) for it in value)
     return not (isinstance(value, str) and _BREAKS.search(value))
+
+
+def _first(scores: list[float] | dict[str, list[float]]) -> list[float]:
+    """Those of the first answer."""
+    return next(iter(scores.values())) if isinstance(scores, dict) else scores
 
 
 def get(url: str, path: str) -> Any:
