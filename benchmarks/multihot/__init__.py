@@ -1,0 +1,1 @@
+"""Models whose rows have several ids of a feature."""
