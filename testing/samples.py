@@ -112,14 +112,21 @@ FORMS: dict[str, dict[str, Any]] = {
     "deepfm with vectors of numbers": {"kind": "deepfm", "over_arch": [12, 8, 1], "number_vectors": True},
     "wide-deep": {"kind": "wide-deep", "over_arch": [12, 8, 1]},
     "mlp": {"kind": "mlp", "over_arch": [12, 8, 1]},
+    "dlrm with bags": {"kind": "dlrm", "dense_arch": [8], "over_arch": [12, 1]},
+    "deepfm with bags": {"kind": "deepfm", "over_arch": [12, 8, 1], "number_vectors": True},
 }
-"""Small architectures: every kind, in each of its forms."""
+"""Small architectures: every kind, in each of its forms, and some over fields with bags."""
 
 
 def in_form(spec: ModelSpec, form: str) -> ModelSpec:
-    """The same features and embeddings in one of FORMS. What is for numbers is left out where there are none."""
+    """The same features and embeddings in one of FORMS, the fields with bags where it has them.
+
+    What is for numbers is left out where there are none.
+    """
     sizes = FORMS[form]
-    if form == "dlrm":
+    if form.endswith(" with bags"):
+        spec = with_bags(spec)
+    if sizes["kind"] == "dlrm":
         sizes = sizes | {"dense_arch": [*sizes["dense_arch"], spec.embedding_dim]}
     if not spec.dense:
         none = {"dense_arch": [], "number_vectors": False}

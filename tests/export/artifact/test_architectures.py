@@ -27,6 +27,7 @@ FP16, INT8 = Precision(memory="fp16", mlps="fp16"), Precision(memory="int4", mlp
 INNER = {
     **{"dcnv2": 6, "dcnv2 parallel": 2, "dcnv2 with vectors of numbers": 1},
     **{"deepfm": 1, "deepfm with vectors of numbers": 1, "wide-deep": 1, "mlp": 1},
+    **{"dlrm with bags": 2, "deepfm with bags": 1},
 }
 
 
