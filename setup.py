@@ -41,6 +41,7 @@ setup(
         "thimble.ops": ["*.so"],
         "thimble.export.importing": ["formats/*/*.yaml"],
         "thimble.export.report": ["page.html"],
+        "thimble.service.page": ["*.html", "*.css", "*.js", "*.svg"],
         "thimble.loadtests.report": ["report.html", "report.md"],
     },
     cmdclass={"bdist_wheel": Wheel},

@@ -13,7 +13,7 @@ MIB = 1 << 20
 PREFIX = "THIMBLE_"
 DAY = 86_400
 _ORIGIN = re.compile(r"https?://([a-z0-9_.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?").fullmatch
-_OWN_PATHS = ("v1", "v2", "docs", "openapi.json", "healthz", "readyz", "metrics")
+_OWN_PATHS = ("v1", "v2", "page", "docs", "openapi.json", "healthz", "readyz", "metrics")
 _ROOT_PATH = re.compile(r"(/[\w.~-]+)+", re.ASCII).fullmatch
 # Secrets come from files and the environment: command lines can be seen by everybody on a machine.
 API_KEYS, ADMIN_KEYS = f"{PREFIX}API_KEYS", f"{PREFIX}ADMIN_KEYS"

@@ -16,6 +16,9 @@ from websockets.sync.client import ClientConnection, connect
 from testing.chromium import ANSWER_SECONDS, FLAGS, running
 from testing.conditions import until
 
+KEYS = {"Tab": (9, ""), "Enter": (13, "\r"), "Escape": (27, ""), "Space": (32, " ")}
+"""By their codes: their numbers, and what they type."""
+NARROW = 600  # pixels, of a phone
 LARGEST_ANSWER = 1 << 26  # a picture of a page is larger than what is read otherwise
 
 
@@ -23,9 +26,12 @@ class Page:
     """One tab."""
 
     def __init__(self, socket: ClientConnection) -> None:
+        """`events` are what the browser has told of it while it was asked something, by their names."""
+        self.events: list[tuple[str, dict[str, Any]]] = []
         self._socket = socket
         self._numbers = itertools.count()
-        self._call("Page.enable")
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self._call(f"{domain}.enable")
 
     def opens(self, url: str) -> bool:
         """Whether there is a page. What it shows may come later: wait for it."""
@@ -61,6 +67,42 @@ class Page:
             for kind in ("keyDown", "keyUp"):
                 self._call("Input.dispatchKeyEvent", type=kind, key="Backspace", windowsVirtualKeyCode=8)
 
+    def press(self, key: str, times: int = 1) -> None:
+        """A key of KEYS, as often as that, wherever the focus is."""
+        code, text = KEYS[key]
+        down = {"type": "keyDown", "text": text} if text else {"type": "rawKeyDown"}
+        for _ in range(times):
+            for kind in (down, {"type": "keyUp"}):
+                self._call("Input.dispatchKeyEvent", key=text or key, code=key, windowsVirtualKeyCode=code, **kind)
+
+    def type(self, text: str) -> None:
+        """A text, wherever the focus is, in place of what is selected."""
+        self._call("Input.insertText", text=text)
+
+    def look(self, width: int = 1200, height: int = 900, scheme: str = "light") -> None:
+        """Be a window of this size, of somebody who likes pages to be `light` or `dark`."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < NARROW}
+        self._call("Emulation.setDeviceMetricsOverride", **size)
+        self._call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+
+    def problems(self) -> list[str]:
+        """What the console has complained of until now."""
+        self.run("0")
+        found = []
+        for name, told in self.events:
+            if name == "Runtime.exceptionThrown":
+                found.append(str(told["exceptionDetails"]))
+            elif name == "Log.entryAdded" and told["entry"]["level"] in ("error", "warning"):
+                found.append(f"{told['entry']['text']} {told['entry'].get('url', '')}")
+            elif name == "Runtime.consoleAPICalled" and told["type"] in ("error", "warning", "assert"):
+                found.append(str(told["args"]))
+        return found
+
+    def asked(self) -> list[str]:
+        """The URLs that were asked for until now."""
+        self.run("0")
+        return [told["request"]["url"] for name, told in self.events if name == "Network.requestWillBeSent"]
+
     def picture(self, path: Path) -> None:
         """As PNG, all of the page, for people to look at."""
         shot = self._call("Page.captureScreenshot", captureBeyondViewport=True)
@@ -71,7 +113,9 @@ class Page:
         self._socket.send(json.dumps({"id": number, "method": method, "params": parameters}))
         while True:
             answer = json.loads(self._socket.recv(timeout=ANSWER_SECONDS))
-            if answer.get("id") == number:  # all else are events
+            if "id" not in answer:
+                self.events.append((answer["method"], answer["params"]))
+            elif answer["id"] == number:
                 assert "error" not in answer, answer
                 result: dict[str, Any] = answer["result"]
                 return result

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from thimble.service.engine.engine import check_runtime
 from thimble.service.errors import RequestError
 from thimble.service.http.access import AccessLog
+from thimble.service.http.activity import ActivityAnswers
 from thimble.service.http.app import create_app
 from thimble.service.http.keys import Keys
 from thimble.service.http.scoring import Scoring
@@ -71,8 +72,9 @@ class Thimble:
         self._repository = Releases(settings.repository)
         self._registry = Registry(settings, self._repository)
         access_log = AccessLog(settings.log_probes) if settings.access_log else None
-        scoring = Scoring(self._registry.catalogue, settings, Keys(settings), access_log)
-        self._app = create_app(self._registry, scoring, settings)
+        keys = Keys(settings)
+        scoring = Scoring(self._registry.catalogue, settings, keys, access_log)
+        self._app = create_app(self._registry, scoring, settings, ActivityAnswers(self._registry, keys))
         self._serves = False
 
     def __serve_build_asgi_app__(self) -> ASGIApp:

@@ -11,15 +11,18 @@ from starlette.types import ASGIApp
 
 from thimble.service.errors import RETRY_SECONDS, RequestError, UnavailableError, error_body, passing
 from thimble.service.http.access import Logged
+from thimble.service.http.activity import ActivityAnswers
 from thimble.service.http.cross_origin import CrossOrigin
 from thimble.service.http.keys import Gate
 from thimble.service.http.methods import HeadAsGet, allowed, routed
 from thimble.service.http.openapi import Description
+from thimble.service.http.routes.activity import activity_router
 from thimble.service.http.routes.dependencies import Bodies
 from thimble.service.http.routes.docs import docs_router
 from thimble.service.http.routes.health import health_router
 from thimble.service.http.routes.inference import inference_router
 from thimble.service.http.routes.models import models_router
+from thimble.service.http.routes.page import page_router
 from thimble.service.http.routes.releases import releases_router
 from thimble.service.http.routes.repository import repository_router
 from thimble.service.http.routes.scoring import scoring_router
@@ -42,8 +45,9 @@ TAGS = {
 }
 
 
-def create_app(registry: Registry, scoring: Scoring, settings: Settings) -> ASGIApp:
-    """The application over the models of a registry, with the keys and the access log of their scoring."""
+def create_app(registry: Registry, scoring: Scoring, settings: Settings, activity: ActivityAnswers) -> ASGIApp:
+    """The application over the models of a registry, with the keys and the access log of their scoring. `activity` is
+    asked for what the server did."""
     catalogue, changes, keys = registry.catalogue, registry.changes, scoring.keys
     bodies = Bodies(settings)
     app = FastAPI(
@@ -59,7 +63,9 @@ def create_app(registry: Registry, scoring: Scoring, settings: Settings) -> ASGI
     app.include_router(inference_router(catalogue, settings.max_rows, settings.max_body_bytes))
     app.include_router(repository_router(changes, bodies, keys))
     app.include_router(health_router(catalogue))
-    app.include_router(docs_router(Description(app, catalogue, keys, settings.root_path), keys, settings.root_path))
+    app.include_router(activity_router(activity))
+    app.include_router(page_router(settings.root_path))
+    app.include_router(docs_router(Description(app, catalogue, keys, settings.root_path), keys))
     app.router.redirect_slashes = False  # a path with a slash too many is another path
     app.add_exception_handler(RequestError, _refused)
     app.add_exception_handler(UnavailableError, _unavailable)

@@ -6,14 +6,19 @@ from typing import NamedTuple
 
 from starlette.types import Scope
 
+from thimble.service import page
+
 SCORE_ROUTES = ("/v1/score", "/v1/models/{model}/score", "/v1/models/{model}/versions/{version}/score")
 INFER_ROUTES = ("/v2/models/{model}/infer", "/v2/models/{model}/versions/{version}/infer")
 SCORING_ROUTES = (*SCORE_ROUTES, *INFER_ROUTES)
 
 # What machines ask again and again to see how the server is.
 PROBES = ("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready")
-# The page on which a key can be entered, and what it is made of.
-PAGES = ("/", "/docs", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/openapi.json")
+# The pages on which a key can be entered, and what they are made of.
+PAGES = (
+    *("/", *(f"/page/{name}" for name in page.FILES)),
+    *("/docs", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/openapi.json"),
+)
 WATCHED = frozenset({*PROBES, "/metrics"})
 
 _PATTERNS = {route: re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", route)) for route in SCORING_ROUTES}

@@ -20,6 +20,7 @@ from uvicorn.server import ServerState
 
 from thimble.service.errors import FatalError, UnfinishedError
 from thimble.service.http.access import AccessLog
+from thimble.service.http.activity import ActivityAnswers
 from thimble.service.http.app import create_app
 from thimble.service.http.connection import Connection
 from thimble.service.http.exchange import State
@@ -97,7 +98,8 @@ class Server(uvicorn.Server):
     def __init__(self, registry: Registry, settings: Settings, keys: Keys, certificate: Certificate | None) -> None:
         access_log = AccessLog(settings.log_probes) if settings.access_log else None
         scoring = Scoring(registry.catalogue, settings, keys, access_log)
-        app = create_app(registry, scoring, settings)
+        self._activity = ActivityAnswers(registry, keys)
+        app = create_app(registry, scoring, settings, self._activity)
         self._flush: Callable[[], None] = lambda: None
         if settings.tracing:
             from thimble.service.http.tracing import Tracing
@@ -167,6 +169,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn's, but for the options of TLS, which it has no say in."""
         await super().startup([])
+        self._activity.start()
         loop = asyncio.get_running_loop()
         for listener in sockets or []:
             self.servers.append(await loop.create_server(self._connection, sock=listener, backlog=BACKLOG, **self._tls))
@@ -178,6 +181,7 @@ class Server(uvicorn.Server):
             server.close()
         await asyncio.sleep(LAST_REQUESTS_SECONDS)
         self._registry.changes.stop()
+        self._activity.close()
         self._state.closing = True
         await super().shutdown(sockets)
         self._cut_off = len(self._state.connections)

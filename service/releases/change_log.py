@@ -1,10 +1,12 @@
 """The log of what is served: a line for each change, with what there is now, what there was before, and who changed it.
 
-A line for machines has `model`, `from`, `to` and `by`.
+A line for machines has `model`, `from`, `to` and `by`. The last changes are also kept, for people to look at.
 """
 
 import logging
-from typing import Any
+import time
+from collections import deque
+from typing import Any, NamedTuple
 
 from thimble.service.releases.loader import Model
 from thimble.service.releases.versions import ModelVersions
@@ -12,6 +14,19 @@ from thimble.service.releases.versions import ModelVersions
 # Who has changed what nobody asked for.
 ITSELF = "the server itself"
 log = logging.getLogger("thimble")
+
+
+class Change(NamedTuple):
+    """What was logged of a model, at a time in seconds since 1970. `message` is without who it was by."""
+
+    time: float
+    model: str
+    message: str
+    by: str
+
+
+RECENT: deque[Change] = deque(maxlen=200)
+"""The last changes that this process has made, the last one last."""
 
 Served = dict[str, Any]
 """What is served of a model: `live` and whether newer versions are followed, and, where there are any, `canary`,
@@ -39,7 +54,7 @@ def changed(name: str, before: Served, after: Served, by: str) -> None:
         what = f"{_in_words(after)} answers now, {_in_words(before)} before"
     else:
         what = "newer versions are followed now" if after["following"] else "no newer version is followed any more"
-    log.info("%s: %s, by %s", name, what, by, extra={"fields": {"model": name, "from": before, "to": after, "by": by}})
+    _tell(name, what, by, {"from": before, "to": after})
 
 
 def failing(versions: ModelVersions, model: Model, again: bool = False) -> dict[str, Any]:
@@ -51,20 +66,26 @@ def failing(versions: ModelVersions, model: Model, again: bool = False) -> dict[
     elif model is versions.canary:
         without = {role: what for role, what in usual.items() if role != "canary"}
     before, after = (without, usual) if again else (usual, without)
-    fields = {"model": versions.name, "from": before, "to": after, "by": ITSELF}
-    return {"fields": fields if before != after else {}}
+    if before == after:
+        return {"fields": {}}
+    what = f"version {model.version} {'scores again' if again else 'fails'}, so {_in_words(after)} answers now"
+    RECENT.append(Change(time.time(), versions.name, what, ITSELF))
+    return {"fields": {"model": versions.name, "from": before, "to": after, "by": ITSELF}}
 
 
 def stored(name: str, version: int, by: str) -> None:
     """A version was brought, which changes nothing of what is served."""
-    fields = {"model": name, "stored": version, "by": by}
-    log.info("%s: version %d is stored, by %s", name, version, by, extra={"fields": fields})
+    _tell(name, f"version {version} is stored", by, {"stored": version})
 
 
 def deleted(name: str, version: int, by: str) -> None:
     """A version is gone that was not served."""
-    fields = {"model": name, "deleted": version, "by": by}
-    log.info("%s: version %d is deleted, by %s", name, version, by, extra={"fields": fields})
+    _tell(name, f"version {version} is deleted", by, {"deleted": version})
+
+
+def _tell(name: str, what: str, by: str, fields: dict[str, Any]) -> None:
+    RECENT.append(Change(time.time(), name, what, by))
+    log.info("%s: %s, by %s", name, what, by, extra={"fields": {"model": name, **fields, "by": by}})
 
 
 def _in_words(state: Served) -> str:

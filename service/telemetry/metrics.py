@@ -18,14 +18,15 @@ from prometheus_client.registry import REGISTRY
 from thimble.service.telemetry.series import Metric, Series
 from thimble.service.telemetry.shared_values import Files, shared_value
 
-_FILES = Files(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])) if "PROMETHEUS_MULTIPROC_DIR" in os.environ else None
+FOLDER = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]) if "PROMETHEUS_MULTIPROC_DIR" in os.environ else None
+_FILES = None if FOLDER is None else Files(FOLDER)
 if _FILES is not None:
     values.ValueClass = shared_value(_FILES)  # before there is any metric
     warnings.filterwarnings("ignore", "Removal of labels")  # which prometheus_client's own values do not allow
 SERIES = Series(_FILES)
 
 # Seconds. A row takes some hundred microseconds, a full batch some milliseconds, and a timeout is ten seconds.
-_TIMES = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+TIMES = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 _MODEL = ("model", "version")
 STAGE_NAMES = ("compute_input", "compute_infer", "compute_output")  # Triton's
@@ -43,10 +44,10 @@ class BulkHistogram(Histogram):
 
 
 REQUESTS = Histogram(
-    "thimble_request_seconds", "From a request's headers to its answer, by status", (*_MODEL, "status"), buckets=_TIMES
+    "thimble_request_seconds", "From a request's headers to its answer, by status", (*_MODEL, "status"), buckets=TIMES
 )
-QUEUE = BulkHistogram("thimble_queue_seconds", "How long requests waited for the engine", _MODEL, buckets=_TIMES)
-RUN = Histogram("thimble_batch_seconds", "How long the engine took for a batch", _MODEL, buckets=_TIMES)
+QUEUE = BulkHistogram("thimble_queue_seconds", "How long requests waited for the engine", _MODEL, buckets=TIMES)
+RUN = Histogram("thimble_batch_seconds", "How long the engine took for a batch", _MODEL, buckets=TIMES)
 BATCH = Histogram("thimble_batch_rows", "Rows of a batch", _MODEL, buckets=_ROWS)
 STAGES = Counter("thimble_stage_seconds", "Seconds that requests spent in a stage, batch by batch", (*_MODEL, "stage"))
 LAST = Gauge("thimble_last_batch_timestamp_seconds", "When a batch was scored last", _MODEL, multiprocess_mode="max")
@@ -93,6 +94,11 @@ LAST_LOOK = Gauge(
     "When a look at the repository for something new has succeeded last",
     ("repository",),
     multiprocess_mode="livemin",
+)
+RESIDENT = Gauge(
+    "thimble_resident_bytes",
+    "Memory that processes which serve hold; what they share is counted for each of them",
+    multiprocess_mode="livesum",
 )
 LOG_LINES_LOST = Counter("thimble_log_lines_lost", "Lines of the log that could not be written")
 LOG_LINES_LEFT_OUT = Counter(
@@ -215,7 +221,7 @@ def exposition() -> bytes:
 def all_metrics() -> CollectorRegistry:
     """All metrics, of all workers."""
     SERIES.drop_old()
-    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+    if FOLDER is None:
         return REGISTRY
     of_all_workers = CollectorRegistry()
     multiprocess.MultiProcessCollector(of_all_workers)  # type: ignore[no-untyped-call]

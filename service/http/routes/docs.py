@@ -1,4 +1,4 @@
-"""The page on which the server can be tried out, and the description that it shows.
+"""The page on which every route can be tried out, and the description that it shows.
 
 All links are relative, so it also works where a proxy serves it below another path. It has to be reached before a key
 can be entered on it, so it is open, and the description tells those without a key only what is the same everywhere.
@@ -8,7 +8,7 @@ from importlib.resources import files
 
 import orjson
 from fastapi import APIRouter, Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from thimble.service.http.keys import Keys
@@ -51,15 +51,11 @@ const ui = SwaggerUIBundle({
 """
 
 
-def docs_router(description: Description, keys: Keys, root_path: str) -> APIRouter:
-    """The routes; `root_path` is where a proxy serves them, if that is known."""
+def docs_router(description: Description, keys: Keys) -> APIRouter:
+    """The routes."""
     router = APIRouter(include_in_schema=False)
     # of FastAPI's page, without a content delivery network
     assets = StaticFiles(directory=str(files("fastapi_offline") / "static"))
-
-    @router.get("/")
-    async def start() -> Response:
-        return RedirectResponse(f"{root_path}/docs" if root_path else "docs")
 
     @router.get("/docs")
     async def page() -> Response:

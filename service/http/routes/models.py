@@ -39,7 +39,8 @@ class ModelDescription(BaseModel):
 
     `lookup` is what turns its ids into embeddings: the native op, or the function of standard operators in its file;
     null for ordinary tables. `part` is `live` for what answers, `canary` for what answers some, and `standby` for what
-    answers requests that name its version.
+    answers requests that name its version. `precision_cost` is what its precision changed on held-out rows. `example`
+    is a row to send, made of the features' names and kinds alone; of a bag it has a text.
     """
 
     name: str
@@ -55,6 +56,8 @@ class ModelDescription(BaseModel):
     features: Features
     outputs: list[str]
     metrics: dict[str, Any] | None
+    precision_cost: dict[str, Any] | None
+    example: dict[str, int | str]
 
 
 class InterfaceTensor(BaseModel):
@@ -95,14 +98,17 @@ class Roles(BaseModel):
     """What the versions of a model are for, beside the live one.
 
     `following` says that newer versions become live by themselves. `standby` are the versions that are loaded and
-    answer requests that name them; to go back to one takes no time. `taken_out` are those that the server itself took
-    out of the traffic for want of usable scores.
+    answer requests that name them; to go back to one takes no time. `also` are those of them that the release names,
+    and `previous` is the one that was live before, null where that is not known. `taken_out` are those that the server
+    itself took out of the traffic for want of usable scores.
     """
 
     following: bool
     canary: Canary | None
     shadow: ShadowState | None
     standby: list[int]
+    also: list[int]
+    previous: int | None
     taken_out: list[int]
 
     @classmethod
@@ -116,6 +122,8 @@ class Roles(BaseModel):
             if shadow
             else None,
             standby=sorted(versions.standby),
+            also=sorted(release.also),
+            previous=versions.previous,
             taken_out=sorted(release.taken_out),
         )
 
@@ -205,4 +213,6 @@ def _described(model: Model, part: Part) -> ModelDescription:
         features=_features(spec.features),
         outputs=list(spec.outputs),
         metrics=spec.metrics.model_dump() if spec.metrics else None,
+        precision_cost=spec.precision_cost.model_dump() if spec.precision_cost else None,
+        example=model.example.row,
     )

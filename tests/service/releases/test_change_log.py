@@ -91,8 +91,8 @@ def test_a_model_is_described_with_what_is_live_and_stored(repository: Path, ver
             ("ids", "INT64", 4),
         ]
         assert inputs[1]["features"][3] == {"name": "f3", "kind": "hex"}
-        roles: dict[str, Any] = {"following": True, "canary": None, "shadow": None, "standby": [], "taken_out": []}
-        assert described["release"] == roles
+        roles: dict[str, Any] = {"following": True, "canary": None, "shadow": None, "previous": None}
+        assert described["release"] == {**roles, "standby": [], "also": [], "taken_out": []}
         assert client.get("/v1/models/n").json()["interface"] == described["interface"]
         client.post("/v2/repository/models/n/unload", headers=KEY)
         unloaded = client.get("/v1/models/n").json()

@@ -31,6 +31,8 @@ def test_a_new_version_is_loaded_and_rolled_back_at_once(repository: Path, versi
             "canary": None,
             "shadow": None,
             "standby": [2],
+            "also": [],
+            "previous": 2,
             "stored": [1, 2],
             "refused": {},
             "taken_out": [],
