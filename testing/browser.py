@@ -37,6 +37,10 @@ class Page:
         """Whether there is a page. What it shows may come later: wait for it."""
         return "errorText" not in self._call("Page.navigate", url=url)
 
+    def before(self, script: str) -> None:
+        """Run this in each page that is opened from now on, before its own scripts."""
+        self._call("Page.addScriptToEvaluateOnNewDocument", source=script)
+
     def run(self, script: str) -> Any:
         """The value of an expression, waited for if it is a promise. AssertionError: it threw."""
         found = self._call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)

@@ -25,6 +25,7 @@ export const urlOf = path => new URL(path, document.baseURI)
 
 /** What the server answers, as JSON. Refusal. `key` is tried in place of the one that is in use. */
 export async function ask(path, {method = "GET", body, key = sessionStorage.getItem(STORED), wait = WAIT_MS} = {}) {
+  if (key !== null && /[^\x21-\x7e]/.test(key)) throw new Refusal(401, "a key is printable ASCII without spaces")
   const headers = body === undefined ? {} : {"Content-Type": "application/json"}
   if (key !== null) headers.Authorization = `Bearer ${key}`
   let answer, text
@@ -33,7 +34,6 @@ export async function ask(path, {method = "GET", body, key = sessionStorage.getI
     answer = await fetch(urlOf(path), {...options, body: body === undefined ? undefined : JSON.stringify(body)})
     text = await answer.text()
   } catch (error) {
-    if (key !== null && /[^\x21-\x7e]/.test(key)) throw new Refusal(401, "a key is printable ASCII without spaces")
     throw new Refusal(0, error.name === "TimeoutError" ? `no answer within ${wait / 1000} s` : "the server does not answer")
   }
   let found

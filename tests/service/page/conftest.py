@@ -19,7 +19,7 @@ WICKED = "<img src=x onerror=wicked()>"
 
 
 def shop() -> ModelSpec:
-    spec = with_bags(small_spec(kinds=("string", "string", "int", "hex")))
+    spec = with_bags(small_spec("full", kinds=("string", "string", "int", "hex")))
     metrics = Metrics(rows=5000, base_rate=0.2, log_loss=0.45, auc=0.7123, auc_interval=(0.7, 0.72), calibration=1.01)
     cost = PrecisionCost(rows=5000, auc=-0.0004, log_loss=0.0002, logit_mean=0.01, logit_largest=0.2)
     return spec.model_copy(

@@ -13,6 +13,7 @@ from testing.browser import Page
 from testing.servers import Server
 from tests.service.page.conftest import WICKED
 
+MINUS = "\N{MINUS SIGN}"
 SCORED = "document.querySelector('.score-now').value"
 
 
@@ -55,7 +56,7 @@ def test_it_shows_what_is_served_without_a_complaint_or_another_host(tab: Page, 
     told = facts(tab)
     assert told["AUC (95 %)"] == ["0.7123 (0.7000 to 0.7200)"]
     assert told["Calibration: mean score over base rate (95 %)"] == ["1.010"]
-    assert told["What the precision cost"] == ["AUC −0.0004, log loss +0.0002, on 5,000 rows"]
+    assert told["What the precision cost"] == [f"AUC {MINUS}0.0004, log loss +0.0002, on 5,000 rows"]
     assert told["Provider"] == [described["provider"].removesuffix("ExecutionProvider")]
     assert told["The same as full tables"] == [f"{described['full_table_bytes'] / 1000:.3g} kB"]
     assert "Version 1 answers." in tab.run("document.querySelector('#model-roles').textContent")
