@@ -81,7 +81,7 @@ def test_one_bag_is_shared_by_all_rows(values: Any) -> None:
     ("bag", "reason"),
     [
         (["a", float("inf")], "inf is not a finite float32 number"),
-        (np.array([1.0, -np.inf]), "np.float64(-inf) is not a finite float32 number"),
+        (np.array([1.0, -np.inf]), "-inf is not a finite float32 number"),
         (["a", "\ud800"], "'\\ud800' is not valid Unicode text"),
         ([1, 1 << 64], "18446744073709551616 is not in the range -2^63 to 2^64 - 1"),
         ([datetime.date(2026, 1, 2)], "datetime.date(2026, 1, 2) is neither a number nor text"),
@@ -95,7 +95,7 @@ def test_a_value_that_has_no_form_is_refused_inside_a_bag(bag: Any, reason: str)
     assert (caught.value.status, caught.value.message) == (400, f"x: {reason} (index 1)")
     with pytest.raises(ThimbleError) as caught:
         features_json({"good": 1, "x": {"bag": bag}})
-    assert caught.value.message == f"x: {reason.replace('np.float64(-inf)', '-inf')}"
+    assert caught.value.message == f"x: {reason}"
 
 
 @pytest.mark.parametrize("value", [{1, 2}, {"bag": {1, 2}}])
