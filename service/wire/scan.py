@@ -17,6 +17,9 @@ from thimble.service.errors import RequestError
 HARMLESS_BYTES = 32 << 10
 # Values, lists, objects and keys beside those of rows: names, shapes, parameters.
 OTHERS = 1024
+# Values of full bags that are parsed at once, whatever number of rows a request may have: while they are, no other thread
+# runs, and a million take a tenth of a second.
+BAG_VALUES = 1 << 19
 NAN, NULL = b"NaN", b"null"
 
 
@@ -26,13 +29,13 @@ class JsonBounds:
     def __init__(self, spec: ModelSpec, max_rows: int) -> None:
         features, columns = len(spec.feature_names), sum(tensor.width for tensor in spec.inputs)
         bags = sum(bag is not None for bag in spec.bags)
-        self._max_rows = max_rows
+        full = max(min(max_rows, BAG_VALUES // columns), 1) if bags else max_rows
         self._most = {
-            b",": ("values", max_rows * columns + OTHERS),
+            b",": ("values", max(full * columns, max_rows * features) + OTHERS, f"{full} rows"),
             # a tensor may have a list a row, and so may a bag
-            b"[": ("lists", max_rows * max(len(spec.inputs), bags) + features + OTHERS),
-            b"{": ("objects", bags + OTHERS),
-            b":": ("keys", features + bags + OTHERS),
+            b"[": ("lists", max_rows * max(len(spec.inputs), bags) + features + OTHERS, f"{max_rows} rows"),
+            b"{": ("objects", bags + OTHERS, f"{max_rows} rows"),
+            b":": ("keys", features + bags + OTHERS, f"{max_rows} rows"),
         }
 
     def check(self, text: bytes) -> None:
@@ -40,15 +43,13 @@ class JsonBounds:
         if len(text) <= HARMLESS_BYTES:
             return
         outside = None
-        for separator, (things, most) in self._most.items():
+        for separator, (things, most, rows) in self._most.items():
             if text.count(separator) <= most:
                 continue
             outside = outside_strings(text) if outside is None else outside
             count = np.count_nonzero((_bytes(text) == ord(separator)) & outside)
             if count > most:
-                raise RequestError(
-                    413, f"{count} {things} are more than a request has with {self._max_rows} rows, which is the limit"
-                )
+                raise RequestError(413, f"{count} {things} are more than a request has with {rows}, which is the limit")
 
 
 def outside_strings(text: bytes) -> npt.NDArray[np.bool_]:

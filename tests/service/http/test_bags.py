@@ -181,7 +181,7 @@ def test_live_canary_and_shadow_give_the_same_scores_in_every_form(
         own = read_spec(repository / f"m/{version}/model.onnx")
         assert own.golden is not None
         np.testing.assert_allclose(
-            by_json(client, f"/v1/models/m/versions/{version}", own.golden.features), own.golden.scores, atol=1e-4
+            by_json(client, f"/v1/models/m/versions/{version}", own.golden.features), own.golden.table, atol=1e-4
         )
         expected[version] = by_json(client, f"/v1/models/m/versions/{version}", rows.features)
         for form, values in in_every_form(client, version, rows):

@@ -20,7 +20,7 @@ from thimble.models.spec import ModelSpec
 from thimble.service.errors import RequestError
 from thimble.service.wire.inference import InferenceReader
 from thimble.service.wire.rows import JSON, TSV, RowReader
-from thimble.service.wire.scan import OTHERS
+from thimble.service.wire.scan import BAG_VALUES, OTHERS
 
 # f0 has 3 values at most (the first of them), f1 one, f2 4 (the last), f3 2; f2's are separated by semicolons
 SPEC = with_bags(small_spec(dense=1, kinds=("string", "int", "int", "hex")))
@@ -255,6 +255,17 @@ def test_as_many_full_bags_as_there_are_rows_are_let_in() -> None:
     assert batch.rows == rows and batch.ids.all()
     batch = Reader(spec, rows).json(f0=["a|b|c"] * rows, f2=["a;b;c;d"] * rows)
     assert batch.ids[:, :3].all() and batch.ids[:, 4:8].all()
+
+
+def test_of_full_bags_no_more_rows_are_parsed_than_make_so_many_values() -> None:
+    spec = small_spec(dense=0, kinds=("int",))
+    bag = Bag(values=1024, pooling="sum")
+    wide = spec.model_copy(update={"fields": [spec.fields[0].model_copy(update={"bag": bag})]})
+    reader, most = Reader(wide, 10_000), BAG_VALUES // 1024
+    assert reader.json(f0=[[1] * 1024] * most).ids.all()
+    with pytest.raises(RequestError, match=rf"^\d+ values are more than a request has with {most} rows, which is"):
+        reader.json(f0=[[1] * 1024] * (most + 2))
+    assert reader.json(f0=[[1]] * 10_000).rows == 10_000
 
 
 def test_a_longer_bag_is_cut_where_others_are_shorter() -> None:
