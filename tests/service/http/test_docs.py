@@ -197,7 +197,7 @@ def test_all_links_are_relative(client: httpx.Client) -> None:
 def test_head_is_answered_as_get_is_and_options_says_what_is_allowed(client: httpx.Client) -> None:
     paths = client.get("/openapi.json").json()["paths"]
     there = {path: set(map(str.upper, item)) for path, item in paths.items()}
-    pages = dict.fromkeys(("/", "/page/main.js", "/docs", "/docs/swagger-ui.css"), {"GET"})
+    pages = {path: {"GET"} for path in ("/", "/page/main.js", "/docs", "/docs/swagger-ui.css")}
     for template, methods in {**there, **pages}.items():
         path = template.format(model="criteo", version="1")
         asked = client.options(path)
