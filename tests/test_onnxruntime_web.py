@@ -97,7 +97,7 @@ def test_golden_rows_of_hot_and_other_ids_score_as_written(
     spec, keys = with_hot(plain, list(ids[::2].T.copy()))
     path, cold = write_artifact(spec, tmp_path, hot=keys), write_artifact(spec, tmp_path)
     (golden, other) = (read_spec(it).golden for it in (path, cold))
-    assert golden and other and not np.allclose(golden.scores, other.scores, atol=1e-3)
+    assert golden and other and not np.allclose(golden.table, other.table, atol=1e-3)
     assert_golden(path, score, tolerance=1e-5)
 
 
@@ -120,4 +120,4 @@ def assert_golden(path: Path, score: Scorer, tolerance: float) -> None:
     spec = read_spec(path)
     assert spec.golden is not None
     found = score(path, golden_batch(spec, spec.golden.features))
-    np.testing.assert_allclose(found, spec.golden.scores, atol=tolerance)
+    np.testing.assert_allclose(found, spec.golden.table, atol=tolerance)

@@ -18,8 +18,10 @@ CLIENTS, OF_EACH = 3, 4
 
 def finite_rows(scores: Floats) -> npt.NDArray[np.bool_]:
     """Which rows have numbers for scores, bool [rows], of scores [rows], or of several answers [rows, heads]."""
-    finite = np.isfinite(scores)
-    return finite if finite.ndim == 1 else finite.all(axis=1)
+    finite: npt.NDArray[np.bool_] = np.isfinite(scores)
+    if finite.ndim > 1:
+        finite = np.all(finite, axis=1)
+    return finite
 
 
 class Evidence:

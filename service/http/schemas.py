@@ -59,6 +59,8 @@ BAGS = {"int": Bags(Integer, "[0-9]{1,18}"), "hex": Bags(Hex, "[0-9a-fA-F]{1,15}
 ELEMENTS: dict[str, Any] = {"FP32": Float32 | None, "INT64": Id | None, "BYTES": str}
 # What a regular expression takes as something else than itself.
 _SYNTAX = frozenset("^$.*+?()[]{}|/")
+# Each item once.
+DIFFERENT: dict[str, Any] = {"uniqueItems": True}
 _constant: Any = Literal  # mypy takes no variable in it
 
 
@@ -83,7 +85,8 @@ def score_request(spec: ModelSpec, model: str) -> type[BaseModel]:
         for place, feature in enumerate(spec.features)
     }
     features = _model("Features", model, fields, Frozen)
-    picked = Annotated[list[_constant[spec.outputs]], Field(min_length=1, max_length=len(spec.outputs))]
+    names = GenericAlias(list, (_constant[spec.outputs],))
+    picked: Any = Annotated[names, Field(min_length=1, max_length=len(spec.outputs), json_schema_extra=DIFFERENT)]
     outputs = (picked | None, Field(default=None, description="the answers that are wanted, each once; all without it"))
     return _model("ScoreRequest", model, {"features": (features, ...), "outputs": outputs}, Frozen)
 
@@ -140,10 +143,11 @@ def infer_request(spec: ModelSpec, model: str) -> type[BaseModel]:
         tensors.append(reduce(or_, sent))
     named = (_constant[spec.outputs], ...)
     wanted = _model("RequestedOutput", model, {"name": named, "parameters": (OutputParameters | None, None)})
+    outputs: Any = Annotated[GenericAlias(list, (wanted,)), Field(max_length=len(spec.outputs))]
     fields = {
         "id": (str | None, None),
         "inputs": (GenericAlias(tuple, tuple(tensors)), Field(description="in any order")),
-        "outputs": (Annotated[list[wanted], Field(max_length=len(spec.outputs))] | None, None),
+        "outputs": (outputs | None, None),
         "parameters": (InferParameters | None, None),
     }
     return _model("InferRequest", model, fields)
@@ -157,10 +161,8 @@ def infer_answer(spec: ModelSpec, model: str) -> type[BaseModel]:
         "shape": (list[int], ...),
         "data": (list[Probability], ...),
     }
-    outputs = Annotated[
-        list[_model("ScoreTensor", model, tensor)],  # type: ignore[misc]
-        Field(min_length=1, max_length=len(spec.outputs)),
-    ]
+    tensors = GenericAlias(list, (_model("ScoreTensor", model, tensor),))
+    outputs: Any = Annotated[tensors, Field(min_length=1, max_length=len(spec.outputs))]
     fields = {
         "id": (str | None, Field(default=None, description="the request's, if it has one")),
         "model_name": (str, ...),

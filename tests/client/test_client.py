@@ -19,7 +19,7 @@ from thimble.models.spec import ModelSpec
 
 def golden(spec: ModelSpec) -> tuple[Features, list[float]]:
     assert spec.golden is not None
-    return spec.golden.features, spec.golden.scores
+    return spec.golden.features, spec.golden.by_output["score"]
 
 
 def test_both_clients_score_in_both_forms(server: Server, criteo: ModelSpec) -> None:

@@ -105,7 +105,7 @@ def test_the_metadata_is_the_spec_with_golden_rows(exported: dict[str, Exported]
     batch = golden_batch(spec, spec.golden.features)
     assert np.isnan(batch.dense[-1]).all() and not batch.ids[-1].any()
     again = onnx_scores(onnx_session(str(path)), batch)
-    np.testing.assert_allclose(again, spec.golden.by_output["score"], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(again, spec.golden.table, rtol=0, atol=1e-6)
     assert len(np.unique(again)) > 10
 
 

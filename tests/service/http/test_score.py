@@ -23,7 +23,7 @@ TSV = {"Content-Type": "text/tab-separated-values"}
 
 def golden(spec: ModelSpec) -> tuple[dict[str, Any], list[float]]:
     assert spec.golden is not None
-    return dict(spec.golden.features), spec.golden.scores
+    return dict(spec.golden.features), spec.golden.by_output["score"]
 
 
 def lines(features: dict[str, Any], spec: ModelSpec) -> str:

@@ -36,7 +36,7 @@ def client(address: str) -> Iterator[triton.InferenceServerClient]:
 @pytest.fixture(scope="module")
 def golden(criteo: ModelSpec) -> tuple[Batch, list[float]]:
     assert criteo.golden is not None
-    return golden_batch(criteo, criteo.golden.features), criteo.golden.scores
+    return golden_batch(criteo, criteo.golden.features), criteo.golden.by_output["score"]
 
 
 @pytest.fixture(scope="module")

@@ -48,7 +48,7 @@ def rows(criteo: ModelSpec) -> Rows:
         json.dumps({"features": dict(zip(columns, row, strict=True))}).encode()
         for row in zip(*columns.values(), strict=True)
     ]
-    return list(zip(bodies, criteo.golden.scores, strict=True))
+    return list(zip(bodies, criteo.golden.by_output["score"], strict=True))
 
 
 @pytest.fixture(autouse=True)
