@@ -17,8 +17,8 @@ from thimble.service.errors import RequestError
 HARMLESS_BYTES = 32 << 10
 # Values, lists, objects and keys beside those of rows: names, shapes, parameters.
 OTHERS = 1024
-# Values of full bags that are parsed at once, whatever number of rows a request may have: while they are, no other thread
-# runs, and a million take a tenth of a second.
+# Values of full bags that are parsed at once, whatever number of rows a request may have: a million take a tenth of a
+# second, in which no other thread runs.
 BAG_VALUES = 1 << 19
 NAN, NULL = b"NaN", b"null"
 

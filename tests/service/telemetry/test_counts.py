@@ -15,7 +15,11 @@ class Worker:
     """Writes as a worker does."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        self._files = {kind: MmapedDict(str(folder / f"{kind}_{name}.db")) for kind in ("histogram", "gauge_livesum")}
+        # prometheus_client's own file, which has no types
+        self._files: dict[str, Any] = {
+            kind: MmapedDict(str(folder / f"{kind}_{name}.db"))  # type: ignore[no-untyped-call]
+            for kind in ("histogram", "gauge_livesum")
+        }
 
     def count(self, kind: str, metric: str, series: str, amount: float, **labels: str) -> None:
         key = mmap_key(metric, series, list(labels), list(labels.values()), "what it is")
