@@ -6,7 +6,8 @@ from thimble.export.clicks.hidden_truth import Interactions
 from thimble.export.clicks.zipf import Doubles
 from thimble.models.features import Batch
 from thimble.models.hashing import Floats
-from thimble.models.heads import Heads, parents_of
+from thimble.models.heads import parents_of
+from thimble.models.spec import ModelSpec
 
 BIAS = -2.0
 """Of a further label's logit: about a tenth of the clicked rows have it, where it is given the click."""
@@ -21,10 +22,11 @@ class FurtherLabels:
     clicks more also buys more.
     """
 
-    def __init__(self, heads: Heads, fields: int, seed: int) -> None:
-        self.heads = heads
+    def __init__(self, spec: ModelSpec, seed: int) -> None:
+        self.heads = spec.heads
+        self.fields = [*zip(spec.bags, spec.inputs[1].places, strict=True)]
         random = np.random.default_rng([seed, 4])
-        self.salts = random.integers(1, 2**63, (len(heads), fields), dtype=np.uint64)
+        self.salts = random.integers(1, 2**63, (len(self.heads), len(self.fields)), dtype=np.uint64)
 
     @property
     def identity(self) -> str:
@@ -37,9 +39,13 @@ class FurtherLabels:
         labels[:, 0], own[:, 0] = first, 1 / (1 + np.exp(-truth))
         for head, parent in list(enumerate(parents_of(self.heads)))[1:]:
             effects = Interactions(OF_FIRST * truth)
-            weight = np.full(rows, OF_FIELD / np.sqrt(max(1, batch.ids.shape[1] / 6)))
-            for field, ids in enumerate(batch.ids.T):
-                effects.add(ids, self.salts[head, field], weight)
+            weight = OF_FIELD / np.sqrt(max(1, len(self.fields) / 6))
+            for (bag, place), salt in zip(self.fields, self.salts[head], strict=True):
+                ids = batch.ids[:, place]
+                if bag:
+                    effects.add_bags(ids, salt, np.full(ids.shape, weight), bag.pooling)
+                else:
+                    effects.add(ids, salt, np.full(rows, weight))
             probability = 1 / (1 + np.exp(-effects.logits() - BIAS))
             comes = random.random(rows) < probability
             labels[:, head] = comes if parent is None else comes * labels[:, parent]

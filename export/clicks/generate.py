@@ -37,7 +37,7 @@ class GeneratedClicks:
         self.rows = rows
         self.seed = seed
         self.log = click_log(spec, seed)
-        self.further = FurtherLabels(spec.heads, len(spec.fields), seed) if spec.heads else None
+        self.further = FurtherLabels(spec, seed) if spec.heads else None
 
     @property
     def description(self) -> str:

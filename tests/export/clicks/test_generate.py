@@ -12,8 +12,9 @@ from thimble.export.clicks.zipf import Doubles
 from thimble.export.metrics.ranking import auc
 from thimble.models.bags import Pooling
 from thimble.models.hashing import Int64s
+from thimble.models.heads import Head
 from thimble.models.presets import CRITEO_KAGGLE_ROWS, CRITEO_TB_ROWS, preset
-from thimble.models.spec import ModelSpec
+from thimble.models.spec import ModelSpec, answering
 
 # Different ids among the first 1,000 of 10,000 real Criteo lines, C1..C26.
 DISTINCT_IN_1000 = [
@@ -158,6 +159,15 @@ def test_the_rates_of_ids_are_those_with_which_they_are_drawn() -> None:
         drawn = clicks.batch.ids[:, place]
         assert rate @ ids == pytest.approx(drawn[0].size)
         assert rate.max() == pytest.approx(np.bincount(drawn.ravel()).max() / 20_000, rel=0.1)
+
+
+def test_further_labels_depend_on_bags_too() -> None:
+    heads = (Head(name="click"), Head(name="buy", given="click"))
+    spec = answering(with_bags(criteo_spec()), heads)
+    (clicks,) = GeneratedClicks(spec, 20_000, 5).read(0, 20_000, 20_000)
+    clicked, bought = clicks.labels.T
+    assert clicked.mean() == pytest.approx(0.218, abs=0.01)
+    assert 0.05 < bought[clicked > 0].mean() < 0.5 and not bought[clicked == 0].any()
 
 
 @pytest.mark.parametrize("pooling", ["sum", "mean", "max"])
