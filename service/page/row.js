@@ -25,8 +25,11 @@ export function asCurl(url, request, withKey) {
   return `curl ${quoted(url)} -H 'Content-Type: application/json'${key} \\\n  -d ${quoted(JSON.stringify(request))}`
 }
 
-/** For `thimble.client`. A text, a number or an object of these is the same in JSON and in Python. */
-export function asPython(server, model, version, request, withKey) {
+/**
+ * For `thimble.client`; of `several` answers all are asked for. A text, a number or an object of these is the same in
+ * JSON and in Python.
+ */
+export function asPython(server, model, version, request, withKey, several = false) {
   const given = [JSON.stringify(server), `model=${JSON.stringify(model)}`]
   if (version !== null) given.push(`version=${version}`)
   const row = Object.entries(request.features).map(pair => pair.map(it => JSON.stringify(it)).join(": "))
@@ -36,7 +39,7 @@ export function asPython(server, model, version, request, withKey) {
     "from thimble.client import Client",
     "",
     `with Client(${given.join(", ")}) as client:`,
-    `    print(client.score({${row.join(", ")}}))`,
+    `    print(client.score({${row.join(", ")}}${several ? ', outputs="all"' : ""}))`,
   ].join("\n")
 }
 

@@ -14,13 +14,17 @@ const ANY = ""
 /** The form for the `versions` of a model, the first of which says what features there are. */
 export function scoringForm(model, versions) {
   const first = versions[0], features = first.features
-  const baseRate = first.metrics?.base_rate ?? null
   const inputs = new Map()
   let scores = [], lastSent = null
 
   const which = element("select", {id: "row-version", name: "row-version"},
     element("option", {value: ANY}, "whichever answers"),
     ...versions.map(it => element("option", {value: it.version}, `version ${it.version}, ${it.part}`)))
+  const outputs = first.outputs, several = outputs.length > 1
+  const answers = element("select", {id: "row-answer", name: "row-answer", "aria-label": "answer"},
+    ...outputs.map(name => element("option", {value: name}, name)))
+  const wanted = () => (several ? answers.value : outputs[0])
+  const baseRate = () => (wanted() === outputs[0] ? first.metrics : first.metrics?.others?.[wanted()])?.base_rate ?? null
   const output = element("output", {class: "score-now", for: "row-form"})
   const moved = element("p", {id: "row-moved", role: "status", "aria-live": "polite"})
   const axis = element("div", {class: "axis"})
@@ -31,6 +35,7 @@ export function scoringForm(model, versions) {
 
   const texts = () => new Map([...inputs].map(([name, input]) => [name, input.value]))
   const version = () => (which.value === ANY ? null : which.value)
+  let last = null
   const path = () => `${modelPath(model)}${version() === null ? "" : `/versions/${version()}`}/score`
 
   async function score() {
@@ -50,7 +55,8 @@ export function scoringForm(model, versions) {
   }
 
   function show(answer) {
-    const now = answer.scores[0], before = scores.at(-1)
+    last = answer
+    const now = (several ? answer.scores[wanted()] : answer.scores)[0], before = scores.at(-1)
     scores = [...scores, now].slice(-SHOWN_SCORES)
     say(output, String(now))
     const words = [`${share(now)}, by version ${answer.version}`]
@@ -58,9 +64,16 @@ export function scoringForm(model, versions) {
       const step = logOdds(now) - logOdds(before)
       words.push(now === before ? "as before" : `${signed(now - before)} from ${before}, log-odds ${signed(step)}`)
     }
-    if (baseRate) words.push(`${number(now / baseRate)} times the base rate`)
+    if (baseRate()) words.push(`${number(now / baseRate())} times the base rate`)
     say(moved, words.join("; "))
-    axis.replaceChildren(scoreAxis(scores, baseRate))
+    axis.replaceChildren(scoreAxis(scores, baseRate()))
+  }
+
+  /** Another answer of the same row: what others moved by says nothing of it. */
+  function choose() {
+    scores = []
+    if (last) show(last)
+    else axis.replaceChildren(scoreAxis(scores, baseRate()))
   }
 
   /** Say what is wrong, where the feature that is named is. */
@@ -79,7 +92,7 @@ export function scoringForm(model, versions) {
     try {
       const server = urlOf(".").href.replace(/\/$/, "")
       if (way === "curl") copy.value = asCurl(urlOf(path()).href, request, hasKey())
-      else if (way === "Python") copy.value = asPython(server, model, version(), request, hasKey())
+      else if (way === "Python") copy.value = asPython(server, model, version(), request, hasKey(), several)
       else copy.value = asTsv(features, texts())
     } catch (error) {
       blame(error.message)
@@ -114,19 +127,23 @@ export function scoringForm(model, versions) {
   const form = element("form", {
     id: "row-form", class: "row", novalidate: true,
     onsubmit: event => { event.preventDefault(); score() },
-    onchange: () => { if (scores.length || lastSent) score() },
+    onchange: event => {
+      if (event.target === answers) choose()
+      else if (scores.length || lastSent) score()
+    },
   },
     element("div", {class: "result"},
       element("p", {class: "ask"}, element("button", {type: "submit", class: "primary"}, "Score the row"),
         " ", element("label", {for: "row-version"}, "by"), " ", which),
-      element("p", {class: "answer"}, element("span", {class: "muted"}, "click probability "), output), moved, axis, problem,
+      element("p", {class: "answer"},
+        ...(several ? [answers, " "] : [element("span", {class: "muted"}, "click probability ")]), output), moved, axis, problem,
       element("p", {class: "buttons"}, ...ways,
         element("button", {type: "button", onclick: () => { fillIn(first.example); score() }}, "Fill in again"),
         element("button", {type: "button", onclick: () => { fillIn({}); score() }}, "Leave all out")),
       element("div", {hidden: true}, element("label", {for: "row-copy"}, "To be copied"), copy, copied)),
     element("fieldset", {class: "fields"}, element("legend", {}, "The row: made-up values; blank is missing"), ...fields))
   fillIn(first.example)
-  axis.replaceChildren(scoreAxis([], baseRate))
+  axis.replaceChildren(scoreAxis([], baseRate()))
   return form
 }
 

@@ -4,14 +4,18 @@ import json
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from testing.artifacts import write_artifact
 from testing.browser import Page
-from testing.servers import Server
+from testing.samples import HEADS, small_spec
+from testing.servers import Server, running
 from tests.service.page.conftest import WICKED
+from thimble.models.spec import answering
 
 MINUS = "\N{MINUS SIGN}"
 SCORED = "document.querySelector('.score-now').value"
@@ -150,3 +154,20 @@ def test_a_version_is_asked_by_its_number(tab: Page, server: Server) -> None:
     shown(tab)
     assert f"{server.url}/v1/models/shop/versions/1/score" in tab.asked()
     assert "/versions/1/score" in copied(tab, "curl")
+
+
+def test_of_several_answers_one_is_chosen(tab: Page, tmp_path: Path) -> None:
+    write_artifact(answering(small_spec(), HEADS), tmp_path, "shop", 1)
+    with running(tmp_path) as server:
+        (described,) = httpx.get(f"{server.url}/v1/models").json()
+        body = {"features": described["example"]}
+        scores = httpx.post(f"{server.url}/v1/models/shop/score", json=body).json()["scores"]
+        opened(tab, server)
+        to(tab, "#row-form .primary")
+        tab.press("Enter")
+        assert shown(tab) == scores["click"][0]
+        chosen = "document.querySelector('#row-answer')"
+        tab.run(f"{chosen}.value = 'conversion'; {chosen}.dispatchEvent(new Event('change', {{bubbles: true}}))")
+        tab.wait(f"{SCORED} != {scores['click'][0]}")
+        assert shown(tab) == scores["conversion"][0]
+        assert not tab.problems()
