@@ -14,6 +14,7 @@ import logging
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,14 @@ import numpy as np
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 
+from thimble.export.artifact.even_columns import even_columns
 from thimble.export.artifact.graph import ExportError, forget_origin, initializer
 from thimble.models.features import Batch
 from thimble.models.spec import ModelSpec
 
 CALIBRATION_ROWS = 131_072
+SAMPLE_BATCHES = 16
+"""Of the calibration's, that say how large columns are."""
 INT8: dict[str, Any] = {
     "op_types_to_quantize": ["Gemm"],
     "activation_type": QuantType.QUInt8,
@@ -77,12 +81,15 @@ def _quantize(model: onnx.ModelProto, floats: Set[str], calibration: Iterable[Ba
     if not inner:
         raise ExportError("int8 is for the layers between the first and the last, and this model has none; use fp16")
     keep_fusable(model.graph, inner)
+    batches = iter(calibration)
+    sample = list(islice(batches, SAMPLE_BATCHES))
     with tempfile.TemporaryDirectory() as folder, quiet():
+        even_columns(model, inner, sample, Path(folder))
         path = Path(folder) / "model.onnx"
         quantize_static(
             model,
             path,
-            Calibration(calibration),
+            Calibration(chain(sample, batches)),
             nodes_to_quantize=[node.name for node in inner],
             use_external_data_format=model.ByteSize() >= onnx.checker.MAXIMUM_PROTOBUF,
             **INT8,
