@@ -109,7 +109,7 @@ def compared(here: Path, there: Path, model: str, rounds: int, first: int) -> di
 
 def table(pairs: list[dict[str, Any]]) -> str:
     lines = [
-        "| model | a step before, ms | with bags in the house | ratio, median of pairs | pairs |",
+        "| model | a step before, ms | now, ms | ratio, median of pairs | pairs |",
         "| --- " * 5 + "|",
     ]
     for model in dict.fromkeys(pair["model"] for pair in pairs):
