@@ -35,7 +35,7 @@ export function canaryChange(model, state, version) {
   const wanted = percent => releaseOf(state, state.live, {version, weight: percent / 100})
   return {
     title: `Canary: version ${version} of ${model}`,
-    act: "Start this canary",
+    act: state.canary?.version === version ? "Change the share" : "Start this canary",
     percent: state.canary?.version === version ? Number((state.canary.weight * 100).toPrecision(12)) : USUAL_PERCENT,
     consequences: percent => isShare(percent) ? [
       ...loadedFirst(state, version),
@@ -135,4 +135,5 @@ export function confirmChange(change, onDone) {
   dialog.setAttribute("aria-describedby", "change-consequences")
   dialog.showModal()
   ;(field ?? cancel).focus()
+  field?.select()
 }

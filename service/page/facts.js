@@ -25,7 +25,7 @@ const GROUPS = [
     {name: "The file model.onnx", of: it => bytes(it.file_bytes)},
     {name: "Embeddings in it", of: it => bytes(it.embedding_bytes)},
     {name: "The same as full tables", of: it => bytes(it.full_table_bytes)},
-    {name: "Embeddings are smaller", of: it => (it.embedding_bytes ? `${number(it.full_table_bytes / it.embedding_bytes)} times` : UNKNOWN)},
+    {name: "Embeddings are smaller", of: it => smaller(it.full_table_bytes / it.embedding_bytes)},
   ]},
   {name: "How it runs", facts: [
     {name: "Precision", of: it => it.precision},
@@ -35,6 +35,10 @@ const GROUPS = [
     {name: "Provider", of: it => it.provider.replace(PROVIDER, "")},
   ]},
 ]
+
+function smaller(times) {
+  return times > 1 && Number.isFinite(times) ? `${number(times)} times` : UNKNOWN
+}
 
 function cost(it) {
   if (!it) return "not measured"

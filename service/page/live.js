@@ -27,7 +27,7 @@ export function showLive(activity, model) {
   byId("now").hidden = false
   const minutes = Math.max(1, Math.round((history.times.length * activity.interval_s) / 60))
   const counted = history.times.length
-    ? `${model === null ? "All models" : `Model ${model}`}, all workers: the last ${plural(minutes, "minute")}, ${plural(activity.interval_s, "second")} a point.`
+    ? `${model === null ? "All models" : `Model ${model}`}, all workers: the last ${minutes === 1 ? "minute" : plural(minutes, "minute")}, ${plural(activity.interval_s, "second")} a point.`
     : "Nothing is counted yet; the first figures come within ten seconds."
   say(byId("now-of"), counted)
   for (const tile of TILES) update(tile, history)

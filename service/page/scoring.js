@@ -30,7 +30,7 @@ export function scoringForm(model, versions) {
   const axis = element("div", {class: "axis"})
   const problem = element("p", {class: "problem", role: "alert"})
   const copied = element("p", {class: "muted", role: "status"})
-  const copy = element("textarea", {id: "row-copy", name: "row-copy", readonly: true, rows: 4, spellcheck: "false"})
+  const copy = element("textarea", {id: "row-copy", name: "row-copy", readonly: true, rows: 7, spellcheck: "false"})
   const ways = COPIES.map(way => element("button", {type: "button", onclick: () => copyAs(way)}, `Copy as ${way}`))
 
   const texts = () => new Map([...inputs].map(([name, input]) => [name, input.value]))

@@ -30,9 +30,14 @@ def column_of(name: str, labels: Mapping[str, str]) -> int | None:
     """The column of a series, a bucket of a histogram being what it alone holds; None if it has none."""
     if name != "thimble_request_seconds_bucket":
         return _PLAIN.get(name)
-    status = labels["status"]
+    column = column_of_status(labels["status"])
+    return column + (LATENCY_BOUNDS.index(float(labels["le"])) if column == LATENCY else 0)
+
+
+def column_of_status(status: str) -> int:
+    """Where requests that were answered so are counted; for 200 the first of the LATENCIES."""
     if status == "200":
-        return LATENCY + LATENCY_BOUNDS.index(float(labels["le"]))
+        return LATENCY
     if status in _TURNED_AWAY:
         return REFUSED
     return FAILED if status.startswith("5") else INVALID

@@ -5,26 +5,39 @@ share, the keys are read once and only the values again.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from struct import unpack_from
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from prometheus_client import Histogram
 
 from thimble.service.telemetry import metrics
-from thimble.service.telemetry.columns import NAMES, WIDTH, column_of
-from thimble.service.telemetry.series import Version
+from thimble.service.telemetry.columns import (
+    LATENCIES,
+    LATENCY,
+    MEMORY,
+    NAMES,
+    QUEUED,
+    ROWS,
+    WIDTH,
+    column_of,
+    column_of_status,
+)
+from thimble.service.telemetry.series import Metric, Version
 
 Matrix = npt.NDArray[np.float64]
+SERVER: Version = ("", "")
+"""What is counted of the server as a whole, in place of a version."""
 # prometheus_client's files: how many bytes are in use, then entries of a length, a key, a value and a time.
 _HEADER, _LENGTH, _VALUE_AND_TIME = 8, 4, 16
 _KINDS = ("histogram", "gauge_livesum")
 
 
 class Rows:
-    """The rows of versions, in the order in which they came. That of ("", "") is of the server as a whole."""
+    """The rows of versions, in the order in which they came. SERVER is one, too."""
 
     def __init__(self) -> None:
         self.versions: list[Version] = []
@@ -52,14 +65,21 @@ class OwnCounts:
         self.rows = Rows()
 
     def read(self) -> Matrix:
-        found = [
-            (self.rows.of(_version(labels)), column, value)
-            for name, labels, value in _own_series()
-            if (column := column_of(name, labels)) is not None
-        ]
+        found: list[tuple[int, int | slice, float | list[float]]] = []
+        for (model, version, status), requests in _children(metrics.REQUESTS):
+            row, status_column, buckets = self.rows.of((model, version)), column_of_status(status), _buckets(requests)
+            if status_column == LATENCY:
+                found.append((row, LATENCIES, buckets))
+            else:
+                found.append((row, status_column, sum(buckets)))
+        for (model, version), batches in _children(metrics.BATCH):
+            found.append((self.rows.of((model, version)), ROWS, batches._sum.get()))
+        for (model, version), queued in _children(metrics.QUEUED):
+            found.append((self.rows.of((model, version)), QUEUED, queued._value.get()))
+        found.append((self.rows.of(SERVER), MEMORY, metrics.RESIDENT._value.get()))
         matrix = np.zeros((len(self.rows.versions), WIDTH))
-        for row, column, value in found:
-            matrix[row, column] += value
+        for row, column, counted in found:
+            matrix[row, column] += counted
         return matrix
 
 
@@ -131,17 +151,15 @@ def counts() -> Counts:
     return OwnCounts() if metrics.FOLDER is None else SharedCounts(metrics.FOLDER)
 
 
-def _own_series() -> Iterator[tuple[str, dict[str, str], float]]:
-    """What has a column, and of a histogram what each bucket alone holds."""
-    for metric in (metrics.REQUESTS, metrics.BATCH, metrics.QUEUED, metrics.RESIDENT):
-        below = 0.0
-        for sample in (sample for family in metric.collect() for sample in family.samples):
-            if sample.name.endswith("_bucket"):
-                yield sample.name, sample.labels, sample.value - below
-                below = sample.value
-            else:
-                below = 0.0
-                yield sample.name, sample.labels, sample.value
+def _children(metric: Metric) -> list[tuple[Sequence[str], Metric]]:
+    """Those of a metric by their labels. `collect` would make an object of each bucket, which takes far longer."""
+    children: Any = metric._metrics
+    with metric._lock:
+        return list(children.items())
+
+
+def _buckets(histogram: Histogram) -> list[float]:
+    return [bucket.get() for bucket in histogram._buckets]
 
 
 def _version(labels: dict[str, str]) -> Version:

@@ -49,7 +49,7 @@ def test_every_worker_tells_what_all_have_done(small_artifact: Path, workers: st
         assert 0 < version["median_ms"] <= version["p99_ms"]
         assert told["history"]["memory_bytes"][-1] > int(workers) * 20e6
         assert told["releases"][0]["message"] == "version 1 answers now, nothing before"
-        assert counted(server, "rows", model="small") == counted(server, "rows")
+        assert counted(server, "rows", model="small") == pytest.approx(counted(server, "rows"), rel=0.1)
         missing = httpx.get(f"{server.url}/v1/activity?model=none")
         assert (missing.status_code, missing.json()) == (404, {"error": "no model 'none' is served"})
 
