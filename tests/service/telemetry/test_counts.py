@@ -15,16 +15,11 @@ class Worker:
     """Writes as a worker does."""
 
     def __init__(self, folder: Path, name: str) -> None:
-<<<<<<< HEAD
         # prometheus_client's own file, which has no types
         self._files: dict[str, Any] = {
             kind: MmapedDict(str(folder / f"{kind}_{name}.db"))  # type: ignore[no-untyped-call]
             for kind in ("histogram", "gauge_livesum")
         }
-=======
-        files: Any = MmapedDict
-        self._files = {kind: files(str(folder / f"{kind}_{name}.db")) for kind in ("histogram", "gauge_livesum")}
->>>>>>> 831f6f6 (A page's figures are read without an object a bucket; several answers are told; what pages cost is measured; a phone has room)
 
     def count(self, kind: str, metric: str, series: str, amount: float, **labels: str) -> None:
         key = mmap_key(metric, series, list(labels), list(labels.values()), "what it is")
