@@ -16,6 +16,8 @@ from itertools import accumulate
 from math import nan
 from typing import Literal, NamedTuple
 
+from pydantic import Field
+
 from thimble.models.bags import Bag
 from thimble.models.base import Frozen, Name, Positive
 
@@ -35,7 +37,7 @@ class Categorical(Frozen):
     name: Name
     kind: Kind
     rows: Positive
-    bag: Bag | None = None
+    bag: Bag | None = Field(default=None, exclude_if=lambda bag: bag is None)
 
 
 class Feature(NamedTuple):
