@@ -121,6 +121,7 @@ def test_a_server_scores_and_takes_releases_in_a_folder_that_has_packages_of_the
         running("repository", env={"THIMBLE_ADMIN_KEYS": ADMIN}, cwd=tmp_path, scripts=scripts) as server,
         httpx.Client(base_url=server.url, timeout=60) as client,
     ):
+        assert [client.get(path).status_code for path in ("/", "/page/main.js", "/page/page.css")] == [200] * 3
         assert client.get("/readyz").status_code == 200
         scored = client.post("/v1/score", json={"features": {"I1": 3, "C1": "68fd1e64"}})
         assert scored.status_code == 200, scored.text
