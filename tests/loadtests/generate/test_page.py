@@ -99,7 +99,7 @@ def test_the_form_starts_a_test_as_it_is_with_each_option_set_and_says_why_not(
     other = tmp_path / "other.json"
     options = {
         **{"ceiling": "9000", "encoding": "tsv", "maxErrorShare": "0.5", "maxP99Ms": "5000", "model": "small"},
-        **{"pacing": "even", "rate": "40, 80", "results": str(other), "rows": "3", "scenario": "batch"},
+        **{"bags": "full", "pacing": "even", "rate": "40, 80", "results": str(other), "rows": "3", "scenario": "batch"},
         **{"seconds": "0.3", "seed": "7", "shape": "step", "timeoutS": "5", "clicks": ""},
     }
     assert options.keys() == form.page.run(FIELDS).keys() - {"userCount", "spawnRate", "host", "runTime", "profile"}

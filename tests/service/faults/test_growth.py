@@ -66,6 +66,7 @@ def test_workers_that_die_leave_no_files_and_what_they_counted(repository: Path,
         labels = (("model", "m"), ("status", "200"), ("version", "1"))
         for _ in range(4):  # each worker in turn
             assert httpx.post(f"{server.url}/v1/score", json={"features": {"d0": 1.0}}).status_code == 200
+        until(lambda: scored() == 4)  # what is answered is counted afterwards
         before = files()
         supervisor = psutil.Process(server.process.pid)
         for deaths in (1, 2):
