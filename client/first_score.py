@@ -39,7 +39,7 @@ def _show(url: str, parent: int) -> None:
         paths = client.get("/openapi.json").raise_for_status().json()["paths"]
         path = next((path for path in paths if path.endswith("/score")), None)
         if path is None:  # to those without a key nothing is said of models
-            print(f"\nno first score: it asks for a key, which can be entered at {url}/docs\n", flush=True)
+            print(f"\nno first score: it asks for a key, which can be entered at {url}\n", flush=True)
             return
         operation = paths[path]["post"]
         example = operation["requestBody"]["content"]["application/json"]["example"]["features"]
@@ -51,7 +51,7 @@ def _show(url: str, parent: int) -> None:
     print(
         f"\nfirst score: {_shown(answer.json()['scores'])} of a made-up row, after {took:.1f} ms\n"
         f"try it:      curl {url}{path} -H 'Content-Type: application/json' -d {shlex.quote(body)}\n"
-        f"look at it:  {url}/docs\n"
+        f"look at it:  {url}\n"
         "stop it:     Ctrl-C\n",
         flush=True,
     )

@@ -8,6 +8,7 @@ the column's largest value. With square roots columns are more even still, and t
 range was measured on have less room in it.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
@@ -25,23 +26,38 @@ SMALLEST = 1 / 64
 def even_columns(
     model: onnx.ModelProto, inner: Sequence[onnx.NodeProto], sample: Iterable[Batch], folder: Path
 ) -> None:
-    """Change the `inner` layers that read a Concat. `sample` are rows as they are scored, `folder` is for a file."""
+    """Change the `inner` layers that read a Concat. `sample` are rows as they are scored, `folder` is for a file.
+
+    One that is not written as ours are, or whose weights another one reads as well, stays as it is: a module that is
+    somebody's own may have such.
+    """
     graph = model.graph
     beside = {node.output[0] for node in graph.node if node.op_type == "Concat"}
-    layers = [node for node in inner if node.input[0] in beside]
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    readers = Counter(name for node in graph.node for name in node.input)
+    layers = [
+        node
+        for node in inner
+        if node.input[0] in beside and node.input[1] in weights and readers[node.input[1]] == 1 and _is_linear(node)
+    ]
     largest = _largest(model, {node.input[0] for node in layers}, sample, folder) if layers else {}
     for layer in layers:
         source, name = layer.input[0], f"{layer.name}.factors"
         if source not in largest:
             continue
-        (tensor,) = (tensor for tensor in graph.initializer if tensor.name == layer.input[1])
-        weights = onnx.numpy_helper.to_array(tensor)  # [outputs, columns]
+        tensor = weights[layer.input[1]]  # [outputs, columns]
         factors = (1 / np.cbrt(_no_smaller(largest[source]))).astype(np.float32)
-        tensor.CopyFrom(onnx.numpy_helper.from_array(weights / factors, tensor.name))
+        tensor.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor) / factors, tensor.name))
         graph.initializer.append(onnx.numpy_helper.from_array(factors, name))
         scaled = onnx.helper.make_node("Mul", [source, name], [f"{name}.scaled"], name=f"{name}.mul")
         layer.input[0] = scaled.output[0]
         graph.node.insert(list(graph.node).index(layer), scaled)
+
+
+def _is_linear(layer: onnx.NodeProto) -> bool:
+    """Whether it takes its inputs as they are, and weights [outputs, columns], as torch's linear layers do."""
+    given = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in layer.attribute}
+    return bool(given.get("transB", 0) == 1 and given.get("transA", 0) == 0)
 
 
 def _largest(

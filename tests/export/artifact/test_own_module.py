@@ -16,7 +16,7 @@ from thimble.models.heads import Head
 from thimble.models.inputs import Categorical
 from thimble.models.nn import SharedMemory
 from thimble.models.quantization import MemoryPrecision
-from thimble.models.spec import GoldenFeatures
+from thimble.models.spec import GoldenFeatures, Precision
 from thimble.ops.library import find_native_ops
 from thimble.service.engine.artifact import read_artifact
 from thimble.service.engine.engine import Engine
@@ -244,3 +244,34 @@ def test_a_module_of_several_answers(tmp_path: Path) -> None:
     np.testing.assert_allclose(golden.by_output["conversion"], own.prod(1).tolist(), atol=1e-6)
     with pytest.raises(ExportError, match=r"must give logits \[2\] for 2 rows, not \[2, 2\]"):
         publish_module(module, module_spec("two", module, ["hour"]), {"hour": [1, 2]}, tmp_path)
+
+
+class Beside(nn.Module):
+    """Layers that read columns side by side, of which one is written as a product, and one stands in two places."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.product = nn.Parameter(torch.eye(8) + 0.1 * torch.rand(8, 8))
+        self.shared = nn.Linear(8, 8)
+        self.last = nn.Linear(8, 1)
+        self.offset = nn.Parameter(torch.zeros(8))
+
+    def forward(self, dense: Tensor, ids: Tensor) -> Tensor:
+        known = dense.nan_to_num()
+        row = torch.cat([known, 100 * known], dim=1)
+        first = torch.addmm(self.offset, row, self.product)
+        again = self.shared(torch.cat([known / 100, known], dim=1))
+        logits: Tensor = self.last(torch.tanh(self.shared(first / 100) + again))[:, 0]
+        return logits
+
+
+def test_integer_layers_compute_what_they_computed(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = Beside()
+    spec = module_spec("beside", module, list("abcd"), precision=Precision(mlps="int8"))
+    values = np.random.default_rng(0).uniform(-1, 1, (4, 500))
+    rows: GoldenFeatures = {name: column.tolist() for name, column in zip("abcd", values, strict=True)}
+    done = publish_module(module, spec, rows, tmp_path)
+    batch = golden_batch(spec, rows)
+    engine = Engine(read_artifact(done.path, 1 << 20), "cpu", 1)
+    np.testing.assert_allclose(engine.score(batch), scores_of(module, batch), atol=0.004)
